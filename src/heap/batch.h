@@ -1,0 +1,71 @@
+/* A batch: all that one freeze, or one builder, puts into a region; it appears as a whole or not at all.
+ *
+ * Problem: a freeze that fails in the middle must leave nothing behind, cheap allocation must not take a lock per
+ * object, and a graph used together should lie together. malloc per object gives none of the three.
+ * Mechanism: a batch borrows one chunk of its region at a time and lays objects one behind the other above the chunk's
+ * `sealed` mark. Nobody looks above the mark (intern.c tests it before it reads a candidate's bytes). Commit moves the
+ * marks (release); abort forgets what lies above them. Objects of STOA_BATCH_LARGE bytes and more get chunks of their own.
+ *
+ * A batch belongs to one thread at a time. Chunks in use by a batch are in no list of the region.
+ * Aborted memory may still be being read by a concurrent intern_find that met our (withdrawn) entry, so its chunk is
+ * reused only after every batch that was open at the abort has ended (heap/epoch.h).
+ *
+ * Use:   stoa_batch b;
+ *        if (stoa__batch_begin(&b, region, STOA_BATCH_INTERN) != STOA_OK) …
+ *        void *p = stoa__batch_alloc(&b, size);     // public address, NULL: b.err and the message are set
+ *        … write through stoa__rw(p) …
+ *        stoa__batch_commit(&b)  or  stoa__batch_abort(&b)      // exactly one of them
+ */
+#ifndef STOA_HEAP_BATCH_H
+#define STOA_HEAP_BATCH_H
+
+#include "heap/process.h"
+
+typedef struct stoa_region stoa_region;
+typedef struct stoa_chunk_list stoa_chunk_list; /* private to batch.c */
+
+#define STOA_BATCH_INTERN 1u /* hash-consing on */
+#define STOA_BATCH_LARGE (STOA_GRANULE / 4)
+
+typedef struct stoa_batch {
+    char *next;          /* public address of the next free byte of the current chunk, multiple of 8 */
+    char *end;           /* where the current chunk, or the quota taken from the region's limit, ends */
+    stoa_region *region; /* holds a reference until the end of the batch */
+    unsigned flags;
+    stoa_err err;        /* why the last allocation failed */
+    struct stoa_batch_state *state; /* chunks taken, entries put into the intern table, epoch slot: private to batch.c */
+} stoa_batch;
+
+/* Opens a batch in `region` (NULL: the default region). Any thread, no GIL.
+ * STOA_ENOMEM; STOA_EGONE when the region is retired. */
+stoa_err stoa__batch_begin(stoa_batch *batch, stoa_region *region, unsigned flags);
+
+/* The slow half of stoa__batch_alloc: new chunk, large object, limit. */
+void *stoa__batch_alloc_slow(stoa_batch *batch, size_t size);
+
+/* `size` bytes, 8-aligned, zeroed. Public address; NULL with batch->err and the message set. */
+static inline void *
+stoa__batch_alloc(stoa_batch *batch, size_t size)
+{
+    size = (size + 7) & ~(size_t)7;
+    if (size < STOA_BATCH_LARGE && size <= (size_t)(batch->end - batch->next)) {
+        void *p = batch->next;
+        batch->next += size;
+        return p;
+    }
+    return stoa__batch_alloc_slow(batch, size);
+}
+
+/* As stoa__batch_alloc with a greater alignment (power of two, <= STOA_GRANULE): for arrays. */
+void *stoa__batch_alloc_aligned(stoa_batch *batch, size_t size, size_t alignment);
+
+/* Seals all objects of the batch; they are visible to every thread that then gets their address. Cannot fail. */
+void stoa__batch_commit(stoa_batch *batch);
+
+/* Withdraws all: intern entries removed, memory given back, region counters as before. Cannot fail. */
+void stoa__batch_abort(stoa_batch *batch);
+
+/* Bytes that the batch has put down so far. */
+size_t stoa__batch_bytes(const stoa_batch *batch);
+
+#endif

@@ -1,0 +1,39 @@
+/* Hash-consing: equal frozen content becomes one object.
+ *
+ * Key: XXH3-128 over type tag and content (containers: over their children's addresses, which are already canonical).
+ * A hit is always confirmed by full comparison, so a collision costs time, never correctness. One table a region; a
+ * batch of another region than the default one looks into the default region's table too (it lives longer).
+ *
+ * Entries are two words {tag, object}. Readers take no lock: they probe with acquire loads, skip a candidate that is not
+ * sealed yet (unless it is of their own batch: one that is in this batch's open part), and compare. Writers lock one of
+ * many shards. Growth publishes a new slot array; the old one is freed after a grace period (heap/epoch.h).
+ * A provisional entry (its batch still open) is in the table but invisible to others by the sealed test; abort turns the
+ * batch's entries into tombstones. Two batches that build the same content at the same time may both keep theirs: one of
+ * them wins for all later ones. That is allowed: identity of equal values is a saving, not a promise.
+ */
+#ifndef STOA_HEAP_INTERN_H
+#define STOA_HEAP_INTERN_H
+
+#include "heap/batch.h"
+
+typedef struct stoa_key {
+    uint64_t lo, hi; /* XXH3-128 */
+} stoa_key;
+
+/* Full comparison: has `candidate` (sealed or of the own batch) exactly the content described by `wanted`? */
+typedef bool (*stoa_same_fn)(const void *candidate, const void *wanted);
+
+/* XXH3-128 of `size` bytes, `tag` (type, kind, encoding) mixed in. */
+stoa_key stoa__key(uint64_t tag, const void *bytes, size_t size);
+
+/* The object of this content, or NULL. No lock. */
+const void *stoa__intern_find(stoa_batch *batch, stoa_key key, stoa_same_fn same, const void *wanted);
+
+/* Enters an object of this batch under its key, after find said NULL. A full table that cannot grow is no error: the
+ * object stays without an entry (counted in stats). */
+void stoa__intern_add(stoa_batch *batch, stoa_key key, const void *object);
+
+/* Asks the processor for the slot of `key` ahead of a find. */
+void stoa__intern_prefetch(const stoa_batch *batch, stoa_key key);
+
+#endif

@@ -1,0 +1,54 @@
+/* Images: laying out builtin objects in the shared heap.
+ *
+ * Freezing starts from Python objects, the builder from C data; both end here, so that there is one place that knows how
+ * a shared str or dict looks. Nothing here needs a GIL, an interpreter or a thread state: hashes are computed by
+ * cpython/hash.h, static objects of the runtime come from the canonical table (immortal/canonical.h) that was filled once.
+ *
+ * Each make_* function: (1) returns the runtime's own object where one exists (canonical), else (2) with interning on,
+ * the equal object already in the heap, else (3) lays out a new one: immortal refcount, zero gc header, hash and UTF-8
+ * filled in (hazards W1-W11), interned state 3 + statically_allocated for str, and enters it into the table.
+ * Result: address of an object usable by every interpreter of the domain once the batch is committed; NULL: batch->err
+ * and the message are set. Children passed in must be shared already: canonical, sealed in a reachable region, or made
+ * in the same batch. Thread: the batch's.
+ */
+#ifndef STOA_IMMORTAL_IMAGE_H
+#define STOA_IMMORTAL_IMAGE_H
+
+#include <Python.h>
+
+#include "heap/batch.h"
+
+/* Children's array elements are shared objects; typed apart in debug builds would be PyObject's remote twin. */
+typedef PyObject stoa_shared;
+
+/* Text in PEP 393 form: `kind` 1, 2 or 4 bytes a character, the narrowest that fits (ascii: all < 128). `hash` -1: computed. */
+stoa_shared *stoa__make_str(stoa_batch *batch, int kind, bool ascii, const void *characters, Py_ssize_t length,
+                            Py_hash_t hash);
+/* Text from UTF-8 (validated; STOA_EUTF8 with the offset in the message). */
+stoa_shared *stoa__make_str_utf8(stoa_batch *batch, const char *utf8, size_t size);
+stoa_shared *stoa__make_bytes(stoa_batch *batch, const void *bytes, size_t size, Py_hash_t hash);
+stoa_shared *stoa__make_int64(stoa_batch *batch, int64_t value);
+/* Digits of PyLong_SHIFT bits, least significant first, normalised. */
+stoa_shared *stoa__make_int_digits(stoa_batch *batch, bool negative, const digit *digits, size_t count);
+/* Two's complement little-endian bytes of any length. */
+stoa_shared *stoa__make_int_bytes(stoa_batch *batch, const void *bytes, size_t size, bool is_signed);
+stoa_shared *stoa__make_float(stoa_batch *batch, double value);
+stoa_shared *stoa__make_complex(stoa_batch *batch, double real, double imag);
+stoa_shared *stoa__make_tuple(stoa_batch *batch, stoa_shared *const *items, Py_ssize_t count);
+stoa_shared *stoa__make_range(stoa_batch *batch, stoa_shared *start, stoa_shared *stop, stoa_shared *step,
+                              stoa_shared *length);
+stoa_shared *stoa__make_slice(stoa_batch *batch, stoa_shared *start, stoa_shared *stop, stoa_shared *step);
+/* Items: hashable, doubles (identical or equal) are dropped. */
+stoa_shared *stoa__make_frozenset(stoa_batch *batch, stoa_shared *const *items, Py_ssize_t count);
+/* mappingproxy over a dict (<= 3.14) or frozendict (>= 3.15). Insertion order; a later equal key replaces the value of
+ * the earlier one, as in dict(). pairs: key, value, key, value … */
+stoa_shared *stoa__make_mapping(stoa_batch *batch, stoa_shared *const *pairs, Py_ssize_t count);
+/* date, time, datetime, timedelta from a live exact instance (3.13+), naive or UTC: copies its fields. */
+stoa_shared *stoa__make_datetime_like(stoa_batch *batch, PyObject *source);
+
+/* Hash of a shared object, without a GIL; false: unhashable (a mapping inside, on versions where that is so). */
+bool stoa__shared_hash(const stoa_shared *object, Py_hash_t *out);
+/* Equality of two shared native objects of types that can be keys, without a GIL, iterative. */
+bool stoa__shared_equal(const stoa_shared *a, const stoa_shared *b);
+
+#endif
