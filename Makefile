@@ -3,7 +3,7 @@
 #   PRESET=name     release (default), dev, asan, tsan: see CMakePresets.json
 #   BUILD=folder    default: build, build-dev, build-asan, build-tsan
 PRESET ?= release
-BUILD ?= $(if $(STOA_BUILD),$(STOA_BUILD),$(if $(filter release,$(PRESET)),build,build-$(PRESET)))
+BUILD ?= $(or $(STOA_BUILD),build)$(if $(filter-out release,$(PRESET)),-$(PRESET))
 JOBS ?= 2
 PYTHON ?= $(STOA_PYTHON)
 
