@@ -7,6 +7,8 @@
 #   tests/fatal/*.c                       programs that are meant to die; tests start them: $STOA_FATAL_DIR/<name>
 #   tests/support/*.c                     linked into all of the above (python_*.c only into those with libpython)
 #   tests/python/test_*.py                unittest, one process a file
+#   tests/stoa_tests/                     the package stoa_tests: batteries and runners, importable from build/python
+#   tests/ext/*.c                         extension modules for tests (cmake/StoaTestModules.cmake)
 #   examples/*.c, examples/*.py           each is run, and passes when it exits with 0
 find_library(STOA_CMOCKA_LIBRARY cmocka)
 find_path(STOA_CMOCKA_INCLUDE cmocka.h)
@@ -155,6 +157,7 @@ add_test(NAME layering COMMAND "${CMAKE_COMMAND}" -DSTOA_SOURCE_DIR=${PROJECT_SO
 stoa_test_properties(layering layering)
 
 # ---- Python tests ----------------------------------------------------------------------------------------------------
+include(StoaTestModules)
 if(TARGET _stoa)
     file(GLOB sources CONFIGURE_DEPENDS tests/python/test_*.py)
     foreach(source IN LISTS sources)

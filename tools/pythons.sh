@@ -16,7 +16,8 @@ suite=forky
 debian=(3.13 3.14 3.15)
 packages=(gcc g++ make bzip2 cmake ninja-build pkgconf ccache libxxhash-dev libcmocka-dev ca-certificates
           python3-numpy python3-pytest python3-hypothesis)
-for v in "${debian[@]}"; do packages+=("python$v-dev" "python$v-venv" "python$v-dbg"); done
+# libpython*-testsuite: the `test` package, for tests/stoa_tests/frozen_constants.py
+for v in "${debian[@]}"; do packages+=("python$v-dev" "python$v-venv" "python$v-dbg" "libpython$v-testsuite"); done
 
 top=$(cd "$(dirname "$0")/.." && pwd -P)
 cache=${STOA_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/stoa}
