@@ -1,6 +1,12 @@
 # build/lib: what PYTHONPATH would need, with links instead of copies, so that an edited Python file counts at once;
 # build/venv: a virtual environment that sees it, made by hand because it takes three files;
 # build/python: runs that, from whatever working directory. Children started by sys.executable see Stoa, too.
+
+# another Python than last time: nothing of it may be left
+if(NOT STOA_PACKAGE_PYTHON STREQUAL STOA_PY_BASE_EXECUTABLE)
+    file(REMOVE_RECURSE "${STOA_PACKAGE_PARENT}" "${PROJECT_BINARY_DIR}/venv")
+    set(STOA_PACKAGE_PYTHON "${STOA_PY_BASE_EXECUTABLE}" CACHE INTERNAL "the Python that build/lib and build/venv are for")
+endif()
 file(MAKE_DIRECTORY "${STOA_PACKAGE}")
 
 function(stoa_link_tree from to)

@@ -1,0 +1,245 @@
+#!/usr/bin/env python3
+"""Runs the tests of one build folder, shows progress, and ends in one plain line: N passed, N failed[, N skipped].
+
+    tools/test.py [-j JOBS] [-R REGEX] [-E REGEX] [-L LABEL] [--list] [-v] BUILD
+
+Tests are what CMake registered (`ctest` runs the same). This counts the cases inside them: cmocka's, unittest's, and
+those of any program that prints such a line itself; any other program is one case. A crash or a hang is one failure.
+A test that hangs is asked for the stacks of its threads before it is killed with everything it started.
+"""
+import argparse
+import concurrent.futures
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+
+PLAIN = re.compile(r"^(\d+) passed, (\d+) failed(?:, (\d+) skipped)?$", re.M)
+CMOCKA_CASE = re.compile(r"^\[ +(RUN|OK|FAILED|SKIPPED|ERROR) +\] +(.+)$")
+
+
+class Test:
+    def __init__(self, entry):
+        properties = {p["name"]: p["value"] for p in entry.get("properties", [])}
+        self.name = entry["name"]
+        self.command = entry.get("command")
+        self.timeout = float(properties.get("TIMEOUT", 120))
+        self.labels = properties.get("LABELS", [])
+        self.skip_code = properties.get("SKIP_RETURN_CODE", 77)
+        self.folder = properties.get("WORKING_DIRECTORY")
+        self.locks = sorted(properties.get("RESOURCE_LOCK", []))
+        self.environment = dict(e.split("=", 1) for e in properties.get("ENVIRONMENT", []))
+        self.alone = str(properties.get("RUN_SERIAL", "")).upper() in ("1", "ON", "TRUE")
+
+
+class Outcome:
+    def __init__(self, passed, failed, skipped, why, output, seconds):
+        self.passed, self.failed, self.skipped = passed, failed, skipped
+        self.why, self.output, self.seconds = why, output, seconds
+
+
+def count_cmocka(text):
+    """Cases between `Running N test(s)` and `N test(s) run`; the summary names the failed ones a second time."""
+    passed = failed = skipped = 0
+    inside, open_case = False, None
+    for line in text.splitlines():
+        if line.startswith("[==========]"):
+            if "Running" in line:
+                inside = True
+            elif "run" in line:
+                inside = False
+            continue
+        match = CMOCKA_CASE.match(line) if inside else None
+        if not match:
+            continue
+        word, name = match.groups()
+        if word == "RUN":
+            failed += open_case is not None
+            open_case = name
+        elif name == open_case:
+            passed += word == "OK"
+            failed += word in ("FAILED", "ERROR")
+            skipped += word == "SKIPPED"
+            open_case = None
+    return passed, failed + (open_case is not None), skipped
+
+
+def count(text, code, skip_code):
+    plain = PLAIN.findall(text)
+    if plain:
+        passed, failed, skipped = (int(n or 0) for n in plain[-1])
+    else:
+        passed, failed, skipped = count_cmocka(text)
+    if code == skip_code and not failed:
+        return passed, 0, skipped or 1
+    if code != 0 and not failed:
+        failed = 1
+    if code == 0 and not passed + failed + skipped:
+        passed = 1
+    return passed, failed, skipped
+
+
+def describe(code):
+    if code < 0:
+        try:
+            return f"killed by {signal.Signals(-code).name}"
+        except ValueError:
+            return f"killed by signal {-code}"
+    return f"exit code {code}"
+
+
+def stacks_of(pid):
+    """What a debugger says of a process that hangs; nothing where there is none."""
+    if not shutil.which("gdb"):
+        return ""
+    try:
+        done = subprocess.run(["gdb", "-p", str(pid), "-batch", "-nx", "-ex", "thread apply all bt 30"], text=True,
+                              stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, timeout=60)
+        return done.stdout
+    except (OSError, subprocess.TimeoutExpired):
+        return ""
+
+
+def kill_group(pid, number):
+    try:
+        os.killpg(pid, number)
+    except (ProcessLookupError, PermissionError):
+        pass
+
+
+class Runner:
+    def __init__(self, build, verbose):
+        self.build, self.verbose = build, verbose
+        self.locks = {}
+        self.running = {}
+        self.guard = threading.Lock()
+
+    def run(self, test):
+        held = [self.locks.setdefault(name, threading.Lock()) for name in test.locks]
+        for lock in held:
+            lock.acquire()
+        started = time.perf_counter()
+        with self.guard:
+            self.running[test.name] = started
+        try:
+            return self.run_now(test, started)
+        finally:
+            with self.guard:
+                del self.running[test.name]
+            for lock in reversed(held):
+                lock.release()
+
+    def run_now(self, test, started):
+        if not test.command or not os.path.exists(shutil.which(test.command[0]) or test.command[0]):
+            return Outcome(0, 1, 0, "it was not built", "", 0.0)
+        environment = {**os.environ, **test.environment}
+        with tempfile.TemporaryFile() as out:
+            process = subprocess.Popen(test.command, cwd=test.folder or self.build, env=environment,
+                                       stdin=subprocess.DEVNULL, stdout=out, stderr=subprocess.STDOUT,
+                                       start_new_session=True)
+            why, extra = "", ""
+            try:
+                code = process.wait(test.timeout)
+            except subprocess.TimeoutExpired:
+                why = f"hangs: no end after {test.timeout:.0f} s"
+                extra = stacks_of(process.pid)
+                kill_group(process.pid, signal.SIGABRT)
+                try:
+                    code = process.wait(5)
+                except subprocess.TimeoutExpired:
+                    kill_group(process.pid, signal.SIGKILL)
+                    code = process.wait()
+            kill_group(process.pid, signal.SIGKILL)  # what it may have left behind
+            out.seek(0)
+            text = out.read().decode("utf-8", "replace") + extra
+        if why:
+            passed, failed, skipped = count(text, 1, None)
+        else:
+            passed, failed, skipped = count(text, code, test.skip_code)
+            if code not in (0, test.skip_code):
+                why = describe(code)
+        return Outcome(passed, failed, skipped, why, text, time.perf_counter() - started)
+
+
+def show(test, outcome, number, total, verbose):
+    parts = [f"{outcome.passed} passed"]
+    if outcome.failed:
+        parts.append(f"{outcome.failed} FAILED")
+    if outcome.skipped:
+        parts.append(f"{outcome.skipped} skipped")
+    text = ", ".join(parts) + (f" ({outcome.why})" if outcome.why else "")
+    print(f"[{number:{len(str(total))}}/{total}] {test.name:<32} {text}  {outcome.seconds:.1f} s", flush=True)
+    if outcome.failed or verbose:
+        lines = outcome.output.rstrip().splitlines()
+        if len(lines) > 400 and not verbose:
+            lines = lines[:100] + [f"... {len(lines) - 300} lines left out ..."] + lines[-200:]
+        for line in lines:
+            print("    | " + line)
+        sys.stdout.flush()
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("-j", "--jobs", type=int, default=os.cpu_count() or 1)
+    parser.add_argument("-R", dest="only", help="only tests whose name matches")
+    parser.add_argument("-E", dest="without", help="no tests whose name matches")
+    parser.add_argument("-L", dest="label", help="only tests with a label that matches")
+    parser.add_argument("-v", dest="verbose", action="store_true", help="show what passing tests print, too")
+    parser.add_argument("--list", action="store_true")
+    parser.add_argument("build")
+    options = parser.parse_args()
+
+    build = os.path.abspath(options.build)
+    listing = subprocess.run(["ctest", "--show-only=json-v1"], cwd=build, check=True, stdout=subprocess.PIPE, text=True)
+    tests = [Test(entry) for entry in json.loads(listing.stdout)["tests"]]
+    if options.only:
+        tests = [t for t in tests if re.search(options.only, t.name)]
+    if options.without:
+        tests = [t for t in tests if not re.search(options.without, t.name)]
+    if options.label:
+        tests = [t for t in tests if any(re.search(options.label, label) for label in t.labels)]
+    if options.list:
+        print(*(t.name for t in tests), sep="\n")
+        return 0
+
+    runner = Runner(build, options.verbose)
+    passed = failed = skipped = number = 0
+    broken = []
+    started = time.perf_counter()
+    told = started
+    for group, jobs in (([t for t in tests if not t.alone], options.jobs), ([t for t in tests if t.alone], 1)):
+        with concurrent.futures.ThreadPoolExecutor(max(1, jobs)) as pool:
+            futures = {pool.submit(runner.run, test): test for test in group}
+            pending = set(futures)
+            while pending:
+                done, pending = concurrent.futures.wait(pending, 5, concurrent.futures.FIRST_COMPLETED)
+                for future in sorted(done, key=lambda f: futures[f].name):
+                    test, outcome = futures[future], future.result()
+                    number += 1
+                    passed += outcome.passed
+                    failed += outcome.failed
+                    skipped += outcome.skipped
+                    if outcome.failed:
+                        broken.append(f"{test.name}: {outcome.failed} failed" + (f" ({outcome.why})" if outcome.why else ""))
+                    show(test, outcome, number, len(tests), options.verbose)
+                    told = time.perf_counter()
+                if not done and time.perf_counter() - told > 20:
+                    told = time.perf_counter()
+                    with runner.guard:
+                        names = ", ".join(f"{n} ({told - since:.0f} s)" for n, since in runner.running.items())
+                    print(f"        still running: {names}", flush=True)
+    print(f"\n{len(tests)} test programs of {os.path.basename(build)} in {time.perf_counter() - started:.0f} s")
+    for line in broken:
+        print("  " + line)
+    print(f"{passed} passed, {failed} failed" + (f", {skipped} skipped" if skipped else ""), flush=True)
+    return 1 if failed or not passed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
