@@ -38,8 +38,16 @@ void stoa__lock_init(stoa_lock *lock, stoa_rank rank);
 void stoa__lock(stoa_lock *lock);
 bool stoa__trylock(stoa_lock *lock);
 void stoa__unlock(stoa_lock *lock);
+/* As stoa__lock, but several of one rank may be held: only for who holds the lock of the list that they are in, so that
+ * nobody else is taking two of them (fork; visits of all shards). */
+void stoa__lock_another(stoa_lock *lock);
 /* In a forked child, the only thread: makes the lock free whoever held it. */
 void stoa__lock_reset(stoa_lock *lock);
+/* The name of a rank, for messages; "no rank" for another number. */
+const char *stoa__rank_name(unsigned rank);
+/* Ends the process with a message when this thread holds a lock (builds with STOA_DEBUG; else nothing): to be called
+ * where Python code is about to run, a GIL to be taken, or the thread to sleep. */
+void stoa__assert_no_locks(const char *where);
 
 /* Absolute CLOCK_MONOTONIC nanoseconds; STOA_FOREVER waits without end. */
 typedef int64_t stoa_deadline;
@@ -50,8 +58,9 @@ bool stoa__deadline_in(double seconds, stoa_deadline *out);
 
 typedef enum stoa_wait_result { STOA_WOKEN, STOA_TIMED_OUT, STOA_SIGNALLED } stoa_wait_result;
 
-/* Sleeps while *word == expected. STOA_SIGNALLED after EINTR. Spurious STOA_WOKEN is possible. No CPU, no GIL needed
- * (and none may be held). */
+/* Sleeps while *word == expected, without using the processor. STOA_SIGNALLED after a signal handler ran. STOA_WOKEN may
+ * come without a wake and says nothing about memory: look at the word again. No lock and no GIL may be held. Keeps
+ * errno. Words are private to the process; every copy of the library in it, and every C library, sleeps on the same. */
 stoa_wait_result stoa__futex_wait(_Atomic uint32_t *word, uint32_t expected, stoa_deadline deadline);
 void stoa__futex_wake(_Atomic uint32_t *word, int how_many); /* INT_MAX: all */
 
