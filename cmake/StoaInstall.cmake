@@ -26,7 +26,7 @@ if(TARGET _stoa)
     set_target_properties(_stoa PROPERTIES INSTALL_RPATH "${module_rpath}")
     install(TARGETS _stoa LIBRARY DESTINATION "${package_dir}" COMPONENT stoa)
 endif()
-if(IS_DIRECTORY "${PROJECT_SOURCE_DIR}/python/stoa")
+if(IS_DIRECTORY "${PROJECT_SOURCE_DIR}/python/stoa" AND NOT SKBUILD) # scikit-build-core takes those files itself
     install(DIRECTORY python/stoa/ DESTINATION "${package_dir}" COMPONENT stoa PATTERN __pycache__ EXCLUDE)
 endif()
 

@@ -1,4 +1,4 @@
-# Tests, by folder; a new file is a new test. Labels: heap, immortal, proxy, host, capi, api, layering, python, example.
+# Tests, by folder; a new file is a new test. Labels: heap, immortal, proxy, host, capi, api, layering, python, example, install.
 #
 #   tests/heap/test_*.c                   cmocka, the heap layer alone, no Python
 #   tests/{immortal,proxy,host}/test_*.c  cmocka, all static layers (internal headers) and libpython
@@ -9,6 +9,7 @@
 #   tests/python/test_*.py                unittest, one process a file
 #   tests/stoa_tests/                     the package stoa_tests: batteries and runners, importable from build/python
 #   tests/ext/*.c                         extension modules for tests (cmake/StoaTestModules.cmake)
+#   tests/install/                        an installed prefix, used by projects outside of this tree
 #   examples/*.c, examples/*.py           each is run, and passes when it exits with 0
 find_library(STOA_CMOCKA_LIBRARY cmocka)
 find_path(STOA_CMOCKA_INCLUDE cmocka.h)
@@ -40,6 +41,9 @@ set(STOA_TEST_ENVIRONMENT
     "ASAN_OPTIONS=detect_leaks=0:allow_user_segv_handler=1"
     "UBSAN_OPTIONS=print_stacktrace=1"
     "TSAN_OPTIONS=second_deadlock_stack=1")
+if(STOA_SANITIZE MATCHES address)
+    list(APPEND STOA_TEST_ENVIRONMENT "PYTHONMALLOC=malloc") # CPython's own allocator hides errors from the sanitizer
+endif()
 
 function(stoa_test_properties name label)
     set_tests_properties(${name} PROPERTIES LABELS "${label}" TIMEOUT ${STOA_TIMEOUT} SKIP_RETURN_CODE 77
@@ -196,4 +200,13 @@ if(TARGET _stoa)
         add_test(NAME example.${stem}_py COMMAND "${PROJECT_BINARY_DIR}/python" "${source}")
         stoa_test_properties(example.${stem}_py example)
     endforeach()
+endif()
+
+# ---- an installed prefix, and outside projects that use it -----------------------------------------------------------
+# (a debug Python has no find_package of its own, and a sanitizer would have to be linked into the outside projects)
+if(TARGET _stoa AND STOA_CAN_EMBED AND NOT STOA_PY_DEBUG AND NOT STOA_SANITIZE)
+    add_test(NAME install COMMAND "${PROJECT_SOURCE_DIR}/tests/install/outside.sh" "${PROJECT_BINARY_DIR}"
+                                  "${STOA_PY_BASE_EXECUTABLE}")
+    stoa_test_properties(install install)
+    set_tests_properties(install PROPERTIES RESOURCE_LOCK build_tree)
 endif()

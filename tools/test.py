@@ -139,6 +139,8 @@ class Runner:
         if not test.command or not os.path.exists(shutil.which(test.command[0]) or test.command[0]):
             return Outcome(0, 1, 0, "it was not built", "", 0.0)
         environment = {**os.environ, **test.environment}
+        for name in ("MAKEFLAGS", "MFLAGS", "MAKELEVEL"):  # a test that runs make is not a part of the one that runs us
+            environment.pop(name, None)
         with tempfile.TemporaryFile() as out:
             process = subprocess.Popen(test.command, cwd=test.folder or self.build, env=environment,
                                        stdin=subprocess.DEVNULL, stdout=out, stderr=subprocess.STDOUT,
