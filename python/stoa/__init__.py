@@ -1,0 +1,56 @@
+"""Stoa: the interpreters of one process share objects.
+
+freeze, share, thaw, is_shared   immutable twins of objects, in memory that all interpreters use by pointer
+publish, lookup, once, …         names for them, known in the whole process
+Interpreter, current, main, …    interpreters with a GIL of their own
+Region, stats                    memory: limits and figures
+
+`python -m stoa demo` shows it on real input; `python -m stoa doctor` says whether this machine has what it needs.
+"""
+
+import sys as _sys
+
+
+def _diagnosing():
+    """Is this `python -m stoa doctor`? It must be able to say why the rest cannot be imported."""
+    return _sys.argv[:1] == ["-m"] and "doctor" in _sys.orig_argv
+
+
+try:
+    from ._stoa import (
+        Error,
+        Interpreter,
+        InterpreterGone,
+        NameTaken,
+        NotFreezable,
+        Region,
+        RemoteError,
+        Timeout,
+        UnsupportedPython,
+        current,
+        freeze,
+        interpreters,
+        is_shared,
+        lookup,
+        main,
+        names,
+        once,
+        publish,
+        replace,
+        share,
+        stats,
+        thaw,
+        unpublish,
+    )
+except ImportError:
+    if not _diagnosing():
+        raise
+
+
+def __getattr__(name):
+    if name == "Future":  # see _future.py
+        from ._future import Future
+
+        globals()["Future"] = Future
+        return Future
+    raise AttributeError(f"module 'stoa' has no attribute {name!r}")
