@@ -30,7 +30,9 @@ export STOA_TOP=$top STOA_CACHE=$cache
 say() { printf 'pythons: %s\n' "$*" >&2; }
 die() { say "$*"; exit 1; }
 
-wanted() { printf '%s\n' "${packages[@]}" | sha256sum | cut -c1-16; }
+complete() { # everything we want has been installed into the root
+    [ -f "$stamp" ] && ! printf '%s\n' "${packages[@]}" | grep -vxFq -f "$stamp"
+}
 
 mirror() { # the Debian archive that this machine itself uses
     apt-get indextargets --format '$(SITE) $(CREATED_BY) $(ORIGIN) $(COMPONENT)' 2>/dev/null \
@@ -57,14 +59,13 @@ in_root() { # in_root DIRECTORY COMMAND...
 }
 
 setup_root() {
-    if [ -f "$stamp" ] && [ "$(cat "$stamp")" = "$(wanted)" ]; then
-        return
-    fi
+    complete && return
     [ "$(id -u)" = 0 ] || die "making $root needs root: run 'sudo -E tools/pythons.sh setup' once"
     command -v apt-get >/dev/null || die "Python ${debian[*]} and their debug builds come from Debian $suite, and this machine has no
   apt to take its mirror from. Stoa is built for any Python by 'make test PYTHON=/path/to/python3.x'."
     exec 9>"$cache/.$suite.lock"
     flock 9
+    complete && return # somebody else was faster
     if [ ! -d "$root" ]; then
         if ! command -v debootstrap >/dev/null; then
             say "installing debootstrap"
@@ -94,7 +95,7 @@ setup_root() {
         apt-get install -y -qq --no-install-recommends "$@"
         apt-get clean' install "${packages[@]}") >>"$root.log" 2>&1 \
         || { tail -n 20 "$root.log" >&2; die "installing failed; the whole log is $root.log"; }
-    wanted >"$stamp"
+    printf '%s\n' "${packages[@]}" >>"$stamp"
 }
 
 # find NAME: sets where=host|root and command
@@ -149,12 +150,16 @@ run)
     [ $# -gt 0 ] || die "run $name what?"
     if ! find_python "$name"; then
         say "no Python $name yet"
-        (setup_root)
+        case " ${debian[*]} ${debian[*]/%/-dbg} " in
+        *" $name "*) (setup_root) ;;
+        *) command -v uv >/dev/null && uv python install "$name" >&2 || true ;;
+        esac
         find_python "$name" || die "there is no Python $name here; 'tools/pythons.sh list' tells which there are"
     fi
     export PYTHON=$command STOA_PYTHON=$command STOA_BUILD=build-$name
     export CCACHE_DIR=${CCACHE_DIR:-$cache/ccache}
     if [ "$where" = host ]; then exec "$@"; fi
+    complete || (setup_root)
     unset CC CXX LD_LIBRARY_PATH PYTHONPATH PYTHONHOME
     in_root "$PWD" PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin LANG=C.UTF-8 "$@" ;;
 *)
