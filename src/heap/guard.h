@@ -4,17 +4,29 @@
  * whose Py_INCREF was compiled from headers older than 3.12) are harmless within a margin of a billion: the guard opens
  * that one page (the same memfd page, so the alias stays coherent; below fork_floor: a private copy), counts it, warns
  * once, and the instruction goes on. Any other write ends the process with a message naming the object, its type, the
- * interpreter and both stacks. Faults elsewhere go to the handler that was there before (faulthandler's included),
- * which is found again when somebody installs one after us. Runs on an alternate stack, async-signal-safe throughout.
+ * interpreter and both stacks, then by SIGSEGV at the very instruction (debuggers and core dumps see it as it was).
+ * Reads that the range does not answer end it the same way.
+ *
+ * Faults elsewhere go to the handler that was there before, with the semantics it was installed with (SA_SIGINFO,
+ * SA_RESETHAND, SA_NODEFER, its mask, SIG_DFL, SIG_IGN). Who installs a handler after us sees faults first, and comes
+ * before us until stoa__guard_install is called again (each import of stoa does): then we step in front of it, and it
+ * is the one before. Handlers that call the one before *them*, like faulthandler's, then come back to us: so we keep
+ * them in a stack and go one down each time a thread comes back.
+ *
+ * Runs on an alternate stack where the thread has one, async-signal-safe throughout: no locks, no malloc, no TLS.
  */
 #ifndef STOA_HEAP_GUARD_H
 #define STOA_HEAP_GUARD_H
 
+#include "heap/lock.h"
 #include "stoa/error.h"
+
+#include <signal.h>
 
 typedef enum stoa_guard_mode { STOA_GUARD_OFF, STOA_GUARD_TOLERATE, STOA_GUARD_STRICT } stoa_guard_mode;
 
-/* What the layer above knows about an address; all async-signal-safe: reads memory, formats into buffer, no locks. */
+/* What the layer above knows about an address; all async-signal-safe: reads memory, formats into buffer, no locks.
+ * A process may have several (one a domain): each answers for what it knows, and says no, 0 or nothing else. */
 typedef struct stoa_guard_describer {
     /* Is this the address of a refcount field of a shared object (a write of 4 or 8 bytes at it)? */
     bool (*is_refcount)(const void *address);
@@ -24,12 +36,45 @@ typedef struct stoa_guard_describer {
     void (*write_python_stack)(int fd);
 } stoa_guard_describer;
 
-/* Installs the handler (mode from STOA_GUARD=strict|tolerate|off, default tolerate). Idempotent. */
+#define STOA_GUARD_DESCRIBERS 16u /* the C library's limit of namespaces */
+#define STOA_GUARD_CHAIN 8u
+#define STOA_GUARD_THREADS 64u
+
+typedef struct stoa_guard { /* read by the handler, so: atomics, and parts that are const once a count covers them */
+    stoa_lock lock;                   /* STOA_RANK_PROCESS: installing */
+    _Atomic uint32_t mode;            /* stoa_guard_mode */
+    _Atomic uint32_t mode_was_set;    /* STOA_GUARD was read, or set_mode called */
+    _Atomic uint32_t describer_count; /* release: describers[0 .. count) are const */
+    stoa_guard_describer describers[STOA_GUARD_DESCRIBERS];
+    struct {                          /* [0] SIGSEGV, [1] SIGBUS */
+        _Atomic uint32_t count;       /* release: previous[0 .. count) are const; 0: not installed */
+        struct sigaction previous[STOA_GUARD_CHAIN];
+        _Atomic uint32_t spent;       /* bit i: previous[i] had SA_RESETHAND and was called */
+    } chain[2];
+    void (*handler)(int, siginfo_t *, void *); /* guarded by lock: that of the copy that installed */
+    uintptr_t page_size;              /* const after init */
+    _Atomic uint32_t warned;
+    _Atomic uint64_t tolerated;       /* pages opened for refcount writes */
+    struct {                          /* threads that are in the handler now */
+        _Atomic uint32_t thread;      /* 0: free */
+        _Atomic uint32_t depth;       /* how often it is in it; owner thread only */
+        _Atomic uint32_t fatal;       /* it is writing the last message; owner thread only */
+    } inside[STOA_GUARD_THREADS];
+} stoa_guard;
+
+void stoa__guard_init(stoa_guard *guard);
+void stoa__guard_fork_child(stoa_guard *guard);
+
+/* Installs the handlers (mode from STOA_GUARD=strict|tolerate|off, default tolerate; STOA_EINVAL for another word) and
+ * adds `describer` (copied; NULL: none) to those that are asked. Called again: steps in front of handlers that came
+ * after. Does for the calling thread what stoa__guard_thread does. STOA_EOS, STOA_ENOMEM (too many describers). */
 stoa_err stoa__guard_install(const stoa_guard_describer *describer);
 void stoa__guard_set_mode(stoa_guard_mode mode);
 stoa_guard_mode stoa__guard_get_mode(void);
-uint64_t stoa__guard_tolerated(void); /* refcount writes let through */
-/* Gives the calling thread an alternate signal stack, if it has none; freed when the thread ends. */
+/* Openings of pages for refcount writes; further writes to an open page are not seen. */
+uint64_t stoa__guard_tolerated(void);
+/* Gives the calling thread an alternate signal stack, if it has none; freed when the thread ends. Where there is no
+ * memory for one the handler will run on the thread's own stack. */
 void stoa__guard_thread(void);
 
 #endif

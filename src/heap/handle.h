@@ -4,6 +4,11 @@
  * handle is {index, generation}: a stale one is an error, not undefined behaviour. The object pointer inside is used by
  * the owner only. The last unref does not touch the object: it queues the release with the owner (one queue an owner),
  * who applies it the next time somebody is inside.
+ *
+ * Reading takes no lock: a slot's generation and count are one word, slots and records are never given back to malloc,
+ * and a reader looks at the word again after it has read the rest. Who holds a reference finds the slot as it is;
+ * who comes with a stale handle may see a slot change owners under its hands, and sees by the word that it did.
+ * The queue is linked through the slots, so giving up a handle needs no memory and cannot fail.
  */
 #ifndef STOA_HEAP_HANDLE_H
 #define STOA_HEAP_HANDLE_H
@@ -12,16 +17,43 @@
 
 typedef uint64_t stoa_handle; /* generation << 32 | index; 0 is none */
 
-/* A handle with one reference. The caller (inside the owner) has given one reference of `object` to it. */
-stoa_err stoa__handle_new(uint32_t owner_serial, void *object, stoa_handle *out);
+/* A slot is free, live (count > 0), or awaits release (count == 0, in its owner's queue). Its generation grows when the
+ * count falls to 0. A slot whose generations are used up (after 2^32 handles) is never used again. */
+typedef struct stoa_handle_slot {
+    _Atomic uint64_t word;                     /* generation << 32 | count */
+    _Atomic(void *) object;                    /* written by whoever has the slot to himself: new, taker */
+    _Atomic(stoa_interp_record *) owner;       /* as object; the slot holds a reference */
+    _Atomic uint32_t next;                     /* free list: guarded by `lock`; queue: guarded by who took it off */
+} stoa_handle_slot;
+
+#define STOA_HANDLE_SEGMENT_0 10u /* the first segment has 2^10 slots, each further one as many as all before it */
+#define STOA_HANDLE_SEGMENTS (32u - STOA_HANDLE_SEGMENT_0 + 1u)
+
+typedef struct stoa_handles {
+    stoa_lock lock;       /* STOA_RANK_HANDLES; guards all below but the segments' content */
+    uint32_t free_slots;  /* head of the free list, 0: empty */
+    uint32_t fresh;       /* slots from here on were never used; slot 0 never is */
+    _Atomic(stoa_handle_slot *) segments[STOA_HANDLE_SEGMENTS]; /* release store when made; never freed */
+} stoa_handles;
+
+void stoa__handles_init(stoa_handles *handles);
+void stoa__handles_fork_prepare(stoa_handles *handles);
+void stoa__handles_fork_parent(stoa_handles *handles);
+void stoa__handles_fork_child(stoa_handles *handles);
+
+/* A handle with one reference. The caller (inside the owner) has given one reference of `object` to it.
+ * STOA_ENOMEM; STOA_EGONE when the owner's handles are stale already. */
+stoa_err stoa__handle_new(stoa_interp_record *owner, void *object, stoa_handle *out);
 stoa_err stoa__handle_ref(stoa_handle handle);   /* STOA_EGONE: stale */
-void stoa__handle_unref(stoa_handle handle);     /* any thread, any interpreter, no GIL */
-/* Owner and object of a live handle; the object may be used inside the owner only. STOA_EGONE. */
-stoa_err stoa__handle_get(stoa_handle handle, uint32_t *out_owner, void **out_object);
+void stoa__handle_unref(stoa_handle handle);     /* any thread, any interpreter, no GIL; 0 or stale: nothing */
+/* Owner (borrowed: while the caller holds its reference of the handle) and object of a live handle; the object may be
+ * used inside the owner only. STOA_EGONE. */
+stoa_err stoa__handle_get(stoa_handle handle, stoa_interp_record **out_owner, void **out_object);
 /* Takes up to `max` objects that await release in this owner; returns how many. The caller, inside the owner, drops
- * one reference of each. */
-size_t stoa__handle_take_released(uint32_t owner_serial, void **objects, size_t max);
-/* All handles of an owner become stale; their objects are abandoned (the owner's end frees them). */
-void stoa__handle_owner_gone(uint32_t owner_serial);
+ * one reference of each. One load when there is nothing. */
+size_t stoa__handle_take_released(stoa_interp_record *owner, void **objects, size_t max);
+/* All handles of an owner become stale; their objects are abandoned (the owner's end frees them). stoa__interp_gone
+ * does it, too. Idempotent. */
+void stoa__handle_owner_gone(stoa_interp_record *owner);
 
 #endif

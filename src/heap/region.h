@@ -28,6 +28,9 @@ stoa_region *stoa__region_ref(stoa_region *region);
 void stoa__region_unref(stoa_region *region);
 uint32_t stoa__region_id(const stoa_region *region);
 
+/* New reference to the region that `address` lies in; NULL for the default region and for what is not in the heap. */
+stoa_region *stoa__region_ref_of(const void *address);
+
 /* The region of an address of the heap; 0 when the address is in no chunk. No lock. */
 uint32_t stoa__region_of(const void *address);
 
@@ -38,7 +41,9 @@ stoa__region_reaches(const stoa_region *region, uint32_t id)
     return id == 1 || id == stoa__region_id(region);
 }
 
-/* Interpreter `serial` has received something of the region of `address`. Default region: nothing to do. */
+/* Interpreter `serial` has received something of the region of `address`. Default region: nothing to do. Serial 0 is a
+ * thread outside all interpreters: it never ends, so the region counts as in use for good. Called with a lock of rank
+ * STOA_RANK_NAMES held. */
 void stoa__region_mark_delivered(const void *address, uint32_t serial);
 
 void stoa__region_get_stats(const stoa_region *region, stoa_region_stats *out);
