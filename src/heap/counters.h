@@ -35,6 +35,9 @@ typedef struct stoa_counters {
     } stripe[STOA_COUNTER_STRIPES];
 } stoa_counters;
 
+/* All zero. */
+void stoa__counters_init(stoa_counters *counters);
+
 /* A stripe for this thread: threads have their stacks apart. Any stripe would be right. */
 static inline unsigned
 stoa__counter_stripe(void)

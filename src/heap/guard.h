@@ -18,7 +18,6 @@
 #ifndef STOA_HEAP_GUARD_H
 #define STOA_HEAP_GUARD_H
 
-#include "heap/fork.h"
 #include "heap/lock.h"
 #include "stoa/error.h"
 
@@ -63,8 +62,8 @@ typedef struct stoa_guard { /* read by the handler, so: atomics, and parts that 
     } inside[STOA_GUARD_THREADS];
 } stoa_guard;
 
-stoa_err stoa__guard_init(stoa_guard *guard);
-void stoa__guard_at_fork(stoa_fork_phase phase);
+void stoa__guard_init(stoa_guard *guard);
+void stoa__guard_fork_child(stoa_guard *guard);
 
 /* Installs the handlers (mode from STOA_GUARD=strict|tolerate|off, default tolerate; STOA_EINVAL for another word) and
  * adds `describer` (copied; NULL: none) to those that are asked. Called again: steps in front of handlers that came

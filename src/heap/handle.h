@@ -36,8 +36,10 @@ typedef struct stoa_handles {
     _Atomic(stoa_handle_slot *) segments[STOA_HANDLE_SEGMENTS]; /* release store when made; never freed */
 } stoa_handles;
 
-stoa_err stoa__handles_init(stoa_handles *handles);
-void stoa__handles_at_fork(stoa_fork_phase phase);
+void stoa__handles_init(stoa_handles *handles);
+void stoa__handles_fork_prepare(stoa_handles *handles);
+void stoa__handles_fork_parent(stoa_handles *handles);
+void stoa__handles_fork_child(stoa_handles *handles);
 
 /* A handle with one reference. The caller (inside the owner) has given one reference of `object` to it.
  * STOA_ENOMEM; STOA_EGONE when the owner's handles are stale already. */

@@ -17,7 +17,6 @@
 #ifndef STOA_HEAP_INTERP_TABLE_H
 #define STOA_HEAP_INTERP_TABLE_H
 
-#include "heap/fork.h"
 #include "heap/lock.h"
 #include "stoa/error.h"
 
@@ -42,8 +41,8 @@ typedef struct stoa_interp_record {
     struct stoa_interp_record *next_free; /* guarded by the table's lock */
 } stoa_interp_record;
 
-/* In a forked child, on its only thread: does `record` go on here? `*own` gets how often this thread is inside. For one
- * that does not, the hook gives up what the cookie holds. It may take no lock of ours and allocate nothing. */
+/* In a forked child, on its only thread, with no lock held: does `record` go on here? `*own` gets how often this thread
+ * is inside. For one that does not, the hook gives up what the cookie holds. */
 typedef bool (*stoa_interp_fork_hook)(stoa_interp_record *record, uint32_t *own);
 
 typedef struct stoa_interps {
@@ -55,11 +54,13 @@ typedef struct stoa_interps {
     stoa_interp_fork_hook fork_hook;
 } stoa_interps;
 
-stoa_err stoa__interps_init(stoa_interps *interps);
-/* Child: records that the hook does not keep (no hook: all) become GONE here, and leave the table in
- * stoa__interps_sweep, which stoa__handles_at_fork calls when all the locks that this needs are free. */
-void stoa__interps_at_fork(stoa_fork_phase phase);
-void stoa__interps_sweep(void);
+void stoa__interps_init(stoa_interps *interps);
+/* Fork: prepare takes the table's and every record's lock. child: records that the hook does not keep become GONE (no
+ * hook: all). prepare, parent and child_locks at their place in rank order; child_records when all locks are free. */
+void stoa__interps_fork_prepare(stoa_interps *interps);
+void stoa__interps_fork_parent(stoa_interps *interps);
+void stoa__interps_fork_child_locks(stoa_interps *interps);
+void stoa__interps_fork_child_records(stoa_interps *interps);
 void stoa__interps_set_fork_hook(stoa_interp_fork_hook hook);
 
 /* A LIVE record, with one reference for the caller beside the table's. `name` NULL: "interpreter <id>"; cut to fit.

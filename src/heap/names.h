@@ -52,11 +52,13 @@ typedef struct stoa_names {
     stoa_lock once_lock;                /* STOA_RANK_NAMES, taken before a shard's; guards the two lists */
     struct stoa_name_making *makings;   /* names that some thread is making */
     struct stoa_name_waiting *waitings; /* who waits for such a one: lies on the waiter's stack */
-    uint32_t forking_thread;            /* thread id, set before a fork */
+    uint32_t forking_thread;            /* thread id, set by fork_prepare */
 } stoa_names;
 
-stoa_err stoa__names_init(stoa_names *names);
-void stoa__names_at_fork(stoa_fork_phase phase); /* child: makings of threads that it lacks are given up */
+void stoa__names_init(stoa_names *names);
+void stoa__names_fork_prepare(stoa_names *names);
+void stoa__names_fork_parent(stoa_names *names);
+void stoa__names_fork_child(stoa_names *names); /* makings of threads that the child lacks are given up */
 
 /* All three: any thread, no GIL needed. A value of a handle: the name takes a reference of its own. STOA_EGONE: the
  * handle is stale. STOA_ENOMEM. */
