@@ -65,6 +65,10 @@ void stoa__batch_commit(stoa_batch *batch);
 /* Withdraws all: intern entries removed, memory given back, region counters as before. Cannot fail. */
 void stoa__batch_abort(stoa_batch *batch);
 
+/* Is the object at this address of the heap sealed, or made by this batch? (false: by a batch that is still open, or was
+ * aborted.) What the builder asks of children that a host passes in. No lock. */
+bool stoa__batch_sees(const stoa_batch *batch, const void *address);
+
 /* Bytes that the batch has put down so far. */
 size_t stoa__batch_bytes(const stoa_batch *batch);
 
