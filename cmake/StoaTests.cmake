@@ -19,6 +19,7 @@ if(STOA_CMOCKA_LIBRARY AND STOA_CMOCKA_INCLUDE)
     add_library(stoa_cmocka INTERFACE)
     target_link_libraries(stoa_cmocka INTERFACE "${STOA_CMOCKA_LIBRARY}")
     target_include_directories(stoa_cmocka SYSTEM INTERFACE "${STOA_CMOCKA_INCLUDE}")
+    target_compile_options(stoa_cmocka INTERFACE -Wno-deprecated-declarations) # cmocka 2 has new names for old macros
 else()
     message(STATUS "cmocka not found: the C tests are left out (libcmocka-dev with apt, cmocka-devel with dnf)")
 endif()
