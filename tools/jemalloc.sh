@@ -25,6 +25,8 @@ die() { say "$*"; exit 1; }
 
 cc=${1:-${CC:-cc}}
 cache=${STOA_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/stoa}
+mkdir -p "$cache"
+cache=$(cd "$cache" && pwd -P)
 compiler=$("$cc" -dumpmachine)-$(basename "$cc")-$("$cc" -dumpversion)
 flags_hash=$(printf '%s\n' "${configure[@]}" "$cflags" "$("$cc" --version | head -n1)" "$(getconf GNU_LIBC_VERSION 2>/dev/null || uname -r)" \
              | sha256sum | cut -c1-10)
@@ -48,14 +50,17 @@ from_apt() { # leaves the tarball in $1
                -o Dir::State::Lists="$dir/lists" -o Dir::Cache::Archives="$dir/archives"
                -o Dir::Cache::srcpkgcache= -o Dir::Cache::pkgcache= -o APT::Sandbox::User=root)
     local ok=1
-    if "${apt[@]}" update >&2 && (cd "$dir/src" && "${apt[@]}" source --download-only "jemalloc=$version-*" >&2 2>/dev/null \
-                                  || cd "$dir/src" && "${apt[@]}" source --download-only jemalloc >&2); then
+    # --tar-only: an archive may miss the packaging files of an older version; we need none of them
+    if "${apt[@]}" update >&2 && cd "$dir/src" \
+        && { "${apt[@]}" source --download-only --tar-only "jemalloc=$version-*" >&2 2>/dev/null \
+             || "${apt[@]}" source --download-only --tar-only jemalloc >&2; }; then
         for file in "$dir"/src/jemalloc_*.orig.tar.*; do
             case $file in *.asc) continue ;; esac
             if checked "$file"; then mv "$file" "$1"; ok=0; break; fi
             say "apt offers $(basename "$file"), which is not $version as we know it"
         done
     fi
+    cd /
     rm -rf "$dir"
     return $ok
 }
