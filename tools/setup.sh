@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Brings what the build needs and this machine does not have, says what it does, and stops with a reason if it cannot.
 #
-#     tools/setup.sh [--without-python]     the last line of stdout is the Python to build for
+#     tools/setup.sh                   the last line of stdout is the Python to build for
+#     tools/setup.sh --package NAME    only this system package, which has the same name everywhere
 #
 #   1. system packages, by name, through apt; only those that are missing. Elsewhere it names them and stops.
 #   2. a Python: see tools/find-python.sh. None: the distribution's own if it is 3.12 or newer, else `uv python install`.
@@ -30,6 +31,12 @@ apt_install() {
     "${get[@]}" install -y -qq --no-install-recommends "$@" >&2 \
         || die "apt-get could not install: $*"
 }
+
+if [ "${1:-}" = --package ]; then
+    have apt-get || die "install $2 with this machine's package manager (dnf install $2, brew install $2), then run this again"
+    apt_install "$2"
+    exit
+fi
 
 # ---- 1. system packages ----------------------------------------------------------------------------------------------
 cmake_is_new_enough() {
@@ -72,8 +79,6 @@ if [ ${#missing[@]} -gt 0 ]; then
 fi
 
 # ---- 2. a Python -----------------------------------------------------------------------------------------------------
-[ "${1:-}" != --without-python ] || exit 0
-
 distribution_python() { # installs the distribution's own if it is new enough
     have apt-get || return 1
     local minor
