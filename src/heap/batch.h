@@ -4,9 +4,11 @@
  * object, and a graph used together should lie together. malloc per object gives none of the three.
  * Mechanism: a batch borrows one chunk of its region at a time and lays objects one behind the other above the chunk's
  * `sealed` mark. Nobody looks above the mark (intern.c tests it before it reads a candidate's bytes). Commit moves the
- * marks (release); abort forgets what lies above them. Objects of STOA_BATCH_LARGE bytes and more get chunks of their own.
+ * marks (release); abort forgets what lies above them. Objects of STOA_BATCH_LARGE bytes and more get
+ * whole chunks where they fit into no open one; what such a chunk has left over is used for small ones.
  *
- * A batch belongs to one thread at a time. Chunks in use by a batch are in no list of the region.
+ * A batch belongs to one thread at a time, and its struct may not be moved while it is open. Chunks in use by a batch are
+ * in no list of the region.
  * Aborted memory may still be being read by a concurrent intern_find that met our (withdrawn) entry, so its chunk is
  * reused only after every batch that was open at the abort has ended (heap/epoch.h).
  *
@@ -22,7 +24,6 @@
 #include "heap/process.h"
 
 typedef struct stoa_region stoa_region;
-typedef struct stoa_chunk_list stoa_chunk_list; /* private to batch.c */
 
 #define STOA_BATCH_INTERN 1u /* hash-consing on */
 #define STOA_BATCH_LARGE (STOA_GRANULE / 4)
@@ -30,6 +31,7 @@ typedef struct stoa_chunk_list stoa_chunk_list; /* private to batch.c */
 typedef struct stoa_batch {
     char *next;          /* public address of the next free byte of the current chunk, multiple of 8 */
     char *end;           /* where the current chunk, or the quota taken from the region's limit, ends */
+    uint64_t allocations; /* objects put down so far */
     stoa_region *region; /* holds a reference until the end of the batch */
     unsigned flags;
     stoa_err err;        /* why the last allocation failed */
@@ -37,20 +39,21 @@ typedef struct stoa_batch {
 } stoa_batch;
 
 /* Opens a batch in `region` (NULL: the default region). Any thread, no GIL.
- * STOA_ENOMEM; STOA_EGONE when the region is retired. */
+ * STOA_ENOMEM; STOA_EGONE when the region is retired. After a failure there is nothing to commit or abort. */
 stoa_err stoa__batch_begin(stoa_batch *batch, stoa_region *region, unsigned flags);
 
 /* The slow half of stoa__batch_alloc: new chunk, large object, limit. */
 void *stoa__batch_alloc_slow(stoa_batch *batch, size_t size);
 
-/* `size` bytes, 8-aligned, zeroed. Public address; NULL with batch->err and the message set. */
+/* `size` bytes (0 counts as 8), 8-aligned, zeroed. Public address; NULL with batch->err and the message set. */
 static inline void *
 stoa__batch_alloc(stoa_batch *batch, size_t size)
 {
-    size = (size + 7) & ~(size_t)7;
-    if (size < STOA_BATCH_LARGE && size <= (size_t)(batch->end - batch->next)) {
+    size_t whole = (size + 7) & ~(size_t)7; /* 0 for 0 and on overflow: both are for the slow half */
+    if (whole - 1 < STOA_BATCH_LARGE && whole <= (size_t)(batch->end - batch->next)) {
         void *p = batch->next;
-        batch->next += size;
+        batch->next += whole;
+        batch->allocations++;
         return p;
     }
     return stoa__batch_alloc_slow(batch, size);
@@ -59,7 +62,8 @@ stoa__batch_alloc(stoa_batch *batch, size_t size)
 /* As stoa__batch_alloc with a greater alignment (power of two, <= STOA_GRANULE): for arrays. */
 void *stoa__batch_alloc_aligned(stoa_batch *batch, size_t size, size_t alignment);
 
-/* Seals all objects of the batch; they are visible to every thread that then gets their address. Cannot fail. */
+/* Seals all objects of the batch; they are visible to every thread that then gets their address. Cannot fail, but in a
+ * process forked since the begin it is an abort: batch->err is STOA_EFORKED then, else STOA_OK or what it was. */
 void stoa__batch_commit(stoa_batch *batch);
 
 /* Withdraws all: intern entries removed, memory given back, region counters as before. Cannot fail. */

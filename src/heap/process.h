@@ -4,10 +4,11 @@
  * would give each its own heap, and objects would stop being shared. So everything process-wide hangs off one
  * `stoa_process`, made by whoever comes first and found by the others through a named private mapping in
  * /proc/self/maps; a copy of another layout version is refused with STOA_EVERSION. It holds no interpreter's object
- * except by handle. It is memory private to the process (not in the memfd), so a forked child gets its own copy.
+ * except by handle. It is memory private to the process (not in the shared file), so a forked child gets its own copy.
  *
- * Code of the creator that needs its own jemalloc is called through `ops`; all the rest is plain data behind our own
- * futex locks (heap/lock.h), so any copy may work on it.
+ * Code of the creator that needs its own jemalloc or its own C library's malloc is called through pointers in the struct
+ * (`ops` here, heap/memory.h); all the rest is plain data behind our own futex locks (heap/lock.h), so any copy may work
+ * on it. Function pointers may be kept in it: a copy that opened the process stays loaded.
  */
 #ifndef STOA_HEAP_PROCESS_H
 #define STOA_HEAP_PROCESS_H
@@ -24,8 +25,14 @@ extern uintptr_t stoa__public_base;
 extern uintptr_t stoa__alias_delta;
 extern size_t stoa__reserved;
 
-/* Makes or adopts. Idempotent, any thread, no GIL. STOA_ENOMEM, STOA_EOS, STOA_EVERSION. */
+/* Makes or adopts. Idempotent, any thread, no GIL. STOA_ENOMEM, STOA_EOS, STOA_EVERSION, STOA_EINVAL (an environment
+ * variable of ours makes no sense). After a failure it may be called again. */
 stoa_err stoa__process_open(void);
+
+/* Fork: the lock of this copy's stoa__process_open. prepare returns stoa__process as it is under that lock. */
+stoa_process *stoa__process_fork_prepare(void);
+void stoa__process_fork_parent(void);
+void stoa__process_fork_child(void);
 
 /* Is this address in the shared heap? One compare. */
 static inline bool

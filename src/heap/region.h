@@ -21,7 +21,9 @@ typedef struct stoa_region_stats {
     uint64_t freezes, aborts; /* batches committed, aborted */
 } stoa_region_stats;
 
-/* A new region; owned, given up by stoa__region_unref. `name` may be NULL; `limit` 0: none. STOA_ENOMEM. */
+/* A new region; owned, given up by stoa__region_unref. `name` may be NULL ("region <id>"), is cut to fit; `limit`, in bytes
+ * of objects, 0: none. STOA_ENOMEM. A region that nobody holds ends at once when nothing was ever frozen into it; else its
+ * objects stay, since somebody may use them. */
 stoa_err stoa__region_new(const char *name, size_t limit, stoa_region **out_region);
 stoa_region *stoa__region_default(void); /* borrowed */
 stoa_region *stoa__region_ref(stoa_region *region);
@@ -46,6 +48,12 @@ stoa__region_reaches(const stoa_region *region, uint32_t id)
  * STOA_RANK_NAMES held. */
 void stoa__region_mark_delivered(const void *address, uint32_t serial);
 
+/* Has it been marked for this serial (or for everybody)? */
+bool stoa__region_is_delivered(const stoa_region *region, uint32_t serial);
+
+/* No lock; each number is right, but they are not of one moment. */
 void stoa__region_get_stats(const stoa_region *region, stoa_region_stats *out);
+/* Calls visit for every region, by ascending id, with a reference held and no lock. */
+void stoa__region_each(void (*visit)(stoa_region *region, void *arg), void *arg);
 
 #endif
