@@ -21,7 +21,8 @@ known=(
 wanted=${known[0]}
 release=https://github.com/jemalloc/jemalloc/releases/download/$wanted/jemalloc-$wanted.tar.bz2
 configure=(--disable-initial-exec-tls --with-jemalloc-prefix=stoa_je_ --with-private-namespace=stoa_je_p_
-           --disable-cxx --enable-static --disable-shared --disable-doc --disable-prof --disable-fill)
+           --disable-cxx --enable-static --disable-shared --disable-doc --disable-prof --disable-fill
+           --disable-cache-oblivious)
 cflags='-O3 -g1 -fPIC -ffunction-sections -fno-semantic-interposition'
 
 say() { printf 'jemalloc: %s\n' "$*" >&2; }

@@ -7,10 +7,10 @@
 #include <stdio.h>
 
 /* jemalloc's settings, read by it at load. One arena of its own is enough, since its malloc is not used; nothing is given
- * back by clock (what a region frees is punched by us already, and the addresses are kept for that region); and whole
- * granules get no page of padding for the sake of processor caches. */
+ * back by clock (what a region frees is punched by us already, and the addresses are kept for that region). It is built
+ * without cache-oblivious padding, which would add a page to each chunk and so waste the rest of a granule. */
 const char *stoa_je_malloc_conf =
-    "narenas:1,tcache:false,dirty_decay_ms:-1,muzzy_decay_ms:-1,cache_oblivious:false,retain:true,background_thread:false";
+    "narenas:1,tcache:false,dirty_decay_ms:-1,muzzy_decay_ms:-1,retain:true,background_thread:false";
 
 /* What experimental.arenas_create_ext takes; jemalloc has it in an internal header only. Its size is checked at run time:
  * another one is answered with EINVAL. */
