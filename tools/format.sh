@@ -14,7 +14,7 @@ for candidate in clang-format-14 clang-format "$cache/clang-format-14/bin/clang-
 done
 if [ -z "$tool" ]; then
     echo "format: getting clang-format 14 from the Python package index" >&2
-    python3 -m venv "$cache/clang-format-14" && "$cache/clang-format-14/bin/pip" install -q 'clang-format==14.*' || {
+    python=$(tools/find-python.sh || command -v python3) && "$python" -m venv "$cache/clang-format-14" && "$cache/clang-format-14/bin/pip" install -q 'clang-format==14.*' || {
         echo "format: no clang-format 14 here; install clang-format-14 (apt), or pip install 'clang-format==14.*'" >&2
         exit 2
     }
