@@ -229,6 +229,20 @@ stoa__batch_alloc_slow(stoa_batch *batch, size_t size)
     return stoa__batch_alloc(batch, size);
 }
 
+bool
+stoa__batch_sees(const stoa_batch *batch, const void *address)
+{
+    const stoa_space *space = &stoa__process->space;
+    if (stoa__region_of(address) == 0) {
+        return false;
+    }
+    const stoa_granule *first = stoa__granule_first(space, address);
+    uintptr_t chunk = space->public_base + ((uintptr_t)(first - space->granules) << STOA_GRANULE_SHIFT);
+    /* acquire: pairs with the release store of stoa__chunk_seal */
+    return (uintptr_t)address - chunk < atomic_load_explicit(&first->sealed, memory_order_acquire) ||
+           atomic_load_explicit(&first->batch, memory_order_relaxed) == (uintptr_t)batch->state;
+}
+
 size_t
 stoa__batch_bytes(const stoa_batch *batch)
 {
