@@ -10,8 +10,9 @@
 
 #include <Python.h>
 
-/* Fills the table and the layout probes (cpython/probe.h). GIL of the main interpreter or of any. Idempotent.
- * -1 with UnsupportedPython's text in the message when a layout fact does not hold. */
+/* Fills the table and runs the layout probes (cpython/probe.h), once a process. Call it in every interpreter before the
+ * first shared object gets there: it also imports what a receiver needs (_datetime from 3.13 on). GIL. Idempotent, cheap
+ * after the first time. 0, or -1 with an exception set: UnsupportedPython when a layout fact does not hold. */
 int stoa__canonical_init(void);
 
 /* Is this one of CPython's own process-wide objects (usable by pointer in every interpreter)? Static builtin types,

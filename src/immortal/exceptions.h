@@ -33,4 +33,7 @@ PyObject *stoa__raise(stoa_err err);
 /* NotFreezable with .path and .type_name. Always returns NULL. */
 PyObject *stoa__raise_not_freezable(const char *path, const char *type_name, const char *why_and_remedy);
 
+/* UnsupportedPython: "Stoa cannot work with this Python (version): <fact>". Always returns NULL. */
+PyObject *stoa__raise_unsupported(const char *fact);
+
 #endif

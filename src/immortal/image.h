@@ -2,7 +2,7 @@
  *
  * Freezing starts from Python objects, the builder from C data; both end here, so that there is one place that knows how
  * a shared str or dict looks. Nothing here needs a GIL, an interpreter or a thread state: hashes are computed by
- * cpython/hash.h, static objects of the runtime come from the canonical table (immortal/canonical.h) that was filled once.
+ * immortal/hash.h, static objects of the runtime come from the canonical table (immortal/canonical.h) that was filled once.
  *
  * Each make_* function: (1) returns the runtime's own object where one exists (canonical), else (2) with interning on,
  * the equal object already in the heap, else (3) lays out a new one: immortal refcount, zero gc header, hash and UTF-8
@@ -28,6 +28,7 @@ stoa_shared *stoa__make_str(stoa_batch *batch, int kind, bool ascii, const void 
 stoa_shared *stoa__make_str_utf8(stoa_batch *batch, const char *utf8, size_t size);
 stoa_shared *stoa__make_bytes(stoa_batch *batch, const void *bytes, size_t size, Py_hash_t hash);
 stoa_shared *stoa__make_int64(stoa_batch *batch, int64_t value);
+stoa_shared *stoa__make_uint64(stoa_batch *batch, uint64_t value);
 /* Digits of PyLong_SHIFT bits, least significant first, normalised. */
 stoa_shared *stoa__make_int_digits(stoa_batch *batch, bool negative, const digit *digits, size_t count);
 /* Two's complement little-endian bytes of any length. */
@@ -43,10 +44,12 @@ stoa_shared *stoa__make_frozenset(stoa_batch *batch, stoa_shared *const *items, 
 /* mappingproxy over a dict (<= 3.14) or frozendict (>= 3.15). Insertion order; a later equal key replaces the value of
  * the earlier one, as in dict(). pairs: key, value, key, value … */
 stoa_shared *stoa__make_mapping(stoa_batch *batch, stoa_shared *const *pairs, Py_ssize_t count);
-/* date, time, datetime, timedelta from a live exact instance (3.13+), naive or UTC: copies its fields. */
+/* date, time, datetime, timedelta from a live exact instance (3.13+), naive or UTC: copies its fields. GIL (C code only
+ * runs). STOA_ETYPE with the remedy in the message: another time zone, or Python 3.12. */
 stoa_shared *stoa__make_datetime_like(stoa_batch *batch, PyObject *source);
 
-/* Hash of a shared object, without a GIL; false: unhashable (a mapping inside, on versions where that is so). */
+/* Hash of a shared object, without a GIL; false with the message set: unhashable (a mapping inside, on versions where that
+ * is so). More about hashes in hash.h, about finding things in tables in lookup.h. */
 bool stoa__shared_hash(const stoa_shared *object, Py_hash_t *out);
 /* Equality of two shared native objects of types that can be keys, without a GIL, iterative. */
 bool stoa__shared_equal(const stoa_shared *a, const stoa_shared *b);
