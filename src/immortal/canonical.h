@@ -10,6 +10,8 @@
 
 #include <Python.h>
 
+#include <stdbool.h>
+
 /* Fills the table and runs the layout probes (cpython/probe.h), once a process. Call it in every interpreter before the
  * first shared object gets there: it also imports what a receiver needs (_datetime from 3.13 on). GIL. Idempotent, cheap
  * after the first time. 0, or -1 with an exception set: UnsupportedPython when a layout fact does not hold. */

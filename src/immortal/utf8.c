@@ -100,7 +100,7 @@ stoa__utf8_shape(const char *utf8, size_t size, stoa_text_shape *shape)
                 *to++ = p[at++];                                                                                             \
                 continue;                                                                                                    \
             }                                                                                                                \
-            uint32_t character;                                                                                              \
+            uint32_t character = 0;                                                                                          \
             at += sequence(p + at, size - at, &character);                                                             \
             *to++ = (type)character;                                                                                         \
         }                                                                                                                    \
