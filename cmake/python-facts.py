@@ -15,7 +15,7 @@ include = sysconfig.get_path("include")
 libdir = var("LIBDIR") or ""
 libname = var("LDLIBRARY") or ""
 library = ""
-for folder in (libdir, os.path.join(libdir, var("MULTIARCH") or ""), var("LIBPL") or ""):
+for folder in (libdir, os.path.join(libdir, var("MULTIARCH") or ""), os.path.join(sys.base_prefix, "lib"), var("LIBPL") or ""):
     candidate = os.path.join(folder, libname)
     if libname and os.path.exists(candidate):
         library = candidate

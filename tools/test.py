@@ -21,6 +21,7 @@ import threading
 import time
 
 PLAIN = re.compile(r"^(\d+) passed, (\d+) failed(?:, (\d+) skipped)?$", re.M)
+CASE = re.compile(r"^(ok|FAILED|skipped) +\S.* \(\d+\.\d+ s\)$", re.M)  # tests/python/run.py, if it did not get to the plain line
 CMOCKA_CASE = re.compile(r"^\[ +(RUN|OK|FAILED|SKIPPED|ERROR) +\] +(.+)$")
 
 
@@ -76,6 +77,10 @@ def count(text, code, skip_code):
         passed, failed, skipped = (int(n or 0) for n in plain[-1])
     else:
         passed, failed, skipped = count_cmocka(text)
+        cases = CASE.findall(text)
+        if cases and not passed + failed + skipped:
+            passed, skipped = cases.count("ok"), cases.count("skipped")
+            failed = cases.count("FAILED") + 1  # the one that it died of
     if code == skip_code and not failed:
         return passed, 0, skipped or 1
     if code != 0 and not failed:
