@@ -83,18 +83,16 @@ open_window(stoa_batch *batch, size_t size)
 {
     stoa_batch_state *state = batch->state;
     stoa_chunk *chunk = state->current;
-    size_t room = stoa__chunk_room(chunk, 8);
     size_t wanted = state->step > size ? state->step : size;
-    wanted = wanted < room ? wanted : room;
-    if (chunk->prepared >= chunk->size) { /* pages are there: only the limit may want small steps */
-        wanted = batch->region->limit == 0 ? room : wanted;
-    }
-    size_t got = charge(batch, size, wanted);
-    if (got == 0) {
+    size_t ready = stoa__chunk_prepare(chunk, size, wanted);
+    if (ready == 0) {
         return false;
     }
-    got &= ~(size_t)7;
-    if (!stoa__chunk_prepare(chunk, got)) {
+    if (batch->region->limit != 0 && ready > wanted) { /* others may want some of the limit, too */
+        ready = wanted;
+    }
+    size_t got = charge(batch, size, ready) & ~(size_t)7;
+    if (got == 0) {
         return false;
     }
     state->step = state->step < MOST_WINDOW ? state->step * 2 : MOST_WINDOW;
@@ -139,7 +137,7 @@ lay_one(stoa_batch *batch, stoa_chunk *chunk, size_t size, size_t alignment)
     stoa_batch_state *state = batch->state;
     size_t start = (chunk->fill + alignment - 1) & ~(alignment - 1);
     size_t cost = start + size - chunk->fill; /* the gap is used up as well */
-    if (charge(batch, cost, cost) == 0 || !stoa__chunk_prepare(chunk, cost)) {
+    if (charge(batch, cost, cost) == 0 || stoa__chunk_prepare(chunk, cost, cost) == 0) {
         return NULL;
     }
     chunk->fill = start + size;

@@ -153,6 +153,7 @@ take_new(stoa_region *region, size_t size)
         return NULL;
     }
     chunk->region = region;
+    chunk->big = chunk->size >= STOA_HUGE_PAGE;
     stoa__space_enter_chunk(space(), chunk->start, chunk->size, region->id);
     atomic_fetch_add_explicit(&region->chunk_bytes, chunk->size, memory_order_relaxed);
     return chunk;
@@ -161,42 +162,42 @@ take_new(stoa_region *region, size_t size)
 stoa_chunk *
 stoa__chunk_take(stoa_region *region, size_t size, size_t alignment, uintptr_t batch)
 {
-    bool fresh = false;
     stoa__lock(&region->lock);
     stoa_chunk *chunk = take_from_list(region, size, alignment);
     if (chunk == NULL) {
         chunk = take_new(region, size);
-        fresh = true;
     }
     if (chunk != NULL) {
         stoa_granule *first = stoa__granule(space(), chunk->start);
         atomic_store_explicit(&first->batch, batch, memory_order_relaxed);
     }
     stoa__unlock(&region->lock);
-    if (chunk != NULL && fresh && !space()->scarce) {
-        size_t huge = chunk->size & ~(STOA_HUGE_PAGE - 1);
-        if (huge != 0) {
-            stoa__os_make_huge(stoa__rw(chunk->start), chunk->start, huge);
-            chunk->prepared = huge;
-        }
-    }
     return chunk;
 }
 
-bool
-stoa__chunk_prepare(stoa_chunk *chunk, size_t size)
+size_t
+stoa__chunk_prepare(stoa_chunk *chunk, size_t least, size_t wanted)
 {
-    size_t to = page_up(chunk->fill + size);
+    size_t room = chunk->size - chunk->fill;
+    wanted = wanted < room ? wanted : room;
+    if (chunk->prepared >= chunk->fill + least) {
+        size_t ready = chunk->prepared - chunk->fill;
+        return ready < room ? ready : room;
+    }
     size_t from = chunk->prepared > chunk->fill ? chunk->prepared : chunk->fill & ~(stoa__os_page_size() - 1);
-    if (to <= from || (size < POPULATE_WORTH && !space()->scarce)) {
-        return true;
+    size_t to = page_up(chunk->fill + wanted);
+    if (to - from < POPULATE_WORTH && !space()->scarce) {
+        return wanted;
     }
-    if (!stoa__os_populate(stoa__rw(chunk->start + from), to - from) && space()->scarce) {
+    char *start = chunk->start + from;
+    bool big = chunk->big && !space()->scarce;
+    size_t got = stoa__pages_prepare(&space()->pages, stoa__rw(start), start, to - from, chunk->size - from, big);
+    if (got == 0 && space()->scarce) {
         stoa__fail(STOA_ENOMEM, "the file system behind the heap has no room for %zu bytes", to - from);
-        return false;
+        return 0;
     }
-    chunk->prepared = to;
-    return true;
+    chunk->prepared = got == 0 ? to : from + got;
+    return chunk->prepared - chunk->fill;
 }
 
 /* ---- giving back ------------------------------------------------------------------------------------------------- */

@@ -20,7 +20,8 @@ typedef struct stoa_chunk {
     size_t size;            /* bytes */
     size_t sealed;          /* bytes sealed when the batch got it */
     size_t fill;            /* end of what is laid down; owner: the batch */
-    size_t prepared;        /* bytes from start whose pages have been asked for */
+    size_t prepared;        /* bytes from start whose pages have been asked for; below fill: from fill on nothing has */
+    bool big;               /* const: in a region, or for an object, that is worth huge pages */
     stoa_region *region;
     struct stoa_chunk *next; /* in the region's list, or in the batch's */
     stoa_deferred deferred;  /* aborted, waiting for the grace period */
@@ -34,8 +35,9 @@ stoa_chunk *stoa__chunk_take(stoa_region *region, size_t size, size_t alignment,
 /* Bytes of room at `alignment`. */
 size_t stoa__chunk_room(const stoa_chunk *chunk, size_t alignment);
 
-/* Makes the pages of [fill, fill + size) present ahead of use. False: no memory (only where pages are scarce). */
-bool stoa__chunk_prepare(stoa_chunk *chunk, size_t size);
+/* Makes pages present ahead of use: from fill on, `least` bytes, and towards `wanted` where that is cheap. Returns how many
+ * bytes from fill on may now be used: at least `least`, at most the room; 0: no memory (message set). */
+size_t stoa__chunk_prepare(stoa_chunk *chunk, size_t least, size_t wanted);
 
 /* Drops the writable twin's page table entries of what the batch laid down, when that is much. Before sealing, no lock
  * held: the batch writes nothing more. */

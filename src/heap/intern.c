@@ -215,7 +215,7 @@ make_slab(stoa_intern_table *table, unsigned log2)
     fresh->table = table;
     fresh->log2 = log2;
     fresh->bytes = (sizeof(slot) * SHARDS) << log2;
-    fresh->memory = stoa__os_alloc(fresh->bytes);
+    fresh->memory = stoa__os_alloc(fresh->bytes, stoa__pages_prefer_huge(&stoa__process->space.pages));
     if (fresh->memory == NULL) {
         stoa__free(fresh);
         return NULL;
@@ -355,7 +355,7 @@ make_table(stoa_region *region)
     }
     stoa__lock(&region->lock);
     table = table_of(region);
-    if (table == NULL && (table = stoa__os_alloc(sizeof *table)) != NULL) {
+    if (table == NULL && (table = stoa__os_alloc(sizeof *table, false)) != NULL) {
         for (unsigned i = 0; i < SHARDS; i++) {
             stoa__lock_init(&table->shards[i].lock, STOA_RANK_INTERN);
         }

@@ -37,8 +37,8 @@ stoa_err stoa__os_map_view(int fd, size_t offset, void *address, size_t size, bo
 stoa_err stoa__os_map_private(void *address, size_t size, bool writable);
 void stoa__os_dumpable(void *address, size_t size);
 
-/* Zeroed private memory, backed when first touched; huge pages are asked for when it is large. NULL: none. */
-void *stoa__os_alloc(size_t size);
+/* Zeroed private memory, backed when first touched; `huge`: by huge pages where it is large enough. NULL: none. */
+void *stoa__os_alloc(size_t size, bool huge);
 void stoa__os_free(void *memory, size_t size);
 /* Makes memory of stoa__os_alloc zero again and gives its pages back. */
 void stoa__os_clear(void *memory, size_t size);
@@ -50,8 +50,9 @@ void *stoa__os_find_named(bool (*accept)(const void *memory, size_t size));
 /* Makes the pages of a writable view present, one system call for many faults. False: not enough memory. True does not
  * promise that they are (older kernels cannot do it). */
 bool stoa__os_populate(void *writable, size_t size);
-/* Backs a 2 MiB-aligned range of both views with huge pages where the kernel lets us; best effort. */
-void stoa__os_make_huge(void *writable, void *readable, size_t size);
+/* Backs a 2 MiB-aligned range of both views with huge pages. False: this kernel has none for such memory. True does not
+ * promise that all are huge (there may be too few). */
+bool stoa__os_make_huge(void *writable, void *readable, size_t size);
 /* Gives the pages of the file back; both views read zeros afterwards. */
 void stoa__os_punch(void *writable, size_t size);
 /* Forgets the page table entries of a view; the file keeps its content. */

@@ -229,10 +229,10 @@ stoa__os_whole_pages(size_t size)
 }
 
 void *
-stoa__os_alloc(size_t size)
+stoa__os_alloc(size_t size, bool huge)
 {
     size = stoa__os_whole_pages(size);
-    bool large = size >= STOA_HUGE_PAGE;
+    bool large = huge && size >= STOA_HUGE_PAGE;
     void *memory = stoa__os_reserve(size, large ? STOA_HUGE_PAGE : stoa__os_page_size());
     if (memory == NULL) {
         return NULL;
@@ -360,28 +360,33 @@ stoa__os_populate(void *writable, size_t size)
     return enough;
 }
 
-void
+/* Collapsing works whatever the setting for faults is; an empty range is not collapsed, so each huge page is touched
+ * first. Before Linux 6.1 only faults give huge pages, to those who ask, where the setting allows. */
+bool
 stoa__os_make_huge(void *writable, void *readable, size_t size)
 {
-    /* Collapsing has a fixed price (every processor empties its list of new pages), so steps are large; but it works
-     * whatever the setting for faults is, and costs a sixth of faulting small pages in. */
-    static _Atomic bool refused; /* relaxed: a late look costs one more refusal */
-    const size_t step = 16 * STOA_HUGE_PAGE;
+    static _Atomic uint32_t way; /* 0 collapse, 1 by faults; relaxed: a late look costs one more refusal */
     int saved = errno;
-    madvise(writable, size, MADV_HUGEPAGE);
-    madvise(readable, size, MADV_HUGEPAGE);
-    for (size_t done = 0; done < size && !atomic_load_explicit(&refused, memory_order_relaxed); done += step) {
-        size_t now = size - done < step ? size - done : step;
-        char *start = (char *)writable + done;
-        for (size_t i = 0; i < now; i += STOA_HUGE_PAGE) {
-            /* an empty range is not collapsed; where faults give huge pages, this is all there is to do */
-            *(volatile char *)(start + i) = 0;
-        }
-        if (madvise(start, now, MADV_COLLAPSE) != 0 && errno == EINVAL) {
-            atomic_store_explicit(&refused, true, memory_order_relaxed);
-        }
+    bool by_faults = atomic_load_explicit(&way, memory_order_relaxed) != 0;
+    bool offered = true;
+    if (by_faults) {
+        offered = madvise(writable, size, MADV_HUGEPAGE) == 0 && madvise(readable, size, MADV_HUGEPAGE) == 0;
+    }
+    for (size_t i = 0; i < size; i += STOA_HUGE_PAGE) {
+        *((volatile char *)writable + i) = 0;
+    }
+    if (!by_faults && madvise(writable, size, MADV_COLLAPSE) != 0 && errno == EINVAL) {
+        atomic_store_explicit(&way, 1, memory_order_relaxed);
+        errno = saved;
+        return stoa__os_make_huge(writable, readable, size);
+    }
+    if (by_faults && offered) { /* the setting may be `never`: then the second small page is not there */
+        unsigned char present = 0;
+        size_t page = stoa__os_page_size();
+        offered = mincore((char *)writable + page, page, &present) == 0 && (present & 1) != 0;
     }
     errno = saved;
+    return offered;
 }
 
 void

@@ -102,6 +102,7 @@ stoa__space_init(stoa_space *space)
 {
     memset(space, 0, sizeof *space);
     stoa__lock_init(&space->lock, STOA_RANK_SPACE);
+    stoa__pages_init(&space->pages);
     size_t wanted = DEFAULT_RESERVE;
     stoa_err err = size_from_environment("STOA_HEAP_RESERVE", &wanted);
     err = err == STOA_OK ? size_from_environment("STOA_HEAP_LIMIT", &space->limit) : err;
@@ -119,7 +120,7 @@ stoa__space_init(stoa_space *space)
         space->reserved = size;
         space->frontier = space->public_base;
         space->fork_floor = space->public_base;
-        space->granules = stoa__os_alloc((size >> STOA_GRANULE_SHIFT) * sizeof *space->granules);
+        space->granules = stoa__os_alloc((size >> STOA_GRANULE_SHIFT) * sizeof *space->granules, false);
         if (space->granules != NULL) {
             err = map_views(space, space->public_base);
             if (err == STOA_OK) {

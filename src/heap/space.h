@@ -2,9 +2,9 @@
  *
  * Problem: every interpreter must use the same objects by pointer, and no instruction anywhere may change them.
  * Protecting pages after each freeze would cost a system call per share and could not protect a page that is half full.
- * So one range is reserved once and mapped twice from one memfd (all holes, closed once it is mapped, so nobody can close
- * it under us): the *public* view (PROT_READ; every object address lies
- * in it) and the *alias* (PROT_READ|PROT_WRITE, at the constant distance `alias_delta`), through which only Stoa writes.
+ * So one range is reserved once and mapped twice from one memfd (all holes; closed once it is mapped, so that nobody
+ * closes it under us): the *public* view (PROT_READ; every object address lies in it) and the *alias*
+ * (PROT_READ|PROT_WRITE, at the constant distance `alias_delta`), through which only Stoa writes.
  *
  * The range is cut into granules of STOA_GRANULE bytes. A *chunk* is one or more whole granules and is the unit that
  * jemalloc hands us; small objects are laid one behind the other in a chunk (heap/batch.h), a large object has a chunk
@@ -24,6 +24,7 @@
 #define STOA_HEAP_SPACE_H
 
 #include "heap/lock.h"
+#include "heap/pages.h"
 #include "stoa/error.h"
 
 #include <stdatomic.h>
@@ -52,6 +53,7 @@ typedef struct stoa_space {
     uintptr_t fork_floor;        /* const between forks: see invariant 6 */
     bool closed;                 /* const between forks: the child got no memory of its own; only reading works */
     _Atomic size_t chunk_bytes;  /* bytes of chunks charged; <= limit; relaxed */
+    stoa_pages pages;            /* which pages are cheap */
     stoa_granule *granules;      /* const after init: reserved >> STOA_GRANULE_SHIFT entries, lazily backed */
 } stoa_space;
 

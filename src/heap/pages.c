@@ -1,0 +1,118 @@
+#include "heap/pages.h"
+
+#include "heap/lock.h" /* stoa__now */
+#include "heap/os.h"
+
+#define UNIT ((size_t)64 << 10)
+#define FIRST_PAUSE ((size_t)32 << 20)
+#define MOST_PAUSE ((size_t)1 << 30)
+#define MOST_HUGE (4 * STOA_HUGE_PAGE) /* at once: the fixed price is spread, the processor's cache is not flooded */
+
+void
+stoa__pages_init(stoa_pages *pages)
+{
+    *pages = (stoa_pages){.pause = FIRST_PAUSE};
+}
+
+static inline uint32_t
+load(const _Atomic uint32_t *cost)
+{
+    return atomic_load_explicit(cost, memory_order_relaxed);
+}
+
+/* Moves a cost half of the way to a new sample. */
+static void
+learn(_Atomic uint32_t *cost, int64_t nanoseconds, size_t bytes)
+{
+    uint64_t sample = (uint64_t)nanoseconds * UNIT / bytes + 1;
+    uint32_t now = sample > UINT32_MAX / 2 ? UINT32_MAX / 2 : (uint32_t)sample;
+    uint32_t old = load(cost);
+    atomic_store_explicit(cost, old == 0 ? now : (old + now) / 2, memory_order_relaxed);
+}
+
+bool
+stoa__pages_prefer_huge(const stoa_pages *pages)
+{
+    uint32_t small = load(&pages->small_cost);
+    uint32_t huge = load(&pages->huge_cost);
+    return load(&pages->no_huge) == 0 && (huge == 0 || (small != 0 && huge <= small));
+}
+
+/* Is it time to try the way that lost? Counts `size` bytes of the other one. */
+static bool
+probe_now(stoa_pages *pages, size_t size)
+{
+    if (load(&pages->no_huge) != 0 || load(&pages->small_cost) == 0) {
+        return false;
+    }
+    size_t left = atomic_load_explicit(&pages->until_probe, memory_order_relaxed);
+    if (left > size) {
+        atomic_store_explicit(&pages->until_probe, left - size, memory_order_relaxed);
+        return false;
+    }
+    return true;
+}
+
+/* Backs whole huge pages. */
+static void
+make_huge(stoa_pages *pages, char *writable, char *readable, size_t size, bool probe)
+{
+    int64_t start = stoa__now();
+    if (!stoa__os_make_huge(writable, readable, size)) {
+        atomic_store_explicit(&pages->no_huge, 1, memory_order_relaxed);
+        return;
+    }
+    if (probe) { /* what it cost long ago says nothing */
+        atomic_store_explicit(&pages->huge_cost, 0, memory_order_relaxed);
+    }
+    learn(&pages->huge_cost, stoa__now() - start, size);
+    size_t pause = FIRST_PAUSE;
+    if (!stoa__pages_prefer_huge(pages)) {
+        pause = atomic_load_explicit(&pages->pause, memory_order_relaxed);
+        atomic_store_explicit(&pages->until_probe, pause, memory_order_relaxed);
+        pause = pause < MOST_PAUSE ? pause * 2 : pause;
+    }
+    atomic_store_explicit(&pages->pause, pause, memory_order_relaxed);
+}
+
+static bool
+populate(stoa_pages *pages, char *writable, size_t size)
+{
+    int64_t start = stoa__now();
+    if (!stoa__os_populate(writable, size)) {
+        return false;
+    }
+    if (size >= UNIT) {
+        learn(&pages->small_cost, stoa__now() - start, size);
+    }
+    return true;
+}
+
+size_t
+stoa__pages_prepare(stoa_pages *pages, char *writable, char *readable, size_t least, size_t most, bool big)
+{
+    size_t done = 0;
+    while (done < least) {
+        size_t left = most - done;
+        size_t huge = ((uintptr_t)(writable + done) & (STOA_HUGE_PAGE - 1)) == 0 ? left & ~(STOA_HUGE_PAGE - 1) : 0;
+        if (big && huge != 0) {
+            bool prefer = stoa__pages_prefer_huge(pages);
+            bool known = load(&pages->huge_cost) != 0;
+            if (prefer || probe_now(pages, STOA_HUGE_PAGE)) {
+                size_t now = !prefer || !known ? STOA_HUGE_PAGE : huge < MOST_HUGE ? huge : MOST_HUGE;
+                make_huge(pages, writable + done, readable + done, now, !prefer);
+                done += now;
+                continue;
+            }
+        }
+        /* small pages: what is asked for now, but not past a boundary where huge ones may start */
+        size_t now = least - done;
+        size_t to_boundary = STOA_HUGE_PAGE - ((uintptr_t)(writable + done) & (STOA_HUGE_PAGE - 1));
+        now = now < to_boundary ? now : to_boundary;
+        if (!populate(pages, writable + done, now)) {
+            return 0;
+        }
+        done += now;
+    }
+    return done;
+}

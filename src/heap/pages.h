@@ -1,0 +1,36 @@
+/* Putting pages behind addresses: by which way, decided by what each way costs here and now.
+ *
+ * Problem: a page fault for every 4 KiB costs more than all the rest of freezing, and two threads that fault get in each
+ * other's way. Two ways are cheaper: asking for many small pages at once, and huge pages. Which one wins is not known
+ * ahead: on a bare machine huge pages are five times cheaper; in a virtual machine that reports its free memory to the
+ * host, a huge page is nearly always one that the host must find first, and then small ones are five times cheaper.
+ * Mechanism: both are timed as they are used, the cheaper one is taken, and the other one is tried again after ever
+ * longer stretches.
+ */
+#ifndef STOA_HEAP_PAGES_H
+#define STOA_HEAP_PAGES_H
+
+#include "stoa/error.h"
+
+#include <stdatomic.h>
+
+/* All relaxed: hints, whoever writes last is right enough. */
+typedef struct stoa_pages {
+    _Atomic uint32_t small_cost; /* nanoseconds for 64 KiB, smoothed; 0: not known */
+    _Atomic uint32_t huge_cost;
+    _Atomic uint32_t no_huge;    /* 1: the kernel has no huge pages for us */
+    _Atomic size_t until_probe;  /* bytes to come in small pages before huge ones are tried again */
+    _Atomic size_t pause;        /* what until_probe starts from: doubled by each probe that lost */
+} stoa_pages;
+
+void stoa__pages_init(stoa_pages *pages);
+
+/* Makes pages present in [writable, writable + least), and at most in `most` bytes; both multiples of the page size.
+ * `readable`: the other view of the same. `big`: huge pages are worth it for the caller. Returns how many bytes have been
+ * dealt with, at least `least`; 0: no memory (only a file system can run out: STOA_ENOMEM without a message). */
+size_t stoa__pages_prepare(stoa_pages *pages, char *writable, char *readable, size_t least, size_t most, bool big);
+
+/* Are huge pages the cheaper ones now? For private memory. */
+bool stoa__pages_prefer_huge(const stoa_pages *pages);
+
+#endif
