@@ -25,12 +25,13 @@ check() {
 export MYPYPATH=$build/lib PYTHONPATH=$build/lib
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
-check "mypy --strict on the stubs" "$venv/bin/mypy" --strict --cache-dir "$work" python/stoa/__init__.pyi
+check "mypy --strict on the stubs" "$venv/bin/mypy" --config-file tests/typing/mypy.ini --cache-dir "$work" python/stoa/__init__.pyi
 if compgen -G 'tests/typing/*.py' >/dev/null; then
-    check "mypy --strict on tests/typing" "$venv/bin/mypy" --strict --cache-dir "$work" tests/typing
+    check "mypy --strict on tests/typing" "$venv/bin/mypy" --config-file tests/typing/mypy.ini --cache-dir "$work" tests/typing
 fi
 allow=()
 if [ -f tests/typing/stubtest-allowed.txt ]; then allow=(--allowlist $PWD/tests/typing/stubtest-allowed.txt); fi
-check "stubtest: stubs and module agree" env -C "$work" "$venv/bin/python" -m mypy.stubtest stoa --ignore-missing-stub "${allow[@]}"
+check "stubtest: stubs and module agree" env -C "$work" "$venv/bin/python" -m mypy.stubtest stoa --ignore-missing-stub \
+    --mypy-config-file "$PWD/tests/typing/mypy.ini" "${allow[@]}"
 echo "$passed passed, $failed failed"
 [ "$failed" = 0 ]
