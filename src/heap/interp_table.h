@@ -35,10 +35,11 @@ typedef struct stoa_interp_record {
     _Atomic uint32_t inside;  /* threads put into it by the library, and STOA_INTERP_NOT_LIVE; futex of the closer */
     _Atomic uint32_t refs;    /* who holds the record; the table itself holds one until GONE */
     _Atomic uint32_t released; /* head of the list of handles that await release: heap/handle.c */
-    uint32_t released_rest;    /* guarded by `lock`: those taken off the list and not handed out yet: heap/handle.c */
+    _Atomic uint32_t released_rest; /* written under `lock`: those taken off the list and not handed out yet: heap/handle.c */
     stoa_lock lock;           /* STOA_RANK_INTERP: guards the host layer's lists behind `cookie` */
     void *cookie;             /* guarded by `lock`: the host layer's struct, NULL when GONE */
     struct stoa_interp_record *next_free; /* guarded by the table's lock */
+    struct stoa_interp_record *next;      /* const: in all_records */
 } stoa_interp_record;
 
 /* In a forked child, on its only thread, with no lock held: does `record` go on here? `*own` gets how often this thread
@@ -51,6 +52,7 @@ typedef struct stoa_interps {
     size_t count, capacity;
     stoa_interp_record **records; /* not GONE, ascending serial */
     stoa_interp_record *free_records;
+    stoa_interp_record *all_records; /* whatever their state: the memory of a record is never given back */
     stoa_interp_fork_hook fork_hook;
 } stoa_interps;
 

@@ -33,7 +33,7 @@ stoa__rank_name(unsigned rank)
 {
     static const char *const names[STOA_RANK_COUNT] = {
         [STOA_RANK_PROCESS] = "process", [STOA_RANK_INTERPS] = "interpreters", [STOA_RANK_INTERP] = "interpreter",
-        [STOA_RANK_NAMES] = "names",     [STOA_RANK_HANDLES] = "handles",      [STOA_RANK_REGIONS] = "regions",
+        [STOA_RANK_ONCE] = "once", [STOA_RANK_NAMES] = "names",     [STOA_RANK_HANDLES] = "handles",      [STOA_RANK_REGIONS] = "regions",
         [STOA_RANK_REGION] = "region",   [STOA_RANK_INTERN] = "intern",        [STOA_RANK_EPOCH] = "epoch",
         [STOA_RANK_SPACE] = "space",     [STOA_RANK_MESSAGE] = "message",
     };

@@ -16,6 +16,7 @@ typedef enum stoa_rank { /* ascending = the order of taking */
     STOA_RANK_PROCESS = 1,
     STOA_RANK_INTERPS,
     STOA_RANK_INTERP,  /* one interpreter record */
+    STOA_RANK_ONCE,    /* names that are being made */
     STOA_RANK_NAMES,   /* one shard of the names */
     STOA_RANK_HANDLES,
     STOA_RANK_REGIONS, /* list of regions */

@@ -1,0 +1,324 @@
+#include "heap/interp_table.h"
+
+#include "heap/handle.h"
+#include "heap/names.h"
+#include "heap/process.h"
+#include "heap/process_struct.h"
+
+#include <pthread.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+#include <cmocka.h>
+
+static int64_t next_id = 100;
+
+static stoa_interp_record *
+make(const char *name)
+{
+    stoa_interp_record *record = NULL;
+    assert_int_equal(stoa__interp_register(next_id++, 0, name, &record), STOA_OK);
+    return record;
+}
+
+static void
+end(stoa_interp_record *record)
+{
+    stoa__interp_gone(record);
+    stoa__interp_unref(record);
+}
+
+static void
+serials_are_never_used_twice(void **state)
+{
+    (void)state;
+    uint32_t last = 0;
+    for (int i = 0; i < 1000; i++) {
+        stoa_interp_record *record = make(NULL);
+        assert_true(record->serial > last);
+        assert_int_equal(atomic_load(&record->state), STOA_INTERP_LIVE);
+        assert_int_equal(stoa__interp_inside(record), 0);
+        assert_null(record->cookie);
+        last = record->serial;
+        end(record);
+    }
+}
+
+static void
+names_are_kept_or_made_and_cut(void **state)
+{
+    (void)state;
+    stoa_interp_record *a = make("worker"), *b;
+    assert_string_equal(a->name, "worker");
+    assert_int_equal(stoa__interp_register(-7, 3, NULL, &b), STOA_OK);
+    assert_string_equal(b->name, "interpreter -7");
+    char name[200];
+    for (size_t i = 0; i + 3 < sizeof name; i += 2) {
+        memcpy(name + i, "\xc3\xa9", 3);
+    }
+    stoa_interp_record *c = make(name);
+    assert_int_equal(strlen(c->name), 62); /* 63 would end in half a letter */
+    end(a);
+    end(b);
+    end(c);
+}
+
+static void
+found_by_serial_and_by_python_id(void **state)
+{
+    (void)state;
+    stoa_interp_record *a, *b, *other;
+    assert_int_equal(stoa__interp_register(5, 0, "a", &a), STOA_OK);
+    assert_int_equal(stoa__interp_register(5, 1, "b", &b), STOA_OK);
+    assert_int_equal(stoa__interp_register(5, 1, "c", &other), STOA_EEXIST);
+    assert_non_null(strstr(stoa_error_message(), "'b'"));
+    stoa_interp_record *found = stoa__interp_find_python(5, 1);
+    assert_ptr_equal(found, b);
+    stoa__interp_unref(found);
+    found = stoa__interp_find(a->serial);
+    assert_ptr_equal(found, a);
+    stoa__interp_unref(found);
+    assert_null(stoa__interp_find(0));
+    assert_null(stoa__interp_find(UINT32_MAX));
+    assert_null(stoa__interp_find_python(5, 2));
+    uint32_t serial = b->serial;
+    stoa__interp_gone(b);
+    assert_null(stoa__interp_find(serial));
+    assert_null(stoa__interp_find_python(5, 1));
+    assert_int_equal(stoa__interp_register(5, 1, "c", &other), STOA_OK); /* CPython may use an id again */
+    assert_true(other != b);
+    assert_string_equal(b->name, "b"); /* held: outlives the interpreter */
+    stoa__interp_unref(b);
+    end(other);
+    end(a);
+}
+
+static void
+closing_refuses_entries_and_reopening_lets_in(void **state)
+{
+    (void)state;
+    stoa_interp_record *r = make("shop");
+    assert_int_equal(stoa__interp_enter(r), STOA_OK);
+    assert_int_equal(stoa__interp_enter(r), STOA_OK);
+    assert_int_equal(stoa__interp_inside(r), 2);
+    assert_true(stoa__interp_start_close(r));
+    assert_false(stoa__interp_start_close(r));
+    assert_int_equal(stoa__interp_enter(r), STOA_EGONE);
+    assert_non_null(strstr(stoa_error_message(), "'shop'"));
+    assert_non_null(strstr(stoa_error_message(), "being closed"));
+    assert_int_equal(stoa__interp_inside(r), 2);
+    stoa_deadline soon;
+    stoa__deadline_in(0.02, &soon);
+    assert_int_equal(stoa__interp_wait_empty(r, 2, STOA_FOREVER), STOA_OK);
+    assert_int_equal(stoa__interp_wait_empty(r, 1, soon), STOA_ETIMEDOUT);
+    assert_non_null(strstr(stoa_error_message(), "1 call"));
+    stoa__interp_reopen(r);
+    assert_int_equal(stoa__interp_enter(r), STOA_OK);
+    assert_int_equal(stoa__interp_inside(r), 3);
+    for (int i = 0; i < 3; i++) {
+        stoa__interp_leave(r);
+    }
+    assert_true(stoa__interp_start_close(r));
+    assert_int_equal(stoa__interp_wait_empty(r, 0, 0), STOA_OK);
+    stoa__interp_gone(r);
+    stoa__interp_gone(r);
+    stoa__interp_reopen(r); /* too late: nothing */
+    assert_int_equal(stoa__interp_enter(r), STOA_EGONE);
+    assert_null(strstr(stoa_error_message(), "being"));
+    assert_false(stoa__interp_start_close(r));
+    stoa__interp_unref(r);
+}
+
+static void
+nothing(int number)
+{
+    (void)number;
+}
+
+static void
+waiting_to_close_can_be_interrupted(void **state)
+{
+    (void)state;
+    stoa_interp_record *r = make("busy");
+    stoa__interp_enter(r);
+    stoa__interp_start_close(r);
+    struct sigaction action = {.sa_handler = nothing}, old;
+    sigaction(SIGALRM, &action, &old);
+    alarm(1);
+    assert_int_equal(stoa__interp_wait_empty(r, 0, STOA_FOREVER), STOA_EINTERRUPTED);
+    sigaction(SIGALRM, &old, NULL);
+    stoa__interp_leave(r);
+    end(r);
+}
+
+/* Threads go in and out while one closes: after wait_empty nobody is in, and nobody comes in. */
+typedef struct contest {
+    stoa_interp_record *record;
+    _Atomic int in, after_close, closed;
+} contest;
+
+static void *
+go_in_and_out(void *arg)
+{
+    contest *c = arg;
+    for (;;) {
+        if (stoa__interp_enter(c->record) != STOA_OK) {
+            break;
+        }
+        atomic_fetch_add(&c->in, 1);
+        if (atomic_load(&c->closed)) {
+            atomic_fetch_add(&c->after_close, 1);
+        }
+        atomic_fetch_sub(&c->in, 1);
+        stoa__interp_leave(c->record);
+    }
+    stoa__interp_unref(c->record);
+    return NULL;
+}
+
+static void
+nobody_is_inside_after_the_wait(void **state)
+{
+    (void)state;
+    for (int round = 0; round < 50; round++) {
+        contest c = {.record = make("contest")};
+        pthread_t threads[3];
+        for (int i = 0; i < 3; i++) {
+            stoa__interp_ref(c.record);
+            assert_int_equal(pthread_create(&threads[i], NULL, go_in_and_out, &c), 0);
+        }
+        usleep(200);
+        assert_true(stoa__interp_start_close(c.record));
+        assert_int_equal(stoa__interp_wait_empty(c.record, 0, STOA_FOREVER), STOA_OK);
+        atomic_store(&c.closed, 1);
+        int in = atomic_load(&c.in);
+        stoa__interp_gone(c.record);
+        for (int i = 0; i < 3; i++) {
+            pthread_join(threads[i], NULL);
+        }
+        assert_int_equal(in, 0);
+        assert_int_equal(atomic_load(&c.after_close), 0);
+        stoa__interp_unref(c.record);
+    }
+}
+
+static void
+count_visit(stoa_interp_record *record, void *arg)
+{
+    uint32_t *last = arg;
+    assert_true(record->serial > *last); /* oldest first */
+    *last = record->serial;
+    stoa_interp_record *found = stoa__interp_find(record->serial); /* no lock is held */
+    stoa__interp_unref(found);
+    if (record->python_id == 7001) {
+        stoa__interp_gone(record);
+    }
+}
+
+static void
+each_visits_all_that_are_not_gone(void **state)
+{
+    (void)state;
+    stoa_interp_record *r[3];
+    for (int i = 0; i < 3; i++) {
+        assert_int_equal(stoa__interp_register(7000 + i, 0, NULL, &r[i]), STOA_OK);
+    }
+    uint32_t last = 0;
+    assert_int_equal(stoa__interp_each(count_visit, &last), STOA_OK);
+    assert_int_equal(last, r[2]->serial);
+    assert_int_equal(atomic_load(&r[1]->state), STOA_INTERP_GONE);
+    stoa__interp_unref(r[1]);
+    end(r[0]);
+    end(r[2]);
+}
+
+static void *
+wait_for_name(void *arg)
+{
+    stoa_value value;
+    return (void *)(intptr_t)stoa__name_wait("never", 5, arg, STOA_FOREVER, &value);
+}
+
+static void
+closing_ends_waits_for_names(void **state)
+{
+    (void)state;
+    stoa_interp_record *r = make("waiter");
+    pthread_t thread;
+    assert_int_equal(pthread_create(&thread, NULL, wait_for_name, r), 0);
+    usleep(20000);
+    assert_true(stoa__interp_start_close(r));
+    void *result;
+    pthread_join(thread, &result);
+    assert_int_equal((intptr_t)result, STOA_EGONE);
+    end(r);
+}
+
+static stoa_interp_record *survivor;
+
+static bool
+keep_survivor(stoa_interp_record *record, uint32_t *own)
+{
+    *own = record == survivor ? 1 : 0;
+    return record == survivor;
+}
+
+static void
+a_forked_child_keeps_only_its_own_interpreter(void **state)
+{
+    (void)state;
+    stoa_interp_record *other = make("other");
+    survivor = make("survivor");
+    stoa__interp_enter(other);
+    stoa__interp_enter(survivor);
+    stoa__interp_enter(survivor); /* by a thread that the child lacks, as it were */
+    stoa__interps_set_fork_hook(keep_survivor);
+    stoa_interps *t = &stoa__process->interps;
+    stoa__interps_fork_prepare(t);
+    pid_t child = fork();
+    if (child == 0) {
+        stoa__interps_fork_child_locks(t);
+        stoa__interps_fork_child_records(t);
+        alarm(10);
+        bool ok = atomic_load(&other->state) == STOA_INTERP_GONE && stoa__interp_enter(other) == STOA_EGONE &&
+                  stoa__interp_find(other->serial) == NULL && stoa__interp_inside(survivor) == 1 &&
+                  stoa__interp_enter(survivor) == STOA_OK && stoa__interp_find(survivor->serial) == survivor;
+        _exit(ok ? 0 : 1);
+    }
+    stoa__interps_fork_parent(t);
+    int status = -1;
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_int_equal(status, 0);
+    stoa__interps_set_fork_hook(NULL);
+    assert_int_equal(stoa__interp_enter(other), STOA_OK);
+    end(other);
+    end(survivor);
+}
+
+static int
+open_process(void **state)
+{
+    (void)state;
+    return stoa__process_open() == STOA_OK ? 0 : -1;
+}
+
+int
+main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(serials_are_never_used_twice),
+        cmocka_unit_test(names_are_kept_or_made_and_cut),
+        cmocka_unit_test(found_by_serial_and_by_python_id),
+        cmocka_unit_test(closing_refuses_entries_and_reopening_lets_in),
+        cmocka_unit_test(waiting_to_close_can_be_interrupted),
+        cmocka_unit_test(nobody_is_inside_after_the_wait),
+        cmocka_unit_test(each_visits_all_that_are_not_gone),
+        cmocka_unit_test(closing_ends_waits_for_names),
+        cmocka_unit_test(a_forked_child_keeps_only_its_own_interpreter),
+    };
+    return cmocka_run_group_tests(tests, open_process, NULL);
+}
