@@ -13,7 +13,8 @@
  * is the one before. Handlers that call the one before *them*, like faulthandler's, then come back to us: so we keep
  * them in a stack and go one down each time a thread comes back.
  *
- * Runs on an alternate stack where the thread has one, async-signal-safe throughout: no locks, no malloc, no TLS.
+ * Runs on an alternate stack where the thread has one (heap/signal_stack.h), async-signal-safe throughout: no locks, no
+ * malloc, no TLS of ours. A page that is opened stays open.
  */
 #ifndef STOA_HEAP_GUARD_H
 #define STOA_HEAP_GUARD_H
@@ -41,9 +42,10 @@ typedef struct stoa_guard_describer {
 #define STOA_GUARD_THREADS 64u
 
 typedef struct stoa_guard { /* read by the handler, so: atomics, and parts that are const once a count covers them */
-    stoa_lock lock;                   /* STOA_RANK_PROCESS: installing */
+    stoa_lock lock;                   /* STOA_RANK_MESSAGE: installing */
     _Atomic uint32_t mode;            /* stoa_guard_mode */
     _Atomic uint32_t mode_was_set;    /* STOA_GUARD was read, or set_mode called */
+    _Atomic uint32_t wanted;          /* guard_install was called: a mode other than off needs the handlers */
     _Atomic uint32_t describer_count; /* release: describers[0 .. count) are const */
     stoa_guard_describer describers[STOA_GUARD_DESCRIBERS];
     struct {                          /* [0] SIGSEGV, [1] SIGBUS */
@@ -51,14 +53,14 @@ typedef struct stoa_guard { /* read by the handler, so: atomics, and parts that 
         struct sigaction previous[STOA_GUARD_CHAIN];
         _Atomic uint32_t spent;       /* bit i: previous[i] had SA_RESETHAND and was called */
     } chain[2];
-    void (*handler)(int, siginfo_t *, void *); /* guarded by lock: that of the copy that installed */
+    void (*handler)(int, siginfo_t *, void *); /* const after the first install: that of the copy that did it */
     uintptr_t page_size;              /* const after init */
     _Atomic uint32_t warned;
-    _Atomic uint64_t tolerated;       /* pages opened for refcount writes */
+    _Atomic uint32_t reporting;       /* id of the thread that writes the last message */
     struct {                          /* threads that are in the handler now */
-        _Atomic uint32_t thread;      /* 0: free */
-        _Atomic uint32_t depth;       /* how often it is in it; owner thread only */
-        _Atomic uint32_t fatal;       /* it is writing the last message; owner thread only */
+        _Atomic uint32_t thread;      /* 0: free; else the rest belongs to that thread */
+        _Atomic uint32_t depth;       /* how often it is in it */
+        _Atomic uintptr_t frame;      /* where the outermost of them has its frame */
     } inside[STOA_GUARD_THREADS];
 } stoa_guard;
 
@@ -69,12 +71,12 @@ void stoa__guard_fork_child(stoa_guard *guard);
  * adds `describer` (copied; NULL: none) to those that are asked. Called again: steps in front of handlers that came
  * after. Does for the calling thread what stoa__guard_thread does. STOA_EOS, STOA_ENOMEM (too many describers). */
 stoa_err stoa__guard_install(const stoa_guard_describer *describer);
-void stoa__guard_set_mode(stoa_guard_mode mode);
+/* STOA_EOS when the handlers were not there and cannot be installed. */
+stoa_err stoa__guard_set_mode(stoa_guard_mode mode);
 stoa_guard_mode stoa__guard_get_mode(void);
 /* Openings of pages for refcount writes; further writes to an open page are not seen. */
 uint64_t stoa__guard_tolerated(void);
-/* Gives the calling thread an alternate signal stack, if it has none; freed when the thread ends. Where there is no
- * memory for one the handler will run on the thread's own stack. */
+/* Gives the calling thread an alternate signal stack: stoa__signal_stack. */
 void stoa__guard_thread(void);
 
 #endif
