@@ -10,19 +10,19 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define STOA_COUNTER_TABLE(X)                                                                      \
-    X(lookups, "names looked up")                                                                  \
-    X(publishes, "names published or replaced")                                                    \
-    X(calls, "calls entered into another interpreter")                                             \
-    X(thread_states_made, "thread states made for (thread, interpreter)")                          \
-    X(thread_states_ended, "thread states taken down")                                             \
-    X(handles_made, "handles made")                                                                \
-    X(handles_released, "handles whose last reference went")                                       \
-    X(interpreters_made, "interpreters made")                                                      \
-    X(interpreters_closed, "interpreters closed")                                                  \
-    X(granules_taken, "granules of address space handed out")                                      \
-    X(granules_punched, "granules given back to the system")                                       \
-    X(guard_tolerated, "refcount writes let through by the guard")                                 \
+#define STOA_COUNTER_TABLE(X)                                             \
+    X(lookups, "names looked up")                                         \
+    X(publishes, "names published or replaced")                           \
+    X(calls, "calls entered into another interpreter")                    \
+    X(thread_states_made, "thread states made for (thread, interpreter)") \
+    X(thread_states_ended, "thread states taken down")                    \
+    X(handles_made, "handles made")                                       \
+    X(handles_released, "handles whose last reference went")              \
+    X(interpreters_made, "interpreters made")                             \
+    X(interpreters_closed, "interpreters closed")                         \
+    X(granules_taken, "granules of address space handed out")             \
+    X(granules_punched, "granules given back to the system")              \
+    X(guard_tolerated, "refcount writes let through by the guard")        \
     X(intern_unentered, "objects left out of a full intern table")
 
 #define STOA_COUNTER_STRIPES 8u
@@ -47,11 +47,12 @@ stoa__counter_stripe(void)
 }
 
 /* relaxed: nothing is ordered by a counter. Async-signal-safe. */
-#define STOA_COUNT(counters, name)                                                                 \
-    ((void)atomic_fetch_add_explicit(&(counters)->stripe[stoa__counter_stripe()].name, 1, memory_order_relaxed))
+#define STOA_COUNT(counters, name)                                                        \
+    ((void)atomic_fetch_add_explicit(&(counters)->stripe[stoa__counter_stripe()].name, 1, \
+                                     memory_order_relaxed))
 
 /* The sum. Exact when nobody is counting; never less than what happened before the call. */
-#define STOA_COUNTER_READ(counters, name)                                                          \
+#define STOA_COUNTER_READ(counters, name) \
     stoa__counter_sum(&(counters)->stripe[0].name, sizeof(counters)->stripe[0])
 uint64_t stoa__counter_sum(const _Atomic uint64_t *first, size_t stride);
 

@@ -37,8 +37,8 @@ const char *
 stoa_err_name(stoa_err err)
 {
     switch (err) {
-#define NAME_CASE(symbol, number, text)                                                                      \
-    case symbol:                                                                                             \
+#define NAME_CASE(symbol, number, text) \
+    case symbol:                        \
         return #symbol;
         STOA_ERROR_TABLE(NAME_CASE)
 #undef NAME_CASE
@@ -50,8 +50,8 @@ const char *
 stoa_err_text(stoa_err err)
 {
     switch (err) {
-#define TEXT_CASE(symbol, number, text)                                                                      \
-    case symbol:                                                                                             \
+#define TEXT_CASE(symbol, number, text) \
+    case symbol:                        \
         return text;
         STOA_ERROR_TABLE(TEXT_CASE)
 #undef TEXT_CASE

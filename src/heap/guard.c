@@ -81,7 +81,8 @@ open_page(const stoa_guard *guard, uintptr_t address)
     }
     size_t size = opening(guard);
     uintptr_t start = address & ~(uintptr_t)(size - 1), end = start + size;
-    uintptr_t first = floor > stoa__public_base ? floor : stoa__public_base, last = stoa__public_base + stoa__reserved;
+    uintptr_t first = floor > stoa__public_base ? floor : stoa__public_base,
+              last = stoa__public_base + stoa__reserved;
     start = start < first ? first : start;
     end = end > last ? last : end;
     return mprotect((void *)start, end - start, PROT_READ | PROT_WRITE) == 0;
@@ -96,7 +97,8 @@ my_thread(void)
 static bool
 is_refcount(const stoa_guard *guard, const void *address)
 {
-    uint32_t count = atomic_load_explicit(&guard->describer_count, memory_order_acquire); /* pairs with add_describer */
+    uint32_t count = atomic_load_explicit(&guard->describer_count,
+                                          memory_order_acquire); /* pairs with add_describer */
     for (uint32_t i = 0; i < count; i++) {
         if (guard->describers[i].is_refcount != NULL && guard->describers[i].is_refcount(address)) {
             return true;
@@ -113,7 +115,10 @@ heap_fault(stoa_guard *guard, int number, const siginfo_t *info, void *context)
     uintptr_t address = (uintptr_t)info->si_addr;
     bool in_public = stoa__in_heap(info->si_addr);
     bool is_write = stoa__fault_is_write(context);
-    stoa_fault fault = {.address = info->si_addr, .context = context, .is_bus = number == SIGBUS, .is_write = is_write,
+    stoa_fault fault = {.address = info->si_addr,
+                        .context = context,
+                        .is_bus = number == SIGBUS,
+                        .is_write = is_write,
                         .in_alias = !in_public};
     if (number == SIGSEGV && in_public && is_write) {
         fault.is_refcount = is_refcount(guard, info->si_addr);
@@ -164,7 +169,8 @@ static void
 call_previous(stoa_guard *guard, int number, siginfo_t *info, void *context, uint32_t depth, int saved)
 {
     unsigned which = number == SIGBUS;
-    uint32_t count = atomic_load_explicit(&guard->chain[which].count, memory_order_acquire); /* pairs with step_in_front */
+    uint32_t count = atomic_load_explicit(&guard->chain[which].count,
+                                          memory_order_acquire); /* pairs with step_in_front */
     if (count == 0) {
         take_default(number, info);
         return;
@@ -176,7 +182,8 @@ call_previous(stoa_guard *guard, int number, siginfo_t *info, void *context, uin
         return;
     }
     if (previous->sa_handler == SIG_DFL || previous->sa_handler == SIG_IGN ||
-        ((previous->sa_flags & (int)SA_RESETHAND) != 0 && (atomic_fetch_or(&guard->chain[which].spent, bit) & bit) != 0)) {
+        ((previous->sa_flags & (int)SA_RESETHAND) != 0 &&
+         (atomic_fetch_or(&guard->chain[which].spent, bit) & bit) != 0)) {
         take_default(number, info);
         return;
     }
@@ -319,7 +326,8 @@ install_handlers(stoa_guard *guard)
 static bool
 same_describer(const stoa_guard_describer *a, const stoa_guard_describer *b)
 {
-    return a->is_refcount == b->is_refcount && a->describe == b->describe && a->write_python_stack == b->write_python_stack;
+    return a->is_refcount == b->is_refcount && a->describe == b->describe &&
+           a->write_python_stack == b->write_python_stack;
 }
 
 /* Under the lock. */

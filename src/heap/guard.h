@@ -42,25 +42,25 @@ typedef struct stoa_guard_describer {
 #define STOA_GUARD_THREADS 64u
 
 typedef struct stoa_guard { /* read by the handler, so: atomics, and parts that are const once a count covers them */
-    stoa_lock lock;                   /* STOA_RANK_MESSAGE: installing */
+    stoa_lock lock;         /* STOA_RANK_MESSAGE: installing */
     _Atomic uint32_t mode;            /* stoa_guard_mode */
     _Atomic uint32_t mode_was_set;    /* STOA_GUARD was read, or set_mode called */
     _Atomic uint32_t wanted;          /* guard_install was called: a mode other than off needs the handlers */
     _Atomic uint32_t describer_count; /* release: describers[0 .. count) are const */
     stoa_guard_describer describers[STOA_GUARD_DESCRIBERS];
-    struct {                          /* [0] SIGSEGV, [1] SIGBUS */
-        _Atomic uint32_t count;       /* release: previous[0 .. count) are const; 0: not installed */
+    struct {                    /* [0] SIGSEGV, [1] SIGBUS */
+        _Atomic uint32_t count; /* release: previous[0 .. count) are const; 0: not installed */
         struct sigaction previous[STOA_GUARD_CHAIN];
-        _Atomic uint32_t spent;       /* bit i: previous[i] had SA_RESETHAND and was called */
+        _Atomic uint32_t spent; /* bit i: previous[i] had SA_RESETHAND and was called */
     } chain[2];
     void (*handler)(int, siginfo_t *, void *); /* const after the first install: that of the copy that did it */
-    uintptr_t page_size;              /* const after init */
+    uintptr_t page_size;                       /* const after init */
     _Atomic uint32_t warned;
-    _Atomic uint32_t reporting;       /* id of the thread that writes the last message */
-    struct {                          /* threads that are in the handler now */
-        _Atomic uint32_t thread;      /* 0: free; else the rest belongs to that thread */
-        _Atomic uint32_t depth;       /* how often it is in it */
-        _Atomic uintptr_t frame;      /* where the outermost of them has its frame */
+    _Atomic uint32_t reporting;  /* id of the thread that writes the last message */
+    struct {                     /* threads that are in the handler now */
+        _Atomic uint32_t thread; /* 0: free; else the rest belongs to that thread */
+        _Atomic uint32_t depth;  /* how often it is in it */
+        _Atomic uintptr_t frame; /* where the outermost of them has its frame */
     } inside[STOA_GUARD_THREADS];
 } stoa_guard;
 

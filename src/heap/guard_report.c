@@ -66,7 +66,8 @@ flush(text *t)
 static void
 put_object(text *t, const stoa_guard *guard, const void *address)
 {
-    uint32_t count = atomic_load_explicit(&guard->describer_count, memory_order_acquire); /* pairs with add_describer */
+    uint32_t count = atomic_load_explicit(&guard->describer_count,
+                                          memory_order_acquire); /* pairs with add_describer */
     for (uint32_t i = 0; i < count; i++) {
         char buffer[512];
         size_t length = guard->describers[i].describe == NULL
@@ -88,8 +89,10 @@ stoa__guard_warn(const stoa_guard *guard, const stoa_fault *fault)
     text t = {.length = 0};
     put(&t, "stoa: warning: the reference count of a shared object was written to: ");
     put_object(&t, guard, fault->address);
-    put(&t, "\nstoa: an extension compiled from headers older than Python 3.12 does that; the write is let through, and\n"
-            "stoa: so are further ones, without a word. STOA_GUARD=strict ends the process at the first one. Writer:\n");
+    put(&t, "\nstoa: an extension compiled from headers older than Python 3.12 does that; the write is let "
+            "through, and\n"
+            "stoa: so are further ones, without a word. STOA_GUARD=strict ends the process at the first one. "
+            "Writer:\n");
     flush(&t);
     void *writer = (void *)stoa__fault_pc(fault->context);
     backtrace_symbols_fd(&writer, 1, STDERR_FILENO);
@@ -99,14 +102,16 @@ static void
 put_what_happened(text *t, const stoa_fault *fault)
 {
     if (fault->is_bus) {
-        put(t, "the system has no page for this address of the shared heap: it is out of memory (or a limit for shared\n"
+        put(t, "the system has no page for this address of the shared heap: it is out of memory (or a limit "
+               "for shared\n"
                "stoa: memory is hit), or the address was never handed out");
     }
     else if (fault->in_alias) {
         put(t, "an address in Stoa's own writable view was used that is closed to this process");
     }
     else if (!fault->is_write) {
-        put(t, "read of an address of the shared heap that holds nothing any more: its region was retired, or the pointer\n"
+        put(t, "read of an address of the shared heap that holds nothing any more: its region was retired, "
+               "or the pointer\n"
                "stoa: is stale or made up");
     }
     else if (fault->is_refcount && fault->os_error != 0) {
@@ -115,7 +120,8 @@ put_what_happened(text *t, const stoa_fault *fault)
         put(t, ")");
     }
     else if (fault->is_refcount) {
-        put(t, "write to the reference count of a shared object, and STOA_GUARD is strict: the writer was compiled from\n"
+        put(t, "write to the reference count of a shared object, and STOA_GUARD is strict: the writer was "
+               "compiled from\n"
                "stoa: headers older than Python 3.12");
     }
     else {

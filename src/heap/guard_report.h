@@ -7,8 +7,8 @@
 
 typedef struct stoa_fault {
     const void *address;
-    void *context;    /* the handler's third argument */
-    bool is_bus;      /* SIGBUS: there is no page */
+    void *context; /* the handler's third argument */
+    bool is_bus;   /* SIGBUS: there is no page */
     bool is_write;
     bool in_alias;    /* of the writable view */
     bool is_refcount; /* written to a reference count */

@@ -192,7 +192,8 @@ stale(stoa_handle handle)
     if (handle == 0) {
         return stoa__fail(STOA_EGONE, "handle 0 is no handle");
     }
-    return stoa__fail(STOA_EGONE, "handle %u.%u is stale: its last reference went, or its interpreter was closed",
+    return stoa__fail(STOA_EGONE,
+                      "handle %u.%u is stale: its last reference went, or its interpreter was closed",
                       (uint32_t)handle, GENERATION(handle));
 }
 
@@ -200,7 +201,8 @@ stoa_err
 stoa__handle_new(stoa_interp_record *owner, void *object, stoa_handle *out)
 {
     if (atomic_load(&owner->released) == CLOSED) {
-        return stoa__fail(STOA_EGONE, "interpreter '%s' (serial %u) is closed: no handle of its objects can be made",
+        return stoa__fail(STOA_EGONE,
+                          "interpreter '%s' (serial %u) is closed: no handle of its objects can be made",
                           owner->name, owner->serial);
     }
     stoa_handles *t = table();
@@ -230,7 +232,8 @@ live_slot(stoa_handle handle, uint64_t *word)
 {
     uint32_t offset;
     unsigned segment = segment_of((uint32_t)handle, &offset);
-    stoa_handle_slot *slots = atomic_load_explicit(&table()->segments[segment], memory_order_acquire); /* as slot_at */
+    stoa_handle_slot *slots = atomic_load_explicit(&table()->segments[segment],
+                                                   memory_order_acquire); /* as slot_at */
     if (slots == NULL || GENERATION(handle) == 0) {
         return NULL; /* no handle ever had this index */
     }

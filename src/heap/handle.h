@@ -20,19 +20,20 @@ typedef uint64_t stoa_handle; /* generation << 32 | index; 0 is none */
 /* A slot is free, live (count > 0), or awaits release (count == 0, in its owner's queue). Its generation grows when the
  * count falls to 0. A slot whose generations are used up (after 2^32 handles) is never used again. */
 typedef struct stoa_handle_slot {
-    _Atomic uint64_t word;                     /* generation << 32 | count */
-    _Atomic(void *) object;                    /* written by whoever has the slot to himself: new, taker */
-    _Atomic(stoa_interp_record *) owner;       /* as object; the slot holds a reference */
-    _Atomic uint32_t next;                     /* free list: guarded by `lock`; queue: guarded by who took it off */
+    _Atomic uint64_t word;               /* generation << 32 | count */
+    _Atomic(void *) object;              /* written by whoever has the slot to himself: new, taker */
+    _Atomic(stoa_interp_record *) owner; /* as object; the slot holds a reference */
+    _Atomic uint32_t next;               /* free list: guarded by `lock`; queue: guarded by who took it off */
 } stoa_handle_slot;
 
-#define STOA_HANDLE_SEGMENT_0 10u /* the first segment has 2^10 slots, each further one as many as all before it */
+#define STOA_HANDLE_SEGMENT_0 \
+    10u /* the first segment has 2^10 slots, each further one as many as all before it */
 #define STOA_HANDLE_SEGMENTS (32u - STOA_HANDLE_SEGMENT_0 + 1u)
 
 typedef struct stoa_handles {
-    stoa_lock lock;       /* STOA_RANK_HANDLES; guards all below but the segments' content */
-    uint32_t free_slots;  /* head of the free list, 0: empty */
-    uint32_t fresh;       /* slots from here on were never used; slot 0 never is */
+    stoa_lock lock;      /* STOA_RANK_HANDLES; guards all below but the segments' content */
+    uint32_t free_slots; /* head of the free list, 0: empty */
+    uint32_t fresh;      /* slots from here on were never used; slot 0 never is */
     _Atomic(stoa_handle_slot *) segments[STOA_HANDLE_SEGMENTS]; /* release store when made; never freed */
 } stoa_handles;
 
@@ -44,8 +45,8 @@ void stoa__handles_fork_child(stoa_handles *handles);
 /* A handle with one reference. The caller (inside the owner) has given one reference of `object` to it.
  * STOA_ENOMEM; STOA_EGONE when the owner's handles are stale already. */
 stoa_err stoa__handle_new(stoa_interp_record *owner, void *object, stoa_handle *out);
-stoa_err stoa__handle_ref(stoa_handle handle);   /* STOA_EGONE: stale */
-void stoa__handle_unref(stoa_handle handle);     /* any thread, any interpreter, no GIL; 0 or stale: nothing */
+stoa_err stoa__handle_ref(stoa_handle handle); /* STOA_EGONE: stale */
+void stoa__handle_unref(stoa_handle handle);   /* any thread, any interpreter, no GIL; 0 or stale: nothing */
 /* Owner (borrowed: while the caller holds its reference of the handle) and object of a live handle; the object may be
  * used inside the owner only. STOA_EGONE. */
 stoa_err stoa__handle_get(stoa_handle handle, stoa_interp_record **out_owner, void **out_object);

@@ -1,9 +1,9 @@
 #include "heap/interp_table.h"
 
 #include "heap/error.h"
-#include "heap/handle.h"         /* the handles of an interpreter that is gone */
+#include "heap/handle.h" /* the handles of an interpreter that is gone */
 #include "heap/memory.h"
-#include "heap/names.h"          /* waiters and makers of an interpreter that closes */
+#include "heap/names.h" /* waiters and makers of an interpreter that closes */
 #include "heap/process_struct.h"
 
 #include <limits.h>
@@ -101,7 +101,8 @@ register_locked(stoa_interps *t, int64_t python_id, uint32_t domain, const char 
 {
     const stoa_interp_record *other = find_python_locked(t, python_id, domain);
     if (other != NULL) {
-        return stoa__fail(STOA_EEXIST, "interpreter %lld of domain %u is registered already, as '%s' (serial %u)",
+        return stoa__fail(STOA_EEXIST,
+                          "interpreter %lld of domain %u is registered already, as '%s' (serial %u)",
                           (long long)python_id, domain, other->name, other->serial);
     }
     if (t->last_serial == UINT32_MAX) {
@@ -245,7 +246,8 @@ static stoa_err
 refuse(const stoa_interp_record *record)
 {
     const char *how = atomic_load(&record->state) == STOA_INTERP_GONE ? "closed" : "being closed";
-    return stoa__fail(STOA_EGONE, "interpreter '%s' (serial %u) is %s: make another one", record->name, record->serial, how);
+    return stoa__fail(STOA_EGONE, "interpreter '%s' (serial %u) is %s: make another one", record->name,
+                      record->serial, how);
 }
 
 /* The count goes up first and is looked at after: the closer sets the flag first and looks at the count after. One of
@@ -316,16 +318,18 @@ stoa__interp_wait_empty(stoa_interp_record *record, uint32_t own, stoa_deadline 
             return STOA_OK;
         }
         switch (stoa__futex_wait(&record->inside, seen, deadline)) {
-        case STOA_WOKEN: break;
+        case STOA_WOKEN:
+            break;
         case STOA_SIGNALLED:
-            return stoa__fail(STOA_EINTERRUPTED, "a signal came while waiting for interpreter '%s' to empty", record->name);
+            return stoa__fail(STOA_EINTERRUPTED, "a signal came while waiting for interpreter '%s' to empty",
+                              record->name);
         case STOA_TIMED_OUT:
             seen = stoa__interp_inside(record);
             if (seen <= own) {
                 return STOA_OK;
             }
-            return stoa__fail(STOA_ETIMEDOUT, "interpreter '%s' (serial %u) still has %u call(s) under way", record->name,
-                              record->serial, seen - own);
+            return stoa__fail(STOA_ETIMEDOUT, "interpreter '%s' (serial %u) still has %u call(s) under way",
+                              record->name, record->serial, seen - own);
         }
     }
 }

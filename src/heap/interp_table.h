@@ -27,17 +27,17 @@
 #define STOA_INTERP_NOT_LIVE 0x80000000u /* in `inside` */
 
 typedef struct stoa_interp_record {
-    uint32_t serial;          /* const, >= 1 */
-    uint32_t domain;          /* const, 0 = primary */
-    int64_t python_id;        /* const: PyInterpreterState_GetID in its domain */
-    char name[64];            /* const after registration */
-    _Atomic uint32_t state;   /* STOA_INTERP_*; changed under `lock`, read anywhere */
-    _Atomic uint32_t inside;  /* threads put into it by the library, and STOA_INTERP_NOT_LIVE; futex of the closer */
-    _Atomic uint32_t refs;    /* who holds the record; the table itself holds one until GONE */
+    uint32_t serial;        /* const, >= 1 */
+    uint32_t domain;        /* const, 0 = primary */
+    int64_t python_id;      /* const: PyInterpreterState_GetID in its domain */
+    char name[64];          /* const after registration */
+    _Atomic uint32_t state; /* STOA_INTERP_*; changed under `lock`, read anywhere */
+    _Atomic uint32_t inside; /* threads put into it by the library, and STOA_INTERP_NOT_LIVE; futex of the closer */
+    _Atomic uint32_t refs;     /* who holds the record; the table itself holds one until GONE */
     _Atomic uint32_t released; /* head of the list of handles that await release: heap/handle.c */
     _Atomic uint32_t released_rest; /* written under `lock`: those taken off the list and not handed out yet: heap/handle.c */
-    stoa_lock lock;           /* STOA_RANK_INTERP: guards the host layer's lists behind `cookie` */
-    void *cookie;             /* guarded by `lock`: the host layer's struct, NULL when GONE */
+    stoa_lock lock;                 /* STOA_RANK_INTERP: guards the host layer's lists behind `cookie` */
+    void *cookie;                   /* guarded by `lock`: the host layer's struct, NULL when GONE */
     struct stoa_interp_record *next_free; /* guarded by the table's lock */
     struct stoa_interp_record *next;      /* const: in all_records */
 } stoa_interp_record;
@@ -47,7 +47,7 @@ typedef struct stoa_interp_record {
 typedef bool (*stoa_interp_fork_hook)(stoa_interp_record *record, uint32_t *own);
 
 typedef struct stoa_interps {
-    stoa_lock lock;               /* STOA_RANK_INTERPS; guards all below */
+    stoa_lock lock; /* STOA_RANK_INTERPS; guards all below */
     uint32_t last_serial;
     size_t count, capacity;
     stoa_interp_record **records; /* not GONE, ascending serial */

@@ -32,10 +32,12 @@ const char *
 stoa__rank_name(unsigned rank)
 {
     static const char *const names[STOA_RANK_COUNT] = {
-        [STOA_RANK_PROCESS] = "process", [STOA_RANK_INTERPS] = "interpreters", [STOA_RANK_INTERP] = "interpreter",
-        [STOA_RANK_ONCE] = "once", [STOA_RANK_NAMES] = "names",     [STOA_RANK_HANDLES] = "handles",      [STOA_RANK_REGIONS] = "regions",
-        [STOA_RANK_REGION] = "region",   [STOA_RANK_INTERN] = "intern",        [STOA_RANK_EPOCH] = "epoch",
-        [STOA_RANK_SPACE] = "space",     [STOA_RANK_MESSAGE] = "message",
+        [STOA_RANK_PROCESS] = "process",    [STOA_RANK_INTERPS] = "interpreters",
+        [STOA_RANK_INTERP] = "interpreter", [STOA_RANK_ONCE] = "once",
+        [STOA_RANK_NAMES] = "names",        [STOA_RANK_HANDLES] = "handles",
+        [STOA_RANK_REGIONS] = "regions",    [STOA_RANK_REGION] = "region",
+        [STOA_RANK_INTERN] = "intern",      [STOA_RANK_EPOCH] = "epoch",
+        [STOA_RANK_SPACE] = "space",        [STOA_RANK_MESSAGE] = "message",
     };
     return rank < STOA_RANK_COUNT && names[rank] != NULL ? names[rank] : "no rank";
 }
@@ -47,8 +49,8 @@ static _Thread_local uint16_t held[STOA_RANK_COUNT];
 static void
 die(const char *what, unsigned rank, const char *other)
 {
-    fprintf(stderr, "stoa: lock order: %s lock '%s'%s%s%s\n", what, stoa__rank_name(rank), *other ? " while holding lock '" : "",
-            other, *other ? "'" : "");
+    fprintf(stderr, "stoa: lock order: %s lock '%s'%s%s%s\n", what, stoa__rank_name(rank),
+            *other ? " while holding lock '" : "", other, *other ? "'" : "");
     abort();
 }
 
@@ -127,8 +129,8 @@ lock_slow(stoa_lock *lock)
         if (seen == HELD_WAITERS) {
             break;
         }
-        if (seen == FREE && atomic_compare_exchange_weak_explicit(&lock->word, &seen, HELD, memory_order_acquire,
-                                                                  memory_order_relaxed)) {
+        if (seen == FREE && atomic_compare_exchange_weak_explicit(
+                                &lock->word, &seen, HELD, memory_order_acquire, memory_order_relaxed)) {
             return;
         }
         relax();
@@ -240,9 +242,12 @@ stoa__futex_wait(_Atomic uint32_t *word, uint32_t expected, stoa_deadline deadli
     int error = result < 0 ? errno : 0;
     errno = saved;
     switch (error) {
-    case ETIMEDOUT: return STOA_TIMED_OUT;
-    case EINTR: return STOA_SIGNALLED;
-    default: return STOA_WOKEN; /* 0, or EAGAIN: the word had changed already */
+    case ETIMEDOUT:
+        return STOA_TIMED_OUT;
+    case EINTR:
+        return STOA_SIGNALLED;
+    default:
+        return STOA_WOKEN; /* 0, or EAGAIN: the word had changed already */
     }
 }
 

@@ -12,12 +12,13 @@
 
 #include <stdatomic.h>
 
-typedef enum stoa_rank { /* ascending = the order of taking */
+/* Ascending: the order of taking. */
+typedef enum stoa_rank {
     STOA_RANK_PROCESS = 1,
     STOA_RANK_INTERPS,
-    STOA_RANK_INTERP,  /* one interpreter record */
-    STOA_RANK_ONCE,    /* names that are being made */
-    STOA_RANK_NAMES,   /* one shard of the names */
+    STOA_RANK_INTERP, /* one interpreter record */
+    STOA_RANK_ONCE,   /* names that are being made */
+    STOA_RANK_NAMES,  /* one shard of the names */
     STOA_RANK_HANDLES,
     STOA_RANK_REGIONS, /* list of regions */
     STOA_RANK_REGION,  /* one region: its chunks, its arena */
@@ -33,7 +34,10 @@ typedef struct stoa_lock {
     uint16_t rank;
 } stoa_lock;
 
-#define STOA_LOCK_INIT(r) {0, (uint16_t)(r)}
+#define STOA_LOCK_INIT(r) \
+    {                     \
+        0, (uint16_t)(r)  \
+    }
 
 void stoa__lock_init(stoa_lock *lock, stoa_rank rank);
 void stoa__lock(stoa_lock *lock);

@@ -1,7 +1,7 @@
 #include "heap/name_shard.h"
 
 #include "heap/error.h"
-#include "heap/handle.h"         /* a name holds a reference of its handle */
+#include "heap/handle.h" /* a name holds a reference of its handle */
 #include "heap/process_struct.h"
 #include "heap/utf8.h"
 
@@ -58,8 +58,8 @@ stoa__name_check(const char *name, size_t size)
         return stoa__fail(STOA_EINVAL, "a name must not be empty");
     }
     if (size > STOA_NAME_MAX) {
-        return stoa__fail(STOA_EINVAL, "the name '%s' has %zu bytes; at most %u are allowed", stoa__name_show(name, size, &shown),
-                          size, STOA_NAME_MAX);
+        return stoa__fail(STOA_EINVAL, "the name '%s' has %zu bytes; at most %u are allowed",
+                          stoa__name_show(name, size, &shown), size, STOA_NAME_MAX);
     }
     if (!stoa__utf8_valid(name, size, &at)) {
         return stoa__fail(STOA_EUTF8, "a name of %zu bytes is not UTF-8: byte 0x%02x at index %zu", size,
@@ -83,7 +83,8 @@ stoa__name_hold(const stoa_value *value, stoa_held_value *out)
         }
         out->region = stoa__region_ref_of(value->object);
         return STOA_OK;
-    case STOA_VALUE_HANDLE: return stoa__handle_ref(value->handle);
+    case STOA_VALUE_HANDLE:
+        return stoa__handle_ref(value->handle);
     }
     return stoa__fail(STOA_EINVAL, "%d is no kind of value", (int)value->kind);
 }
@@ -129,7 +130,8 @@ find_and_deliver(stoa_name_shard *shard, const stoa_name_key *key, const stoa_in
 
 /* True when the name has a value: then *err tells whether *out is it. */
 bool
-stoa__name_find(stoa_name_shard *shard, const stoa_name_key *key, const stoa_interp_record *receiver, stoa_value *out, stoa_err *err)
+stoa__name_find(stoa_name_shard *shard, const stoa_name_key *key, const stoa_interp_record *receiver,
+                stoa_value *out, stoa_err *err)
 {
     stoa_held_value held;
     *err = STOA_OK;
@@ -171,8 +173,9 @@ stoa__name_enter(stoa_name_shard *shard, const stoa_name_key *key, stoa_held_val
     }
     stoa_shown_name shown;
     stoa__name_show(key->text, key->size, &shown);
-    return err == STOA_EEXIST ? stoa__fail(err, "the name '%s' is in use; replace it, or unpublish it first", shown.text)
-                              : stoa__fail(err, "no memory to publish the name '%s'", shown.text);
+    return err == STOA_EEXIST
+               ? stoa__fail(err, "the name '%s' is in use; replace it, or unpublish it first", shown.text)
+               : stoa__fail(err, "no memory to publish the name '%s'", shown.text);
 }
 
 /* ---- waiting ------------------------------------------------------------------------------------------------------ */
@@ -204,19 +207,22 @@ stoa__name_end_wait(stoa_name_shard *shard)
 
 /* Sleeps until the event moves on. STOA_OK: look again. STOA_ETIMEDOUT without a message. */
 stoa_err
-stoa__name_sleep(stoa_name_shard *shard, uint32_t event, const stoa_name_key *key, const stoa_interp_record *receiver,
-         stoa_deadline deadline)
+stoa__name_sleep(stoa_name_shard *shard, uint32_t event, const stoa_name_key *key,
+                 const stoa_interp_record *receiver, stoa_deadline deadline)
 {
     stoa_shown_name shown;
     if (receiver != NULL && atomic_load(&receiver->state) != STOA_INTERP_LIVE) {
-        return stoa__fail(STOA_EGONE, "interpreter '%s' is being closed while it waits for the name '%s'", receiver->name,
-                          stoa__name_show(key->text, key->size, &shown));
+        return stoa__fail(STOA_EGONE, "interpreter '%s' is being closed while it waits for the name '%s'",
+                          receiver->name, stoa__name_show(key->text, key->size, &shown));
     }
     stoa__assert_no_locks("waiting for a name with");
     switch (stoa__futex_wait(&shard->event, event, deadline)) {
-    case STOA_WOKEN: return STOA_OK;
-    case STOA_TIMED_OUT: return STOA_ETIMEDOUT;
-    case STOA_SIGNALLED: break;
+    case STOA_WOKEN:
+        return STOA_OK;
+    case STOA_TIMED_OUT:
+        return STOA_ETIMEDOUT;
+    case STOA_SIGNALLED:
+        break;
     }
     return stoa__fail(STOA_EINTERRUPTED, "a signal came while waiting for the name '%s'",
                       stoa__name_show(key->text, key->size, &shown));

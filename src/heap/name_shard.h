@@ -37,7 +37,8 @@ bool stoa__name_find(stoa_name_shard *shard, const stoa_name_key *key, const sto
                      stoa_value *out, stoa_err *err);
 /* Enters a held value; on success *held is what was replaced (all zero: nothing). The caller wakes.
  * STOA_EEXIST, STOA_ENOMEM. */
-stoa_err stoa__name_enter(stoa_name_shard *shard, const stoa_name_key *key, stoa_held_value *held, bool may_replace);
+stoa_err
+stoa__name_enter(stoa_name_shard *shard, const stoa_name_key *key, stoa_held_value *held, bool may_replace);
 
 void stoa__name_wake(stoa_name_shard *shard);
 /* Begins a wait: the event as of before the caller looks for what it waits for. */

@@ -134,7 +134,8 @@ static void
 begin_change(stoa_name_table *table)
 {
     uint64_t now = atomic_load_explicit(&table->sequence, memory_order_relaxed);
-    atomic_store_explicit(&table->sequence, now + 1, memory_order_relaxed); /* ordered by each release store after it */
+    atomic_store_explicit(&table->sequence, now + 1,
+                          memory_order_relaxed); /* ordered by each release store after it */
 }
 
 static void

@@ -26,7 +26,7 @@ typedef struct stoa_value {
     stoa_value_kind kind;
     uint32_t domain;
     const void *object; /* STOA_VALUE_OBJECT: shared object of the publisher's domain, or a process-wide one of CPython */
-    uint64_t handle;    /* STOA_VALUE_HANDLE */
+    uint64_t handle; /* STOA_VALUE_HANDLE */
 } stoa_value;
 
 /* A value and what keeps it alive: the name's own reference of a handle, or of a region that is not the default one. */
@@ -39,10 +39,10 @@ typedef struct stoa_name_slots stoa_name_slots;
 typedef struct stoa_name_entry stoa_name_entry;
 
 typedef struct stoa_name_table {
-    _Alignas(64) stoa_lock lock;        /* STOA_RANK_NAMES */
-    _Atomic uint64_t sequence;          /* odd while the holder of `lock` changes something */
-    _Atomic(stoa_name_slots *) slots;   /* written under lock; NULL before the first name */
-    size_t count;                       /* guarded by lock: names */
+    _Alignas(64) stoa_lock lock;                      /* STOA_RANK_NAMES */
+    _Atomic uint64_t sequence;                        /* odd while the holder of `lock` changes something */
+    _Atomic(stoa_name_slots *) slots;                 /* written under lock; NULL before the first name */
+    size_t count;                                     /* guarded by lock: names */
     stoa_name_entry *free_entries[STOA_NAME_CLASSES]; /* guarded by lock */
 } stoa_name_table;
 

@@ -32,7 +32,8 @@ static stoa_err
 not_found(const char *name, size_t size)
 {
     stoa_shown_name shown;
-    return stoa__fail(STOA_ENOTFOUND, "nothing is published under the name '%s'", stoa__name_show(name, size, &shown));
+    return stoa__fail(STOA_ENOTFOUND, "nothing is published under the name '%s'",
+                      stoa__name_show(name, size, &shown));
 }
 
 stoa_err
@@ -129,7 +130,8 @@ stoa__names_wake_all(void)
 }
 
 stoa_err
-stoa__name_wait(const char *name, size_t size, const stoa_interp_record *receiver, stoa_deadline deadline, stoa_value *out)
+stoa__name_wait(const char *name, size_t size, const stoa_interp_record *receiver, stoa_deadline deadline,
+                stoa_value *out)
 {
     stoa_err err = stoa__name_check(name, size);
     if (err != STOA_OK) {
@@ -150,7 +152,8 @@ stoa__name_wait(const char *name, size_t size, const stoa_interp_record *receive
         }
         else if (slept == STOA_ETIMEDOUT) { /* and a last look has found nothing */
             stoa_shown_name shown;
-            stoa__fail(slept, "nothing was published under the name '%s' in time", stoa__name_show(name, size, &shown));
+            stoa__fail(slept, "nothing was published under the name '%s' in time",
+                       stoa__name_show(name, size, &shown));
             break;
         }
         if (slept != STOA_OK && slept != STOA_ETIMEDOUT) {

@@ -36,13 +36,13 @@ void stoa__names_fork_child(stoa_names *names); /* makings of threads that the c
  * handle is stale. STOA_ENOMEM. */
 stoa_err stoa__name_publish(const char *name, size_t size, const stoa_value *value); /* STOA_EEXIST */
 stoa_err stoa__name_replace(const char *name, size_t size, const stoa_value *value);
-stoa_err stoa__name_unpublish(const char *name, size_t size);                        /* STOA_ENOTFOUND */
+stoa_err stoa__name_unpublish(const char *name, size_t size); /* STOA_ENOTFOUND */
 /* STOA_ENOTFOUND. A handle in *out comes with a reference for the caller (STOA_EGONE when its owner is closed). */
 stoa_err stoa__name_lookup(const char *name, size_t size, const stoa_interp_record *receiver, stoa_value *out);
 /* Waits until the name appears. STOA_ETIMEDOUT; STOA_EINTERRUPTED after a signal (call again to go on waiting);
  * STOA_EGONE when the receiver is being closed. */
-stoa_err stoa__name_wait(const char *name, size_t size, const stoa_interp_record *receiver, stoa_deadline deadline,
-                         stoa_value *out);
+stoa_err stoa__name_wait(const char *name, size_t size, const stoa_interp_record *receiver,
+                         stoa_deadline deadline, stoa_value *out);
 
 /* Wakes all waiters, so that they look at their receiver's state. */
 void stoa__names_wake_all(void);

@@ -97,8 +97,8 @@ drop_waiting(const stoa_name_waiting *waiting)
 
 /* One look at a name: a value, our turn to make, or (STOA_OK, *what unset) `waiting` is listed and we must sleep. */
 static stoa_err
-look_or_make(stoa_name_shard *shard, const stoa_name_key *key, const stoa_interp_record *receiver, uint64_t maker,
-             stoa_name_waiting *waiting, stoa_once *what, stoa_value *out, bool *settled)
+look_or_make(stoa_name_shard *shard, const stoa_name_key *key, const stoa_interp_record *receiver,
+             uint64_t maker, stoa_name_waiting *waiting, stoa_once *what, stoa_value *out, bool *settled)
 {
     stoa_shown_name shown;
     stoa_err err;
@@ -111,14 +111,16 @@ look_or_make(stoa_name_shard *shard, const stoa_name_key *key, const stoa_interp
     if (making == NULL) {
         *what = STOA_ONCE_MAKE;
         if (add_making(key, maker, waiting->thread) == NULL) {
-            return stoa__fail(STOA_ENOMEM, "no memory to make the name '%s'", stoa__name_show(key->text, key->size, &shown));
+            return stoa__fail(STOA_ENOMEM, "no memory to make the name '%s'",
+                              stoa__name_show(key->text, key->size, &shown));
         }
         return STOA_OK;
     }
     if (would_deadlock(making, waiting->thread)) {
-        return stoa__fail(STOA_EDEADLOCK,
-                          "waiting for the name '%s' would never end: interpreter %u makes it, and waits for this thread",
-                          stoa__name_show(key->text, key->size, &shown), (unsigned)(making->maker >> 32));
+        return stoa__fail(
+            STOA_EDEADLOCK,
+            "waiting for the name '%s' would never end: interpreter %u makes it, and waits for this thread",
+            stoa__name_show(key->text, key->size, &shown), (unsigned)(making->maker >> 32));
     }
     waiting->on = making;
     waiting->next = table()->waitings;
@@ -128,8 +130,8 @@ look_or_make(stoa_name_shard *shard, const stoa_name_key *key, const stoa_interp
 }
 
 stoa_err
-stoa__name_once(const char *name, size_t size, const stoa_interp_record *receiver, uint64_t maker, stoa_deadline deadline,
-                stoa_once *what, stoa_value *out)
+stoa__name_once(const char *name, size_t size, const stoa_interp_record *receiver, uint64_t maker,
+                stoa_deadline deadline, stoa_once *what, stoa_value *out)
 {
     stoa_err err = stoa__name_check(name, size);
     if (err != STOA_OK) {
@@ -156,7 +158,8 @@ stoa__name_once(const char *name, size_t size, const stoa_interp_record *receive
             }
             else { /* the time ran out, and a last look has found it still being made */
                 stoa_shown_name shown;
-                err = stoa__fail(slept, "the name '%s' was not made in time", stoa__name_show(name, size, &shown));
+                err = stoa__fail(slept, "the name '%s' was not made in time",
+                                 stoa__name_show(name, size, &shown));
                 settled = true;
             }
             stoa__lock(&table()->lock);

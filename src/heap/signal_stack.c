@@ -8,7 +8,8 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#define ROOM ((size_t)64 << 10) /* beside what the kernel puts there: the unwinder takes 10 KiB, a chained handler more */
+#define ROOM \
+    ((size_t)64 << 10) /* beside what the kernel puts there: the unwinder takes 10 KiB, a chained handler more */
 
 static _Thread_local struct {
     char *map; /* NULL: none of ours */

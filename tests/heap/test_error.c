@@ -16,8 +16,8 @@ static void
 every_code_has_a_name_and_a_text(void **state)
 {
     (void)state;
-#define CHECK(symbol, number, text)                                                                          \
-    assert_string_equal(stoa_err_name(symbol), #symbol);                                                     \
+#define CHECK(symbol, number, text)                      \
+    assert_string_equal(stoa_err_name(symbol), #symbol); \
     assert_string_equal(stoa_err_text(symbol), text);
     STOA_ERROR_TABLE(CHECK)
 #undef CHECK
@@ -141,7 +141,8 @@ out_of_memory_cuts_the_message(void **state)
         int code = stoa__fail(STOA_ENOMEM, "%s", text) == STOA_ENOMEM ? 0 : 1;
         const char *message = stoa_error_message();
         size_t length = strlen(message);
-        if (strncmp(message, "STOA_ENOMEM: zzz", 16) != 0 || length < 200 || strcmp(message + length - 3, "...") != 0) {
+        if (strncmp(message, "STOA_ENOMEM: zzz", 16) != 0 || length < 200 ||
+            strcmp(message + length - 3, "...") != 0) {
             code = 2;
         }
         _exit(code);

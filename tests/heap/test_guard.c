@@ -29,7 +29,8 @@ is_refcount(const void *address)
 static size_t
 describe(const void *address, char *buffer, size_t size)
 {
-    return (size_t)snprintf(buffer, size, "test object, offset %u", (unsigned)(((uintptr_t)address - stoa__public_base) % OBJECT));
+    return (size_t)snprintf(buffer, size, "test object, offset %u",
+                            (unsigned)(((uintptr_t)address - stoa__public_base) % OBJECT));
 }
 
 static void
@@ -294,8 +295,8 @@ static void
 strict_ends_at_a_write_to_a_count(void **state)
 {
     (void)state;
-    assert_died(write_count_when_strict, SIGSEGV, "warning", "stoa: fatal", "STOA_GUARD is strict", "test object, offset 0",
-                "interpreter 'test'", NULL);
+    assert_died(write_count_when_strict, SIGSEGV, "warning", "stoa: fatal", "STOA_GUARD is strict",
+                "test object, offset 0", "interpreter 'test'", NULL);
 }
 
 static void
@@ -362,8 +363,8 @@ static void
 a_write_to_content_ends_with_a_report(void **state)
 {
     (void)state;
-    assert_died(write_content, SIGSEGV, NULL, "stoa: fatal: write to a shared object", "test object, offset 24",
-                "native stack", "test_guard", "interpreter 'test'", NULL);
+    assert_died(write_content, SIGSEGV, NULL, "stoa: fatal: write to a shared object",
+                "test object, offset 24", "native stack", "test_guard", "interpreter 'test'", NULL);
 }
 
 static void *
@@ -409,8 +410,8 @@ static void
 reading_what_is_not_there_is_told(void **state)
 {
     (void)state;
-    assert_died(read_a_retired_page, SIGSEGV, NULL, "stoa: fatal: read of an address of the shared heap", "retired",
-                "test object, offset 0", NULL);
+    assert_died(read_a_retired_page, SIGSEGV, NULL, "stoa: fatal: read of an address of the shared heap",
+                "retired", "test object, offset 0", NULL);
     ending e;
     in_child(read_beyond_everything, &e);
     if (WIFSIGNALED(e.status)) { /* else the system has zeroes there */
@@ -475,7 +476,8 @@ static void
 several_describers_are_asked(void **state)
 {
     (void)state;
-    assert_died(ask_several_describers, SIGSEGV, NULL, "stoa: warning", "test object, offset 16", "interpreter 'test'", NULL);
+    assert_died(ask_several_describers, SIGSEGV, NULL, "stoa: warning", "test object, offset 16",
+                "interpreter 'test'", NULL);
 }
 
 /* ---- faults elsewhere --------------------------------------------------------------------------------------------- */
@@ -492,7 +494,8 @@ note_info(int number, siginfo_t *info, void *context)
 {
     sigset_t mask;
     pthread_sigmask(SIG_BLOCK, NULL, &mask);
-    seen_mask_ok = number == SIGSEGV && context != NULL && sigismember(&mask, SIGUSR1) && sigismember(&mask, SIGSEGV);
+    seen_mask_ok = number == SIGSEGV && context != NULL && sigismember(&mask, SIGUSR1) &&
+                   sigismember(&mask, SIGSEGV);
     seen_address = info->si_addr;
     calls++;
     siglongjmp(back, 1);

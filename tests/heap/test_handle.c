@@ -122,8 +122,15 @@ stale_and_made_up_handles_are_errors(void **state)
     stoa__handle_unref(h);
     assert_int_equal(stoa__handle_get(again, &got, &thing), STOA_OK);
     assert_ptr_equal(thing, object(2));
-    const stoa_handle made_up[] = {0,          1,           (uint32_t)again, again + ((uint64_t)1 << 32), UINT64_MAX,
-                                   0xFFFFFFFF, 1ull << 32,  (1ull << 32) | 0xFFFFFFFF, (7ull << 32) | 0x80000000,
+    const stoa_handle made_up[] = {0,
+                                   1,
+                                   (uint32_t)again,
+                                   again + ((uint64_t)1 << 32),
+                                   UINT64_MAX,
+                                   0xFFFFFFFF,
+                                   1ull << 32,
+                                   (1ull << 32) | 0xFFFFFFFF,
+                                   (7ull << 32) | 0x80000000,
                                    (1ull << 32) | 12345678};
     for (size_t i = 0; i < sizeof made_up / sizeof *made_up; i++) {
         assert_int_equal(stoa__handle_get(made_up[i], &got, &thing), STOA_EGONE);

@@ -277,19 +277,14 @@ a_forked_child_keeps_only_its_own_interpreter(void **state)
     stoa__interp_enter(survivor);
     stoa__interp_enter(survivor); /* by a thread that the child lacks, as it were */
     stoa__interps_set_fork_hook(keep_survivor);
-    stoa_interps *t = &stoa__process->interps;
-    stoa__interps_fork_prepare(t);
     pid_t child = fork();
     if (child == 0) {
-        stoa__interps_fork_child_locks(t);
-        stoa__interps_fork_child_records(t);
         alarm(10);
         bool ok = atomic_load(&other->state) == STOA_INTERP_GONE && stoa__interp_enter(other) == STOA_EGONE &&
                   stoa__interp_find(other->serial) == NULL && stoa__interp_inside(survivor) == 1 &&
                   stoa__interp_enter(survivor) == STOA_OK && stoa__interp_find(survivor->serial) == survivor;
         _exit(ok ? 0 : 1);
     }
-    stoa__interps_fork_parent(t);
     int status = -1;
     assert_int_equal(waitpid(child, &status, 0), child);
     assert_int_equal(status, 0);

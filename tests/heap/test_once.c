@@ -133,7 +133,9 @@ a_circle_of_three_makers_is_found(void **state)
     (void)state;
     pthread_barrier_t met;
     pthread_barrier_init(&met, NULL, 3);
-    circler c[3] = {{"k0", "k1", maker(1, 1), 0, &met}, {"k1", "k2", maker(2, 2), 0, &met}, {"k2", "k0", maker(3, 3), 0, &met}};
+    circler c[3] = {{"k0", "k1", maker(1, 1), 0, &met},
+                    {"k1", "k2", maker(2, 2), 0, &met},
+                    {"k2", "k0", maker(3, 3), 0, &met}};
     pthread_t threads[3];
     for (int i = 0; i < 3; i++) {
         assert_int_equal(pthread_create(&threads[i], NULL, go_in_a_circle, &c[i]), 0);
@@ -315,11 +317,8 @@ a_forked_child_keeps_only_the_makings_of_its_thread(void **state)
     assert_int_equal(pthread_create(&thread, NULL, make_and_pause, NULL), 0);
     pthread_barrier_wait(&paused);
     assert_int_equal(once("mine", maker(1, 1), 0, &what, &got), STOA_OK);
-    stoa_names *names = &stoa__process->names;
-    stoa__names_fork_prepare(names);
     pid_t child = fork();
     if (child == 0) {
-        stoa__names_fork_child(names);
         alarm(10);
         bool ok = stoa__name_once("mine", 4, NULL, maker(1, 1), STOA_FOREVER, &what, &got) == STOA_EDEADLOCK &&
                   done("mine", maker(1, 1), &value) == STOA_OK &&
@@ -327,7 +326,6 @@ a_forked_child_keeps_only_the_makings_of_its_thread(void **state)
                   what == STOA_ONCE_MAKE && done("theirs", maker(1, 1), &value) == STOA_OK;
         _exit(ok ? 0 : 1);
     }
-    stoa__names_fork_parent(names);
     int status = -1;
     assert_int_equal(waitpid(child, &status, 0), child);
     assert_int_equal(status, 0);

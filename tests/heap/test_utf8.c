@@ -10,8 +10,19 @@ static void
 good_texts_pass(void **state)
 {
     (void)state;
-    const char *good[] = {"", "a", "plain ASCII, more than eight bytes", "\xc2\x80", "\xdf\xbf", "\xe0\xa0\x80", "\xed\x9f\xbf",
-                          "\xee\x80\x80", "\xef\xbf\xbf", "\xf0\x90\x80\x80", "\xf4\x8f\xbf\xbf", "12345678\xc3\xa9""12345678"};
+    const char *good[] = {"",
+                          "a",
+                          "plain ASCII, more than eight bytes",
+                          "\xc2\x80",
+                          "\xdf\xbf",
+                          "\xe0\xa0\x80",
+                          "\xed\x9f\xbf",
+                          "\xee\x80\x80",
+                          "\xef\xbf\xbf",
+                          "\xf0\x90\x80\x80",
+                          "\xf4\x8f\xbf\xbf",
+                          "12345678\xc3\xa9"
+                          "12345678"};
     size_t at;
     for (size_t i = 0; i < sizeof good / sizeof *good; i++) {
         assert_true(stoa__utf8_valid(good[i], strlen(good[i]), &at));
@@ -27,9 +38,23 @@ bad_texts_are_refused_at_the_right_byte(void **state)
         const char *text;
         size_t at;
     } bad[] = {
-        {"\x80", 0},         {"a\xbf", 1},           {"\xc0\x80", 0},         {"\xc1\xbf", 0},     {"\xc2", 0},
-        {"\xc2""a", 0},      {"\xe0\x9f\xbf", 0},    {"\xe2\x82", 0},         {"\xed\xa0\x80", 0}, {"\xed\xbf\xbf", 0},
-        {"\xf0\x8f\xbf\xbf", 0}, {"\xf4\x90\x80\x80", 0}, {"\xf5\x80\x80\x80", 0}, {"\xff", 0},  {"1234567890\xe2\x82z", 10},
+        {"\x80", 0},
+        {"a\xbf", 1},
+        {"\xc0\x80", 0},
+        {"\xc1\xbf", 0},
+        {"\xc2", 0},
+        {"\xc2"
+         "a",
+         0},
+        {"\xe0\x9f\xbf", 0},
+        {"\xe2\x82", 0},
+        {"\xed\xa0\x80", 0},
+        {"\xed\xbf\xbf", 0},
+        {"\xf0\x8f\xbf\xbf", 0},
+        {"\xf4\x90\x80\x80", 0},
+        {"\xf5\x80\x80\x80", 0},
+        {"\xff", 0},
+        {"1234567890\xe2\x82z", 10},
         {"\xf0\x90\x80", 0},
     };
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
@@ -52,7 +77,8 @@ all_code_points(void **state)
         }
         b[0] = (unsigned char)(n == 1 ? c : (0xF00u >> n & 0xFF) | c >> (6 * (n - 1)));
         bool expected = c <= 0x10FFFF && !(c >= 0xD800 && c <= 0xDFFF);
-        if (stoa__utf8_valid((char *)b, n, &at) != expected || (n > 1 && stoa__utf8_valid((char *)b, n - 1, &at))) {
+        if (stoa__utf8_valid((char *)b, n, &at) != expected ||
+            (n > 1 && stoa__utf8_valid((char *)b, n - 1, &at))) {
             fail_msg("U+%04X", c);
         }
     }
