@@ -39,6 +39,11 @@ message(STATUS "Python: ${STOA_PY_VERSION}${STOA_PY_ABIFLAGS} (${STOA_PY_EXECUTA
 add_library(stoa_python INTERFACE)
 # -isystem: warnings in CPython's headers are not ours
 target_include_directories(stoa_python SYSTEM INTERFACE "${STOA_PY_INCLUDE}" "${STOA_PY_PLATINCLUDE}")
+if(CMAKE_C_COMPILER_ID STREQUAL "GNU")
+    # Debian's headers of a debug build are links to the release build's, beside a pyconfig.h of their own; gcc follows the
+    # link and would take the release build's pyconfig.h
+    target_compile_options(stoa_python INTERFACE -fno-canonical-system-headers)
+endif()
 
 add_library(stoa_python_embed INTERFACE)
 target_link_libraries(stoa_python_embed INTERFACE stoa_python)

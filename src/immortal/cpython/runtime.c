@@ -2,6 +2,9 @@
 #include "immortal/cpython/cpython.h"
 
 #include <stdio.h>
+
+#include "immortal/exceptions.h"
+
 #if STOA_NATIVE_DATES
 #include <datetime.h>
 #endif
@@ -67,6 +70,16 @@ find_dates(void)
 int
 stoa__runtime_init(void)
 {
+#if defined(Py_REF_DEBUG)
+    bool debug = true;
+#else
+    bool debug = false;
+#endif
+    if (debug != (PySys_GetObject("gettotalrefcount") != NULL)) { /* its DECREF dies of the release build's refcount */
+        stoa__raise_unsupported(debug ? "this Stoa was built for a debug build of it, and it is a release build"
+                                      : "it is a debug build, and this Stoa was built for a release build");
+        return -1;
+    }
     const PyHash_FuncDef *hash = PyHash_GetFuncDef();
     stoa__runtime.hash_bytes = hash->hash;
     stoa__runtime.siphash13 = hash->hash_bits == 64 && strcmp(hash->name, "siphash13") == 0;
