@@ -1,0 +1,441 @@
+#include "immortal/freeze.h"
+
+#include "heap/error.h"
+#include "heap/process.h"
+#include "immortal/canonical.h"
+#include "immortal/datetime_like.h"
+#include "immortal/exceptions.h"
+#include "immortal/image.h"
+#include "immortal/source.h"
+#include "immortal/walk.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* NaN is equal to nothing but is found by identity, so two NaNs that are two keys must stay two objects. */
+static stoa_shared *
+make_without_interning(stoa_batch *batch, PyObject *number)
+{
+    unsigned flags = batch->flags;
+    batch->flags &= ~STOA_BATCH_INTERN;
+    stoa_shared *made;
+    if (PyFloat_CheckExact(number)) {
+        made = stoa__make_float(batch, PyFloat_AS_DOUBLE(number));
+    } else {
+        Py_complex value = ((PyComplexObject *)number)->cval;
+        made = stoa__make_complex(batch, value.real, value.imag);
+    }
+    batch->flags = flags;
+    return made;
+}
+
+static inline stoa_shared *
+freeze_str(stoa_batch *batch, PyObject *text)
+{
+    return stoa__make_str(batch, (int)PyUnicode_KIND(text), PyUnicode_IS_ASCII(text), PyUnicode_DATA(text),
+                          PyUnicode_GET_LENGTH(text), ((PyASCIIObject *)text)->hash);
+}
+
+static inline stoa_shared *
+freeze_int(stoa_batch *batch, PyObject *number)
+{
+    if (PyUnstable_Long_IsCompact((PyLongObject *)number)) {
+        return stoa__make_int64(batch, PyUnstable_Long_CompactValue((PyLongObject *)number));
+    }
+    return stoa__make_int_digits(batch, stoa__int_is_negative(number), stoa__int_digits(number),
+                                 stoa__int_digit_count(number));
+}
+
+static inline stoa_shared *
+freeze_float(stoa_batch *batch, PyObject *number)
+{
+    double value = PyFloat_AS_DOUBLE(number);
+    return isnan(value) ? make_without_interning(batch, number) : stoa__make_float(batch, value);
+}
+
+static stoa_shared *
+freeze_range(stoa_batch *batch, PyObject *range)
+{
+    const stoa_range *r = (const stoa_range *)range;
+    PyObject *source[4] = {r->start, r->stop, r->step, r->length};
+    stoa_shared *twin[4];
+    for (int i = 0; i < 4; i++) {
+        twin[i] = freeze_int(batch, source[i]);
+        if (twin[i] == NULL) {
+            return NULL;
+        }
+    }
+    return stoa__make_range(batch, twin[0], twin[1], twin[2], twin[3]);
+}
+
+/* The leaves that are rare. NULL: refused, or the batch failed. */
+static stoa_shared *
+freeze_rare(stoa_walk *walk, PyObject *object)
+{
+    stoa_batch *batch = &walk->batch;
+    PyTypeObject *type = Py_TYPE(object);
+    if (type == &PyComplex_Type) {
+        Py_complex value = ((PyComplexObject *)object)->cval;
+        return isnan(value.real) || isnan(value.imag) ? make_without_interning(batch, object)
+                                                      : stoa__make_complex(batch, value.real, value.imag);
+    }
+    if (type == &PyRange_Type) {
+        return freeze_range(batch, object);
+    }
+    if (type == &PyByteArray_Type) {
+        if (!(walk->flags & STOA_FREEZE_CONVERT)) {
+            stoa__refuse_mutable(walk, object);
+            return NULL;
+        }
+        return stoa__make_bytes(batch, PyByteArray_AS_STRING(object), (size_t)PyByteArray_GET_SIZE(object), -1);
+    }
+    if (stoa__is_canonical(object)) {
+        return object;
+    }
+    const char *why = NULL;
+    if (stoa__is_datetime_like(object, &why)) {
+        if (why == NULL) {
+            return stoa__make_datetime_like(batch, object);
+        }
+        stoa__refuse_because(walk, object, why);
+        return NULL;
+    }
+    stoa__refuse_type(walk, object);
+    return NULL;
+}
+
+/* Is this shared object usable from where we are freezing to? The dict behind a shared mappingproxy is in the heap, too,
+ * and may be got hold of; but it is no value of its own. */
+static inline bool
+is_reachable(const stoa_walk *walk, const PyObject *object)
+{
+    return stoa__region_reaches(walk->batch.region, stoa__region_of(object)) &&
+           !Py_IS_TYPE((PyObject *)object, &PyDict_Type);
+}
+
+/* What step() says of the object in the current slot. */
+typedef enum step_result { STEP_LEAF, STEP_ENTERED, STEP_FAILED } step_result;
+
+static inline step_result
+enter_mutable(stoa_walk *walk, PyObject *container, stoa_frame_kind kind, bool in_memo)
+{
+    if (!(walk->flags & STOA_FREEZE_CONVERT)) {
+        stoa__refuse_mutable(walk, container);
+        return STEP_FAILED;
+    }
+    return stoa__walk_enter(walk, container, kind, container, in_memo) ? STEP_ENTERED : STEP_FAILED;
+}
+
+static step_result
+enter_proxy(stoa_walk *walk, PyObject *proxy, stoa_shared **out)
+{
+    PyObject *mapping = stoa__proxy_target(proxy);
+    if (!stoa__is_any_dict(mapping)) {
+        stoa__refuse_because(walk, proxy, "the mapping behind it is no plain dict; freeze dict(it) instead");
+        return STEP_FAILED;
+    }
+    /* In a cycle the proxy may have one reference and the mapping, too: so the mapping is always remembered, under an
+     * odd address, since met by itself it is another thing: a dict, which share() refuses. */
+    const PyObject *source = (const PyObject *)((const char *)mapping + 1);
+    void *twin = stoa__memo_find(&walk->memo, source);
+    if (twin == STOA_MEMO_OPEN) {
+        stoa__refuse_cycle(walk, proxy, source);
+        return STEP_FAILED;
+    }
+    if (twin != NULL) {
+        *out = twin;
+        return STEP_LEAF;
+    }
+    return stoa__walk_enter(walk, mapping, STOA_FRAME_MAPPING, source, true) ? STEP_ENTERED : STEP_FAILED;
+}
+
+/* Freezes one object, or opens a frame for it. */
+static inline step_result
+step(stoa_walk *walk, PyObject *object, bool in_memo, stoa_shared **out)
+{
+    stoa_batch *batch = &walk->batch;
+    PyTypeObject *type = Py_TYPE(object);
+    if (type == &PyUnicode_Type) {
+        *out = freeze_str(batch, object);
+    } else if (type == &PyLong_Type) {
+        *out = freeze_int(batch, object);
+    } else if (type == &PyDict_Type) {
+        return enter_mutable(walk, object, STOA_FRAME_MAPPING, in_memo);
+    } else if (type == &PyList_Type) {
+        return enter_mutable(walk, object, STOA_FRAME_TUPLE, in_memo);
+    } else if (type == &PyFloat_Type) {
+        *out = freeze_float(batch, object);
+    } else if (type == &PyTuple_Type) {
+        return stoa__walk_enter(walk, object, STOA_FRAME_TUPLE, object, in_memo) ? STEP_ENTERED : STEP_FAILED;
+    } else if (object == Py_None || type == &PyBool_Type) {
+        *out = object;
+    } else if (type == &PyBytes_Type) {
+        *out = stoa__make_bytes(batch, PyBytes_AS_STRING(object), (size_t)PyBytes_GET_SIZE(object), -1);
+    } else if (type == &PySet_Type) {
+        return enter_mutable(walk, object, STOA_FRAME_SET, in_memo);
+    } else if (type == &PyFrozenSet_Type) {
+        return stoa__walk_enter(walk, object, STOA_FRAME_SET, object, in_memo) ? STEP_ENTERED : STEP_FAILED;
+    } else if (type == &PyDictProxy_Type) {
+        return enter_proxy(walk, object, out);
+#if STOA_HAS_FROZENDICT
+    } else if (type == &PyFrozenDict_Type) {
+        return stoa__walk_enter(walk, object, STOA_FRAME_MAPPING, object, in_memo) ? STEP_ENTERED : STEP_FAILED;
+#endif
+    } else if (type == &PySlice_Type) {
+        return stoa__walk_enter(walk, object, STOA_FRAME_SLICE, object, in_memo) ? STEP_ENTERED : STEP_FAILED;
+    } else {
+        *out = freeze_rare(walk, object);
+    }
+    return *out == NULL ? STEP_FAILED : STEP_LEAF;
+}
+
+static stoa_shared *
+close_frame(stoa_walk *walk, const stoa_frame *frame)
+{
+    stoa_batch *batch = &walk->batch;
+    stoa_shared *const *children = walk->slots + frame->base;
+    Py_ssize_t count = (Py_ssize_t)(walk->top - frame->base);
+    switch ((stoa_frame_kind)frame->kind) {
+    case STOA_FRAME_TUPLE:
+        return stoa__make_tuple(batch, children, count);
+    case STOA_FRAME_MAPPING:
+        return stoa__make_mapping(batch, children, count / 2);
+    case STOA_FRAME_SET:
+        return stoa__make_frozenset(batch, children, count);
+    case STOA_FRAME_SLICE:
+        return stoa__make_slice(batch, children[0], children[1], children[2]);
+    case STOA_FRAME_ROOT:
+        break;
+    }
+    return children[0];
+}
+
+/* Has the user pressed Ctrl-C? Handlers run Python code, which may change what we stand in; so the walk only looks,
+ * leaves, and lets them run when nothing is held. */
+static bool
+interrupt_is_pending(stoa_walk *walk)
+{
+    walk->budget = STOA_SIGNAL_INTERVAL;
+    stoa__memo_widen(&walk->memo);
+    if (walk->watch_signals && PyOS_InterruptOccurred()) {
+        PyErr_SetInterrupt(); /* asking has cleared it */
+        return true;
+    }
+    return false;
+}
+
+static void
+remember(stoa_walk *walk, const PyObject *source, stoa_shared *twin)
+{
+    *stoa__memo_cached(&walk->memo, source) = (stoa_memo_entry){source, twin};
+}
+
+/* Closes the innermost frame and puts the result where the outer one wants it. */
+static bool
+leave_frame(stoa_walk *walk)
+{
+    stoa_frame *frame = &walk->frames[walk->depth - 1];
+    stoa_shared *made = close_frame(walk, frame);
+    if (made == NULL) {
+        return false;
+    }
+    if (frame->in_memo) {
+        if (!stoa__memo_put(&walk->memo, frame->source, made)) {
+            walk->batch.err = stoa__fail(STOA_ENOMEM, "no memory to remember objects met twice");
+            return false;
+        }
+        remember(walk, frame->source, made);
+    }
+    walk->top = frame->base;
+    walk->depth--;
+    stoa_frame *outer = &walk->frames[walk->depth - 1];
+    walk->slots[outer->next++] = made;
+    return true;
+}
+
+/* Looks an object with several references up: 1 found (*out), 0 not met yet, -1 a cycle. */
+static inline int
+recall(stoa_walk *walk, PyObject *object, stoa_shared **out)
+{
+    void *twin = stoa__memo_find(&walk->memo, object);
+    if (twin == NULL) {
+        return 0;
+    }
+    if (twin == STOA_MEMO_OPEN) {
+        stoa__refuse_cycle(walk, object, object);
+        return -1;
+    }
+    *out = twin;
+    remember(walk, object, twin);
+    return 1;
+}
+
+/* One object that the cache does not know. */
+static inline step_result
+visit(stoa_walk *walk, PyObject *object, stoa_shared **out)
+{
+    if (stoa__in_heap(object) && is_reachable(walk, object)) {
+        *out = object;
+        return STEP_LEAF;
+    }
+    bool in_memo = Py_REFCNT(object) > 1 || walk->depth == 1;
+    if (in_memo) {
+        int known = recall(walk, object, out);
+        if (known != 0) {
+            return known > 0 ? STEP_LEAF : STEP_FAILED;
+        }
+    }
+    step_result result = step(walk, object, in_memo, out);
+    if (result == STEP_LEAF && in_memo) {
+        if (*out != object && !stoa__memo_put(&walk->memo, object, *out)) {
+            walk->batch.err = stoa__fail(STOA_ENOMEM, "no memory to remember objects met twice");
+            return STEP_FAILED;
+        }
+        remember(walk, object, *out);
+    }
+    return result;
+}
+
+static stoa_walk_result
+run(stoa_walk *walk)
+{
+    for (;;) {
+        stoa_frame *frame = &walk->frames[walk->depth - 1];
+        PyObject **slot = walk->slots + frame->next;
+        PyObject **end = walk->slots + walk->top;
+        bool entered = false;
+        while (slot < end) {
+            PyObject *object = *slot;
+            __builtin_prefetch(slot[8]);
+            const stoa_memo_entry *cached = stoa__memo_cached(&walk->memo, object);
+            if (cached->source == object) {
+                *slot++ = cached->twin;
+                continue;
+            }
+            if (--walk->budget == 0 && interrupt_is_pending(walk)) {
+                return STOA_WALK_SIGNAL;
+            }
+            frame->next = (size_t)(slot - walk->slots);
+            stoa_shared *made = NULL;
+            step_result result = visit(walk, object, &made);
+            if (result == STEP_LEAF) {
+                *slot++ = made;
+            } else if (result == STEP_ENTERED) {
+                entered = true;
+                break;
+            } else {
+                return STOA_WALK_FAILED;
+            }
+        }
+        if (entered) {
+            continue;
+        }
+        frame->next = (size_t)(slot - walk->slots);
+        if (walk->depth == 1) {
+            return STOA_WALK_DONE;
+        }
+        if (!leave_frame(walk)) {
+            return STOA_WALK_FAILED;
+        }
+    }
+}
+
+static void
+walk_init(stoa_walk *walk, PyObject *object, unsigned flags, bool watch_signals)
+{
+    walk->flags = flags;
+    walk->watch_signals = watch_signals;
+    walk->budget = 256; /* the first look only finds out that the walk is long */
+    walk->slots = walk->first_slots;
+    walk->slot_capacity = STOA_FIRST_SLOTS;
+    memset(walk->first_slots, 0, sizeof(walk->first_slots)); /* prefetching looks above top */
+    walk->frames = walk->first_frames;
+    walk->frame_capacity = STOA_FIRST_FRAMES;
+    stoa__memo_init(&walk->memo);
+    walk->message = (stoa_path){NULL, 0, 0, false};
+    walk->path_size = 0;
+    walk->offender[0] = '\0';
+    walk->slots[0] = object;
+    walk->top = 1;
+    walk->frames[0] = (stoa_frame){NULL, 0, 0, STOA_FRAME_ROOT, false};
+    walk->depth = 1;
+}
+
+static void
+walk_clear(stoa_walk *walk)
+{
+    if (walk->slots != walk->first_slots) {
+        free(walk->slots);
+    }
+    if (walk->frames != walk->first_frames) {
+        free(walk->frames);
+    }
+    stoa__memo_clear(&walk->memo);
+    stoa__path_clear(&walk->message);
+}
+
+static void
+raise_refusal(stoa_walk *walk)
+{
+    const char *text = stoa__path_text(&walk->message);
+    char *path = strndup(text, walk->path_size);
+    if (path == NULL) {
+        PyErr_NoMemory();
+        return;
+    }
+    stoa__raise_not_freezable(path, walk->offender, text + walk->path_size);
+    free(path);
+}
+
+/* One attempt. STOA_WALK_FAILED: the exception is set. */
+static stoa_walk_result
+attempt(PyObject *object, stoa_region *region, unsigned flags, bool watch_signals, stoa_shared **out)
+{
+    stoa_walk walk;
+    stoa_err err = stoa__batch_begin(&walk.batch, region, flags & STOA_FREEZE_INTERN ? STOA_BATCH_INTERN : 0);
+    if (err != STOA_OK) {
+        stoa__raise(err);
+        return STOA_WALK_FAILED;
+    }
+    walk_init(&walk, object, flags, watch_signals);
+    stoa_walk_result result = run(&walk);
+    if (result == STOA_WALK_DONE) {
+        *out = walk.slots[0];
+        stoa__batch_commit(&walk.batch);
+    } else {
+        err = walk.batch.err;
+        stoa__batch_abort(&walk.batch);
+    }
+    if (result == STOA_WALK_FAILED) {
+        if (walk.offender[0] != '\0') {
+            raise_refusal(&walk);
+        } else {
+            stoa__raise(err);
+        }
+    }
+    walk_clear(&walk);
+    return result;
+}
+
+PyObject *
+stoa__freeze(PyObject *object, stoa_region *region, unsigned flags)
+{
+    if (region == NULL) {
+        region = stoa__region_default();
+    }
+    if (stoa__in_heap(object) && stoa__region_reaches(region, stoa__region_of(object)) && !PyDict_CheckExact(object)) {
+        return Py_NewRef(object);
+    }
+    stoa_shared *made = NULL;
+    stoa_walk_result result = attempt(object, region, flags, true, &made);
+    if (result == STOA_WALK_SIGNAL) {
+        /* Nothing is held now: the handlers may run. If they let us go on, the walk starts anew, for they may have
+         * changed the graph, and does not look again, so that it ends. */
+        if (PyErr_CheckSignals() < 0) {
+            return NULL;
+        }
+        result = attempt(object, region, flags, false, &made);
+    }
+    return result == STOA_WALK_DONE ? Py_NewRef(made) : NULL;
+}

@@ -1,0 +1,74 @@
+/* The state of one freeze: shared by freeze.c (the loop), enter.c (opening and closing containers) and refuse.c (errors).
+ *
+ * `slots` holds, for every container that the walk stands in, its children: from the frame's base up to where it has come
+ * they are frozen, from there on they are still sources. So a container is complete when its slots are, and they lie
+ * just as the make_* functions want them. `frames` holds what is needed to come back to the outer containers.
+ *
+ * Invariants
+ *  1. Slots of a frame are [base, top of it), where the top is the base of the next frame, or `top` for the innermost.
+ *  2. Slots below `next` of a frame are shared objects; the slot at `next` is the one being worked on; those above are
+ *     sources, kept alive by the source container, which cannot change: the GIL is held and no Python code runs.
+ *  3. STOA_SPARE slots above `top` are allocated, so that prefetching may look ahead without asking.
+ */
+#ifndef STOA_IMMORTAL_WALK_H
+#define STOA_IMMORTAL_WALK_H
+
+#include <Python.h>
+
+#include "heap/batch.h"
+#include "immortal/memo.h"
+#include "immortal/path.h"
+
+#define STOA_SPARE 16
+#define STOA_FIRST_SLOTS 112
+#define STOA_FIRST_FRAMES 16
+#define STOA_SIGNAL_INTERVAL 1000000 /* objects between two looks for Ctrl-C */
+
+typedef enum stoa_frame_kind {
+    STOA_FRAME_ROOT,    /* one slot: what was passed in */
+    STOA_FRAME_TUPLE,   /* from a tuple or list */
+    STOA_FRAME_MAPPING, /* slots: key, value, key, value … */
+    STOA_FRAME_SET,
+    STOA_FRAME_SLICE
+} stoa_frame_kind;
+
+typedef struct stoa_frame {
+    const PyObject *source; /* what stands in the memo: the container, or a mark for the mapping behind a proxy */
+    size_t base;
+    size_t next;
+    uint8_t kind; /* stoa_frame_kind */
+    bool in_memo; /* can be met again */
+} stoa_frame;
+
+typedef enum stoa_walk_result { STOA_WALK_DONE, STOA_WALK_FAILED, STOA_WALK_SIGNAL } stoa_walk_result;
+
+typedef struct stoa_walk {
+    stoa_batch batch;
+    unsigned flags; /* STOA_FREEZE_* */
+    bool watch_signals;
+    uint32_t budget; /* objects until the next look for Ctrl-C */
+    PyObject **slots;
+    size_t top, slot_capacity;
+    stoa_frame *frames;
+    size_t depth, frame_capacity; /* frames[depth - 1] is the innermost */
+    stoa_memo memo;
+    stoa_path message; /* of a refusal: path, then what is wrong; raised once the batch is gone */
+    size_t path_size;  /* bytes of `message` that are the path */
+    char offender[128]; /* type of what was refused; "" when nothing was */
+    PyObject *first_slots[STOA_FIRST_SLOTS];
+    stoa_frame first_frames[STOA_FIRST_FRAMES];
+} stoa_walk;
+
+/* Room for `more` slots above top (and the spare ones). false: no memory, batch.err and the message are set. */
+bool stoa__walk_reserve(stoa_walk *walk, size_t more);
+
+/* Opens a frame for a container, whose children become slots. false: no memory. */
+bool stoa__walk_enter(stoa_walk *walk, PyObject *container, stoa_frame_kind kind, const PyObject *source, bool in_memo);
+
+/* Writes the refusal of the object in the innermost frame's current slot. */
+void stoa__refuse_type(stoa_walk *walk, PyObject *object);
+void stoa__refuse_mutable(stoa_walk *walk, PyObject *object);
+void stoa__refuse_cycle(stoa_walk *walk, PyObject *object, const PyObject *source);
+void stoa__refuse_because(stoa_walk *walk, PyObject *object, const char *why);
+
+#endif
