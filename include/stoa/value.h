@@ -49,8 +49,9 @@ STOA_API stoa_kind stoa_object_kind(const stoa_object *object);
 /* "text", "mapping", …; "unknown" for a number that is no kind. Static storage. */
 STOA_API const char *stoa_kind_name(stoa_kind kind);
 
-/* Are two shared objects equal as Python's == says? Containers are compared to any depth, without recursion; a mapping
- * equals a mapping of the same pairs in any order; objects of STOA_KIND_OTHER are equal when identical. */
+/* Are two shared objects equal, as two items of Python lists are: the same object, or ==? Containers are compared to any
+ * depth, without recursion; a mapping equals a mapping of the same pairs in any order; objects of STOA_KIND_OTHER are
+ * equal when identical. */
 STOA_API bool stoa_object_equal(const stoa_object *a, const stoa_object *b);
 
 /* ---- one value --------------------------------------------------------------------------------------------------- */

@@ -156,11 +156,9 @@ equal_leaf(const PyObject *a, const PyObject *b)
              type == stoa__runtime.timedelta) {
         same = equal_dates(a, b);
     }
-#if STOA_HAS_FROZENDICT
-    else if (type == &PyFrozenDict_Type) {
+    else if (type == &STOA_MAPPING_TYPE) {
         return stoa__mapping_dict(a)->ma_used == stoa__mapping_dict(b)->ma_used ? LOOK_INSIDE : DIFFERENT;
     }
-#endif
     return same ? EQUAL : DIFFERENT;
 }
 
@@ -217,7 +215,6 @@ step_set(frame *f, verdict last, const PyObject **x, const PyObject **y)
     return entry->key == NULL ? STEP_DONE_DIFFERENT : STEP_COMPARE;
 }
 
-#if STOA_HAS_FROZENDICT
 static step
 step_mapping(frame *f, verdict last, const PyObject **x, const PyObject **y)
 {
@@ -258,7 +255,6 @@ step_mapping(frame *f, verdict last, const PyObject **x, const PyObject **y)
     *y = other_key;
     return STEP_COMPARE;
 }
-#endif
 
 static step
 step_frame(frame *f, verdict last, const PyObject **x, const PyObject **y)
@@ -266,11 +262,9 @@ step_frame(frame *f, verdict last, const PyObject **x, const PyObject **y)
     if (f->a->ob_type == &PyFrozenSet_Type) {
         return step_set(f, last, x, y);
     }
-#if STOA_HAS_FROZENDICT
-    if (f->a->ob_type == &PyFrozenDict_Type) {
+    if (f->a->ob_type == &STOA_MAPPING_TYPE) {
         return step_mapping(f, last, x, y);
     }
-#endif
     return step_items(f, last, x, y);
 }
 

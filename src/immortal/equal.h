@@ -1,6 +1,6 @@
 /* Equality of shared objects without a GIL, as dict keys and set members compare: identical or ==.
  *
- * 1 == 1.0 == True == 1+0j; a NaN equals itself only; frozensets and frozendicts in any order. Iterative: two tuples that
+ * 1 == 1.0 == True == 1+0j; a NaN equals itself only; frozensets and mappings in any order. Iterative: two tuples that
  * are nested a million deep are compared without using the C stack.
  */
 #ifndef STOA_IMMORTAL_EQUAL_H

@@ -1,0 +1,319 @@
+/* Reading shared containers, by their own tables.
+ *
+ * A key given as text or number is laid out as the object it would be, on the stack, and looked up as such: so there is
+ * one way of finding, and text of up to KEY_BYTES bytes needs no memory.
+ */
+#include "immortal/read.h"
+
+#include "heap/error.h"
+#include "immortal/equal.h"
+#include "immortal/hash.h"
+#include "immortal/lookup.h"
+#include "immortal/source.h"
+#include "immortal/utf8.h"
+
+#include <stdlib.h>
+
+#define KEY_BYTES 512
+
+static const PyObject *
+as_type(const stoa_object *object, const PyTypeObject *type)
+{
+    const PyObject *o = (const PyObject *)object;
+    return o != NULL && o->ob_type == type ? o : NULL;
+}
+
+static stoa_err
+null_out(const char *function)
+{
+    return stoa__fail(STOA_EINVAL, "%s: an out argument is NULL", function);
+}
+
+/* ---- lengths and items ------------------------------------------------------------------------------------------- */
+
+stoa_err
+stoa_get_length(const stoa_object *object, size_t *out_length)
+{
+    const PyObject *o = (const PyObject *)object;
+    if (out_length == NULL) {
+        return null_out(__func__);
+    }
+    switch (stoa_object_kind(object)) {
+    case STOA_KIND_TEXT:
+        *out_length = (size_t)((const PyASCIIObject *)o)->length;
+        return STOA_OK;
+    case STOA_KIND_BYTES:
+    case STOA_KIND_TUPLE:
+        *out_length = (size_t)((const PyVarObject *)o)->ob_size;
+        return STOA_OK;
+    case STOA_KIND_SET:
+        *out_length = (size_t)((const PySetObject *)o)->used;
+        return STOA_OK;
+    case STOA_KIND_MAPPING:
+        *out_length = (size_t)stoa__mapping_dict(o)->ma_used;
+        return STOA_OK;
+    default:
+        return stoa__wrong_kind(__func__, object, "text, bytes, tuple, set or mapping");
+    }
+}
+
+stoa_err
+stoa_tuple_item(const stoa_object *tuple, size_t index, const stoa_object **out_item)
+{
+    const PyObject *o = (const PyObject *)tuple;
+    PyObject *const *items;
+    size_t count = 3;
+    if (out_item == NULL) {
+        return null_out(__func__);
+    }
+    switch (stoa_object_kind(tuple)) {
+    case STOA_KIND_TUPLE:
+        items = ((const PyTupleObject *)o)->ob_item;
+        count = (size_t)((const PyVarObject *)o)->ob_size;
+        break;
+    case STOA_KIND_RANGE:
+        items = &((const stoa_range *)o)->start;
+        break;
+    case STOA_KIND_SLICE:
+        items = stoa__slice_fields(o);
+        break;
+    default:
+        return stoa__wrong_kind(__func__, tuple, "tuple, range or slice");
+    }
+    if (index >= count) {
+        return stoa__fail(STOA_ENOTFOUND, "%s: no item %zu, the length is %zu", __func__, index, count);
+    }
+    *out_item = (const stoa_object *)items[index];
+    return STOA_OK;
+}
+
+stoa_err
+stoa_tuple_items(const stoa_object *tuple, const stoa_object *const **out_items, size_t *out_count)
+{
+    const PyObject *o = as_type(tuple, &PyTuple_Type);
+    if (out_items == NULL || out_count == NULL) {
+        return null_out(__func__);
+    }
+    if (o == NULL) {
+        return stoa__wrong_kind(__func__, tuple, "tuple");
+    }
+    *out_items = (const stoa_object *const *)(const void *)((const PyTupleObject *)o)->ob_item;
+    *out_count = (size_t)((const PyVarObject *)o)->ob_size;
+    return STOA_OK;
+}
+
+/* ---- keys that are no objects ------------------------------------------------------------------------------------ */
+
+typedef struct key_object {
+    PyObject *object;
+    void *spare; /* malloc'd, for long text */
+    union {
+        PyCompactUnicodeObject str;
+        PyLongObject number;
+        char room[KEY_BYTES];
+    } u;
+} key_object;
+
+static stoa_err
+key_from_text(key_object *key, const char *utf8, size_t size)
+{
+    stoa_text_shape shape;
+    key->spare = NULL;
+    if (utf8 == NULL && size != 0) {
+        return stoa__fail(STOA_EINVAL, "the key is NULL, but its size is %zu", size);
+    }
+    if (!stoa__utf8_shape(utf8 != NULL ? utf8 : "", size, &shape)) {
+        return stoa__fail(STOA_EUTF8, "the key is not valid UTF-8 from byte %zu on", shape.length);
+    }
+    size_t wanted = sizeof(PyCompactUnicodeObject) + (shape.length + 1) * (size_t)shape.kind;
+    void *room = key->u.room;
+    if (wanted > sizeof(key->u)) {
+        room = key->spare = malloc(wanted);
+        if (room == NULL) {
+            return stoa__fail(STOA_ENOMEM, "no memory for a key of %zu bytes", size);
+        }
+    }
+    PyASCIIObject *str = room;
+    memset(str, 0, sizeof(PyCompactUnicodeObject));
+    stoa__lay_str(str, shape.kind, shape.ascii, (Py_ssize_t)shape.length, -1);
+    void *data = stoa__str_data(str);
+    if (shape.ascii && size != 0) {
+        memcpy(data, utf8, size);
+    } else if (size != 0) {
+        stoa__utf8_decode(utf8, size, shape.kind, data);
+    }
+    str->hash = stoa__hash_bytes(data, shape.length * (size_t)shape.kind);
+    key->object = (PyObject *)str;
+    return STOA_OK;
+}
+
+static void
+key_from_int(key_object *key, int64_t value)
+{
+    digit *digits = (digit *)(void *)(key->u.room + STOA_INT_HEAD);
+    uint64_t rest = value < 0 ? 0 - (uint64_t)value : (uint64_t)value;
+    size_t count = 0;
+    for (digits[0] = 0; rest != 0; rest >>= PyLong_SHIFT) {
+        digits[count++] = (digit)(rest & PyLong_MASK);
+    }
+    stoa__lay_head(key->u.room, &PyLong_Type);
+    key->u.number.long_value.lv_tag = stoa__int_tag(value < 0, count);
+    key->spare = NULL;
+    key->object = (PyObject *)key->u.room;
+}
+
+/* ---- mappings ---------------------------------------------------------------------------------------------------- */
+
+/* Why a look-up of `key` found nothing. */
+static stoa_err
+not_found(const char *function, const PyObject *key)
+{
+    Py_hash_t hash;
+    stoa_err err = stoa__hash_fast(key, &hash);
+    if (err == STOA_ETYPE) {
+        return stoa__fail(err, "%s: the key is unhashable (of kind %s, or with a mapping inside)", function,
+                          stoa_kind_name(stoa_object_kind((const stoa_object *)key)));
+    }
+    if (err != STOA_OK) {
+        return stoa__fail(err, "%s: no memory to look at the key", function);
+    }
+    return STOA_ENOTFOUND;
+}
+
+static stoa_err
+find_value(const char *function, const stoa_object *mapping, const PyObject *key, const stoa_object **out_value)
+{
+    PyObject *value = stoa__mapping_find((const PyObject *)mapping, key);
+    if (value == NULL) {
+        return not_found(function, key);
+    }
+    *out_value = (const stoa_object *)value;
+    return STOA_OK;
+}
+
+stoa_err
+stoa_mapping_get(const stoa_object *mapping, const stoa_object *key, const stoa_object **out_value)
+{
+    if (out_value == NULL || key == NULL) {
+        return stoa__fail(STOA_EINVAL, "%s: the key or out_value is NULL", __func__);
+    }
+    if (as_type(mapping, &STOA_MAPPING_TYPE) == NULL) {
+        return stoa__wrong_kind(__func__, mapping, "mapping");
+    }
+    return find_value(__func__, mapping, (const PyObject *)key, out_value);
+}
+
+stoa_err
+stoa_mapping_get_text(const stoa_object *mapping, const char *utf8, size_t size, const stoa_object **out_value)
+{
+    if (out_value == NULL) {
+        return null_out(__func__);
+    }
+    if (as_type(mapping, &STOA_MAPPING_TYPE) == NULL) {
+        return stoa__wrong_kind(__func__, mapping, "mapping");
+    }
+    key_object key;
+    stoa_err err = key_from_text(&key, utf8, size);
+    if (err == STOA_OK) {
+        err = find_value(__func__, mapping, key.object, out_value);
+    }
+    free(key.spare);
+    return err;
+}
+
+stoa_err
+stoa_mapping_get_int(const stoa_object *mapping, int64_t key, const stoa_object **out_value)
+{
+    if (out_value == NULL) {
+        return null_out(__func__);
+    }
+    if (as_type(mapping, &STOA_MAPPING_TYPE) == NULL) {
+        return stoa__wrong_kind(__func__, mapping, "mapping");
+    }
+    key_object number;
+    key_from_int(&number, key);
+    return find_value(__func__, mapping, number.object, out_value);
+}
+
+bool
+stoa_mapping_next(const stoa_object *mapping, size_t *position, const stoa_object **out_key,
+                  const stoa_object **out_value)
+{
+    const PyObject *o = as_type(mapping, &STOA_MAPPING_TYPE);
+    if (o == NULL || position == NULL) {
+        return false;
+    }
+    const stoa_keys *keys = stoa__dict_keys(stoa__mapping_dict(o));
+    if (*position >= (size_t)keys->nentries) { /* a shared table has no deleted entries */
+        return false;
+    }
+    PyObject *key, *value;
+    stoa__keys_entry(keys, (Py_ssize_t)(*position)++, &key, &value);
+    if (out_key != NULL) {
+        *out_key = (const stoa_object *)key;
+    }
+    if (out_value != NULL) {
+        *out_value = (const stoa_object *)value;
+    }
+    return true;
+}
+
+/* ---- sets -------------------------------------------------------------------------------------------------------- */
+
+static stoa_err
+find_member(const char *function, const stoa_object *set, const PyObject *member)
+{
+    return stoa__frozenset_has((const PyObject *)set, member) ? STOA_OK : not_found(function, member);
+}
+
+stoa_err
+stoa_set_contains(const stoa_object *set, const stoa_object *member)
+{
+    if (member == NULL) {
+        return stoa__fail(STOA_EINVAL, "%s: the member is NULL", __func__);
+    }
+    if (as_type(set, &PyFrozenSet_Type) == NULL) {
+        return stoa__wrong_kind(__func__, set, "set");
+    }
+    return find_member(__func__, set, (const PyObject *)member);
+}
+
+stoa_err
+stoa_set_contains_text(const stoa_object *set, const char *utf8, size_t size)
+{
+    if (as_type(set, &PyFrozenSet_Type) == NULL) {
+        return stoa__wrong_kind(__func__, set, "set");
+    }
+    key_object key;
+    stoa_err err = key_from_text(&key, utf8, size);
+    if (err == STOA_OK) {
+        err = find_member(__func__, set, key.object);
+    }
+    free(key.spare);
+    return err;
+}
+
+stoa_err
+stoa_set_contains_int(const stoa_object *set, int64_t member)
+{
+    if (as_type(set, &PyFrozenSet_Type) == NULL) {
+        return stoa__wrong_kind(__func__, set, "set");
+    }
+    key_object number;
+    key_from_int(&number, member);
+    return find_member(__func__, set, number.object);
+}
+
+bool
+stoa_set_next(const stoa_object *set, size_t *position, const stoa_object **out_member)
+{
+    const PyObject *o = as_type(set, &PyFrozenSet_Type);
+    PyObject *member = o == NULL || position == NULL ? NULL : stoa__set_next(o, position);
+    if (member == NULL) {
+        return false;
+    }
+    if (out_member != NULL) {
+        *out_member = (const stoa_object *)member;
+    }
+    return true;
+}
