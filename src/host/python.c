@@ -1,0 +1,92 @@
+/* stoa/python.h: freezing and thawing for C code that holds the GIL. */
+#include "stoa/python.h"
+
+#include "heap/process.h"
+#include "heap/region.h"
+#include "immortal/canonical.h"
+#include "immortal/exceptions.h"
+#include "immortal/freeze.h"
+#include "proxy/thread_state.h"
+
+static int
+ensure_open(void)
+{
+    stoa_err err = stoa__process_open();
+    if (err != STOA_OK) {
+        stoa__raise(err);
+        return -1;
+    }
+    return stoa__canonical_init();
+}
+
+/* The current interpreter has an object of a region that may end: the region must know. */
+static PyObject *
+deliver(PyObject *object)
+{
+    if (object != NULL && stoa__in_heap(object) && stoa__region_of(object) > 1) {
+        const stoa_interp_record *record = stoa__current_record();
+        if (record == NULL) {
+            return NULL; /* shared objects are not counted: nothing to give back */
+        }
+        stoa__region_mark_delivered(object, record->serial);
+    }
+    return object;
+}
+
+static PyObject *
+freeze(PyObject *object, stoa_region *region, unsigned flags, unsigned convert)
+{
+    if (object == NULL || (flags & ~STOA_NO_INTERN) != 0) {
+        PyErr_Format(PyExc_SystemError, "stoa_freeze: the object is NULL, or flags 0x%x has unknown bits", flags);
+        return NULL;
+    }
+    if (ensure_open() < 0) {
+        return NULL;
+    }
+    unsigned wanted = convert | (flags & STOA_NO_INTERN ? 0 : STOA_FREEZE_INTERN);
+    return deliver(stoa__freeze(object, region, wanted));
+}
+
+PyObject *
+stoa_freeze(PyObject *object, stoa_region *region, unsigned flags)
+{
+    return freeze(object, region, flags, STOA_FREEZE_CONVERT);
+}
+
+PyObject *
+stoa_share(PyObject *object, stoa_region *region, unsigned flags)
+{
+    return freeze(object, region, flags, 0);
+}
+
+PyObject *
+stoa_thaw(PyObject *object)
+{
+    if (object == NULL) {
+        PyErr_SetString(PyExc_SystemError, "stoa_thaw: the object is NULL");
+        return NULL;
+    }
+    return ensure_open() < 0 ? NULL : stoa__thaw(object);
+}
+
+bool
+stoa_is_shared(const PyObject *object)
+{
+    return object != NULL && stoa__process != NULL && stoa__is_shared(object);
+}
+
+const stoa_object *
+stoa_object_from_python(const PyObject *object)
+{
+    return stoa_is_shared(object) ? (const stoa_object *)object : NULL;
+}
+
+PyObject *
+stoa_object_to_python(const stoa_object *object)
+{
+    if (object == NULL) {
+        PyErr_SetString(PyExc_SystemError, "stoa_object_to_python: the object is NULL");
+        return NULL;
+    }
+    return deliver(Py_NewRef((PyObject *)(uintptr_t)object));
+}
