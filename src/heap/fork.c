@@ -3,6 +3,7 @@
 #include "heap/batch_struct.h"
 #include "heap/error.h"
 #include "heap/process_struct.h"
+#include "heap/waiter.h"
 
 #include <pthread.h>
 
@@ -47,6 +48,7 @@ prepare(void)
     stoa__regions_fork_prepare(&process->regions);
     stoa__epoch_fork_prepare(&process->epoch);
     stoa__space_fork_prepare(&process->space);
+    stoa__waiters_fork_prepare();
 }
 
 static void
@@ -54,6 +56,7 @@ parent(void)
 {
     stoa_process *process = stoa__process;
     if (process != NULL && --process->fork.depth == 0) {
+        stoa__waiters_fork_parent();
         stoa__space_fork_parent(&process->space);
         stoa__epoch_fork_parent(&process->epoch);
         stoa__regions_fork_parent(&process->regions);
@@ -94,6 +97,7 @@ child(void)
     stoa__handles_fork_child(&process->handles);
     stoa__names_fork_child(&process->names);
     stoa__interps_fork_child_locks(&process->interps);
+    stoa__waiters_fork_child();
     stoa__guard_fork_child(&process->guard);
     atomic_store_explicit(&process->fork.forker, 0, memory_order_relaxed);
     stoa__lock_reset(&process->fork.lock);

@@ -32,6 +32,7 @@ init_parts(stoa_process *process)
     stoa__names_init(&process->names);
     stoa__handles_init(&process->handles);
     stoa__epoch_init(&process->epoch);
+    stoa__lock_init(&process->waits, STOA_RANK_WAITS);
     stoa__counters_init(&process->counters);
     stoa__guard_init(&process->guard);
     return stoa__space_init(&process->space);

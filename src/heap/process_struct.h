@@ -42,6 +42,7 @@ struct stoa_process {
     stoa_regions regions;
     stoa_epoch epoch;
     stoa_space space;
+    stoa_lock waits;        /* STOA_RANK_WAITS: see waiter.h */
     stoa_counters counters;
     stoa_guard guard;
 };

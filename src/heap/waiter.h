@@ -1,0 +1,68 @@
+/* A waiter: one thread's place to sleep and to be told news.
+ *
+ * A thread that waits may have to be woken for different reasons: the call it posted is done, somebody posted a call that
+ * only this thread may run, a lock it queues for is its own now, it is to be interrupted. A futex word per reason cannot
+ * be slept on together. So each thread has one event count, `news`; whoever changes something the thread looks at, bumps
+ * it afterwards. Use (no lock, no GIL held over the sleep):
+ *     for (;;) {
+ *         uint32_t seen = stoa__waiter_look(self);
+ *         if (what I wait for is there) break;
+ *         stoa__waiter_sleep(self, seen, deadline);
+ *     }
+ * The look is a seq_cst load before the test, the wake a seq_cst addition after the change: either the test sees the
+ * change, or the sleep sees another number and returns at once.
+ *
+ * Who waits for whom is written down while it waits, so that a circle is found when it closes (stoa__waiter_waits_for).
+ * A waiter outlives its thread as long as somebody holds a reference; waking an ended thread's does nothing.
+ */
+#ifndef STOA_HEAP_WAITER_H
+#define STOA_HEAP_WAITER_H
+
+#include "heap/lock.h"
+#include "heap/mailbox.h"
+#include "stoa/error.h"
+
+typedef struct stoa_waiter {
+    _Atomic uint32_t news;     /* event count; futex */
+    _Atomic uint32_t sleeping; /* 1: in, or about to enter, the futex; spares the wakers a system call */
+    _Atomic uint32_t refs;
+    _Atomic uint32_t interrupted; /* set by stoa__waiter_interrupt, taken by the thread */
+    uint64_t thread;              /* const: the system's thread id, for messages */
+    stoa_mailbox home;            /* calls that only this thread may run */
+    struct stoa_waiter *for_whom; /* guarded by the lock of rank STOA_RANK_WAITS: a reference is held */
+    const char *for_what;         /* the same lock: static text */
+} stoa_waiter;
+
+/* The calling thread's; made on first need. NULL: no memory (message set). Borrowed, for this thread's use. */
+stoa_waiter *stoa__waiter_here(void);
+stoa_waiter *stoa__waiter_ref(stoa_waiter *waiter);
+void stoa__waiter_unref(stoa_waiter *waiter);
+
+static inline uint32_t
+stoa__waiter_look(const stoa_waiter *self)
+{
+    return atomic_load(&self->news);
+}
+
+/* Until news after `seen`, or the deadline. STOA_SIGNALLED: a signal handler ran. Own thread only. */
+stoa_wait_result stoa__waiter_sleep(stoa_waiter *self, uint32_t seen, stoa_deadline deadline);
+/* As stoa__waiter_sleep, after looking for about `nanoseconds` without sleeping: for answers that come in microseconds. */
+stoa_wait_result
+stoa__waiter_spin_sleep(stoa_waiter *self, uint32_t seen, int64_t nanoseconds, stoa_deadline deadline);
+/* News for the thread. Any thread. */
+void stoa__waiter_wake(stoa_waiter *waiter);
+void stoa__waiter_interrupt(stoa_waiter *waiter);
+/* Was it interrupted since the last call? Own thread only. */
+bool stoa__waiter_take_interrupt(stoa_waiter *self);
+
+/* This thread is about to wait, without serving its mailbox, until `whom` acts. STOA_EDEADLOCK when `whom` waits, through
+ * any number of others, for this thread: the message names the circle; nothing is noted then. `what`: static text. */
+stoa_err stoa__waiter_waits_for(stoa_waiter *self, stoa_waiter *whom, const char *what);
+void stoa__waiter_waits_no_more(stoa_waiter *self);
+
+/* Fork, at the place in rank order. */
+void stoa__waiters_fork_prepare(void);
+void stoa__waiters_fork_parent(void);
+void stoa__waiters_fork_child(void);
+
+#endif

@@ -1,0 +1,164 @@
+#include "heap/waiter.h"
+
+#include <pthread.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+#include <cmocka.h>
+
+#include "heap/process.h"
+
+static _Atomic(stoa_waiter *) other;
+static _Atomic int stage;
+
+static void
+wait_for_stage(int wanted)
+{
+    while (atomic_load(&stage) < wanted) {
+        usleep(100);
+    }
+}
+
+static void *
+sleep_until_stage_one(void *unused)
+{
+    (void)unused;
+    stoa_waiter *self = stoa__waiter_here();
+    atomic_store(&other, stoa__waiter_ref(self));
+    for (;;) {
+        uint32_t seen = stoa__waiter_look(self);
+        if (atomic_load(&stage) == 1) {
+            break;
+        }
+        (void)stoa__waiter_sleep(self, seen, STOA_FOREVER);
+    }
+    return NULL;
+}
+
+static stoa_waiter *
+started(pthread_t *thread, void *(*body)(void *))
+{
+    atomic_store(&stage, 0);
+    atomic_store(&other, NULL);
+    assert_int_equal(pthread_create(thread, NULL, body, NULL), 0);
+    stoa_waiter *waiter;
+    while ((waiter = atomic_load(&other)) == NULL) {
+        usleep(100);
+    }
+    return waiter;
+}
+
+static void
+news_wakes_a_sleeper(void **state)
+{
+    (void)state;
+    for (int round = 0; round < 200; round++) {
+        pthread_t thread;
+        stoa_waiter *waiter = started(&thread, sleep_until_stage_one);
+        atomic_store(&stage, 1);
+        stoa__waiter_wake(waiter);
+        pthread_join(thread, NULL);
+        stoa__waiter_wake(waiter); /* an ended thread's: nothing happens */
+        stoa__waiter_unref(waiter);
+    }
+}
+
+static void
+sleep_ends_at_the_deadline(void **state)
+{
+    (void)state;
+    stoa_waiter *self = stoa__waiter_here();
+    int64_t begin = stoa__now();
+    assert_int_equal(stoa__waiter_sleep(self, stoa__waiter_look(self), begin + 20000000), STOA_TIMED_OUT);
+    assert_true(stoa__now() - begin >= 20000000);
+    assert_int_equal(stoa__waiter_spin_sleep(self, stoa__waiter_look(self), 1000, stoa__now() + 1000000),
+                     STOA_TIMED_OUT);
+}
+
+static void
+news_before_the_sleep_are_not_missed(void **state)
+{
+    (void)state;
+    stoa_waiter *self = stoa__waiter_here();
+    uint32_t seen = stoa__waiter_look(self);
+    stoa__waiter_wake(self);
+    assert_int_equal(stoa__waiter_sleep(self, seen, STOA_FOREVER), STOA_WOKEN);
+    assert_false(stoa__waiter_take_interrupt(self));
+    stoa__waiter_interrupt(self);
+    assert_true(stoa__waiter_take_interrupt(self));
+    assert_false(stoa__waiter_take_interrupt(self));
+}
+
+static stoa_waiter *boss;
+
+static void *
+wait_for_boss(void *unused)
+{
+    (void)unused;
+    stoa_waiter *self = stoa__waiter_here();
+    assert_int_equal(stoa__waiter_waits_for(self, boss, "a lock"), STOA_OK);
+    atomic_store(&other, stoa__waiter_ref(self));
+    wait_for_stage(1);
+    stoa__waiter_waits_no_more(self);
+    atomic_store(&stage, 2);
+    wait_for_stage(3);
+    return NULL;
+}
+
+static void
+a_circle_of_waits_is_named(void **state)
+{
+    (void)state;
+    pthread_t thread;
+    boss = stoa__waiter_here();
+    stoa_waiter *waiter = started(&thread, wait_for_boss);
+    assert_int_equal(stoa__waiter_waits_for(boss, waiter, "a reply"), STOA_EDEADLOCK);
+    assert_non_null(strstr(stoa_error_message(), "a reply of thread"));
+    assert_non_null(strstr(stoa_error_message(), "a lock of thread"));
+    atomic_store(&stage, 1);
+    wait_for_stage(2);
+    assert_int_equal(stoa__waiter_waits_for(boss, waiter, "a reply"), STOA_OK);
+    stoa__waiter_waits_no_more(boss);
+    assert_int_equal(stoa__waiter_waits_for(boss, boss, "itself"), STOA_EDEADLOCK);
+    atomic_store(&stage, 3);
+    pthread_join(thread, NULL);
+    stoa__waiter_unref(waiter);
+}
+
+static void
+a_forked_child_can_wait(void **state)
+{
+    (void)state;
+    pid_t child = fork();
+    if (child == 0) {
+        stoa_waiter *self = stoa__waiter_here();
+        bool slept = stoa__waiter_sleep(self, stoa__waiter_look(self), stoa__now() + 1000000) == STOA_TIMED_OUT;
+        bool noted = stoa__waiter_waits_for(self, self, "itself") == STOA_EDEADLOCK;
+        _exit(slept && noted ? 0 : 1);
+    }
+    int status = -1;
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_int_equal(status, 0);
+}
+
+static int
+open_process(void **state)
+{
+    (void)state;
+    return stoa__process_open() == STOA_OK ? 0 : -1;
+}
+
+int
+main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(news_wakes_a_sleeper),
+        cmocka_unit_test(sleep_ends_at_the_deadline),
+        cmocka_unit_test(news_before_the_sleep_are_not_missed),
+        cmocka_unit_test(a_circle_of_waits_is_named),
+        cmocka_unit_test(a_forked_child_can_wait),
+    };
+    return cmocka_run_group_tests(tests, open_process, NULL);
+}
