@@ -36,7 +36,7 @@ common(probe *p, PyObject *real, PyObject *image, const char *what)
     Py_hash_t hash = PyObject_Hash(real), ours = 0;
     if (hash == -1 && PyErr_Occurred()) {
         PyErr_Clear();
-        return fact(p, !stoa__shared_hash(image, &ours), what, "hash");
+        return fact(p, stoa__hash_of(image, &ours) == STOA_ETYPE, what, "hash");
     }
     return fact(p, image->ob_type == real->ob_type, what, "type") &
            fact(p, stoa__shared_hash(image, &ours) && ours == hash, what, "hash") &
