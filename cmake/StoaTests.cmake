@@ -1,4 +1,4 @@
-# Tests, by folder; a new file is a new test. Labels: heap, immortal, proxy, host, capi, api, layering, python, example, install.
+# Tests, by folder; a new file is a new test. Labels: heap, immortal, proxy, host, capi, api, layering, symbols, python, example, install.
 #
 #   tests/heap/test_*.c                   cmocka, the heap layer alone, no Python
 #   tests/{immortal,proxy,host}/test_*.c  cmocka, all static layers (internal headers) and libpython
@@ -163,6 +163,13 @@ endif()
 add_test(NAME layering COMMAND "${CMAKE_COMMAND}" -DSTOA_SOURCE_DIR=${PROJECT_SOURCE_DIR} -P
                                "${PROJECT_SOURCE_DIR}/tests/layering.cmake")
 stoa_test_properties(layering layering)
+
+# ---- what libstoa gives and takes ------------------------------------------------------------------------------------
+if(TARGET libstoa AND CMAKE_NM AND CMAKE_READELF AND NOT APPLE)
+    add_test(NAME symbols COMMAND "${CMAKE_COMMAND}" -DNM=${CMAKE_NM} -DREADELF=${CMAKE_READELF}
+                                  -DLIBRARY=$<TARGET_FILE:libstoa> -P "${PROJECT_SOURCE_DIR}/tests/symbols.cmake")
+    stoa_test_properties(symbols symbols)
+endif()
 
 # ---- Python tests ----------------------------------------------------------------------------------------------------
 include(StoaTestModules)
