@@ -41,7 +41,8 @@ set(STOA_TEST_ENVIRONMENT
     "STOA_SANITIZE=${STOA_SANITIZE}"
     "ASAN_OPTIONS=detect_leaks=0:allow_user_segv_handler=1"
     "UBSAN_OPTIONS=print_stacktrace=1"
-    "TSAN_OPTIONS=second_deadlock_stack=1")
+    # its deadlock detector breaks down when jemalloc takes all its locks for a fork; our lock ranks do that job
+    "TSAN_OPTIONS=detect_deadlocks=0")
 if(STOA_SANITIZE MATCHES address)
     list(APPEND STOA_TEST_ENVIRONMENT "PYTHONMALLOC=malloc") # CPython's own allocator hides errors from the sanitizer
 endif()
@@ -165,7 +166,7 @@ add_test(NAME layering COMMAND "${CMAKE_COMMAND}" -DSTOA_SOURCE_DIR=${PROJECT_SO
 stoa_test_properties(layering layering)
 
 # ---- what libstoa gives and takes ------------------------------------------------------------------------------------
-if(TARGET libstoa AND CMAKE_NM AND CMAKE_READELF AND NOT APPLE)
+if(TARGET libstoa AND CMAKE_NM AND CMAKE_READELF AND NOT APPLE AND NOT STOA_SANITIZE)
     add_test(NAME symbols COMMAND "${CMAKE_COMMAND}" -DNM=${CMAKE_NM} -DREADELF=${CMAKE_READELF}
                                   -DLIBRARY=$<TARGET_FILE:libstoa> -P "${PROJECT_SOURCE_DIR}/tests/symbols.cmake")
     stoa_test_properties(symbols symbols)
