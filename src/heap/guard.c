@@ -2,6 +2,7 @@
 
 #include "heap/error.h"
 #include "heap/fault.h"
+#include "heap/guard_chain.h"
 #include "heap/guard_report.h"
 #include "heap/process_struct.h"
 #include "heap/signal_stack.h"
@@ -11,11 +12,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
-
-static const int signals[2] = {SIGSEGV, SIGBUS};
 
 static stoa_guard *
 state(void)
@@ -88,12 +86,6 @@ open_page(const stoa_guard *guard, uintptr_t address)
     return mprotect((void *)start, end - start, PROT_READ | PROT_WRITE) == 0;
 }
 
-static uint32_t
-my_thread(void)
-{
-    return (uint32_t)syscall(SYS_gettid);
-}
-
 static bool
 is_refcount(const stoa_guard *guard, const void *address)
 {
@@ -134,7 +126,7 @@ heap_fault(stoa_guard *guard, int number, const siginfo_t *info, void *context)
         fault.os_error = errno;
     }
     uint32_t nobody = 0;
-    if (atomic_compare_exchange_strong(&guard->reporting, &nobody, my_thread())) {
+    if (atomic_compare_exchange_strong(&guard->reporting, &nobody, stoa__guard_thread_id())) {
         stoa__guard_report(guard, &fault);
     }
     else { /* another thread is writing its last message, and ends the process after it */
@@ -145,112 +137,7 @@ heap_fault(stoa_guard *guard, int number, const siginfo_t *info, void *context)
     sigaction(number, &end, NULL);
 }
 
-/* ---- other people's faults ---------------------------------------------------------------------------------------- */
-
-/* Was the signal raised by an instruction that will raise it again when tried again? */
-static bool
-comes_again(const siginfo_t *info)
-{
-    return info->si_code > 0 && !(info->si_signo == SIGBUS && info->si_code == BUS_MCEERR_AO);
-}
-
-static void
-take_default(int number, siginfo_t *info)
-{
-    struct sigaction end = {.sa_handler = SIG_DFL};
-    sigaction(number, &end, NULL);
-    if (!comes_again(info)) {
-        syscall(SYS_rt_tgsigqueueinfo, getpid(), (pid_t)my_thread(), number, info);
-    }
-}
-
-/* Calls handler number `level` of those that were there before, as the kernel would have. */
-static void
-call_previous(stoa_guard *guard, int number, siginfo_t *info, void *context, uint32_t depth, int saved)
-{
-    unsigned which = number == SIGBUS;
-    uint32_t count = atomic_load_explicit(&guard->chain[which].count,
-                                          memory_order_acquire); /* pairs with step_in_front */
-    if (count == 0) {
-        take_default(number, info);
-        return;
-    }
-    uint32_t level = depth < count ? count - 1 - depth : 0;
-    const struct sigaction *previous = &guard->chain[which].previous[level];
-    uint32_t bit = 1u << level;
-    if (previous->sa_handler == SIG_IGN && !comes_again(info)) { /* faults cannot be ignored */
-        return;
-    }
-    if (previous->sa_handler == SIG_DFL || previous->sa_handler == SIG_IGN ||
-        ((previous->sa_flags & (int)SA_RESETHAND) != 0 &&
-         (atomic_fetch_or(&guard->chain[which].spent, bit) & bit) != 0)) {
-        take_default(number, info);
-        return;
-    }
-    sigset_t mask = previous->sa_mask, before;
-    if ((previous->sa_flags & SA_NODEFER) == 0) {
-        sigaddset(&mask, number);
-    }
-    pthread_sigmask(SIG_BLOCK, &mask, &before);
-    errno = saved;
-    if ((previous->sa_flags & SA_SIGINFO) != 0) {
-        previous->sa_sigaction(number, info, context);
-    }
-    else {
-        previous->sa_handler(number);
-    }
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
-}
-
 /* ---- the handler -------------------------------------------------------------------------------------------------- */
-
-/* Notes that this thread is in the handler; how often it was already. An entry may be left over from a handler that
- * was left by siglongjmp: then the interrupted code does not run below that handler's frame, on its stack. */
-static uint32_t
-come_in(stoa_guard *guard, const void *context, uintptr_t frame, unsigned *out_slot)
-{
-    uint32_t me = my_thread();
-    unsigned slot = STOA_GUARD_THREADS;
-    for (unsigned i = 0; i < STOA_GUARD_THREADS; i++) {
-        uint32_t thread = atomic_load(&guard->inside[i].thread);
-        if (thread == me) {
-            slot = i;
-            break;
-        }
-        if (thread == 0 && slot == STOA_GUARD_THREADS) {
-            slot = i;
-        }
-    }
-    *out_slot = slot;
-    if (slot == STOA_GUARD_THREADS) {
-        return 0; /* 64 threads in the handler: this one is not told from a first-timer */
-    }
-    uint32_t thread = atomic_load(&guard->inside[slot].thread);
-    if (thread == 0 && atomic_compare_exchange_strong(&guard->inside[slot].thread, &thread, me)) {
-        atomic_store(&guard->inside[slot].depth, 0);
-    }
-    else if (atomic_load(&guard->inside[slot].thread) != me) {
-        *out_slot = STOA_GUARD_THREADS; /* somebody was quicker */
-        return 0;
-    }
-    uintptr_t sp = stoa__fault_sp(context), outer = atomic_load(&guard->inside[slot].frame);
-    if (sp >= outer || sp < outer - ((uintptr_t)1 << 20)) {
-        atomic_store(&guard->inside[slot].depth, 0);
-    }
-    uint32_t depth = atomic_fetch_add(&guard->inside[slot].depth, 1);
-    if (depth == 0) {
-        atomic_store(&guard->inside[slot].frame, frame);
-    }
-    return depth;
-}
-
-static void
-go_out(stoa_guard *guard, unsigned slot)
-{
-    if (slot < STOA_GUARD_THREADS && atomic_fetch_sub(&guard->inside[slot].depth, 1) == 1) {
-        atomic_store(&guard->inside[slot].thread, 0);
-    }
-}
 
 /* A fault of an instruction at an address in one of the two views. (SI_KERNEL: the address is none, si_addr says nothing.) */
 static bool
@@ -266,49 +153,20 @@ handle(int number, siginfo_t *info, void *context)
 {
     int saved = errno;
     stoa_guard *guard = state();
-    if (atomic_load(&guard->reporting) == my_thread()) {
+    if (atomic_load(&guard->reporting) == stoa__guard_thread_id()) {
         stoa__guard_report_failed(info->si_addr);
-        take_default(number, info);
+        stoa__guard_take_default(number, info);
     }
     else if (is_ours(info) && atomic_load(&guard->mode) != STOA_GUARD_OFF) {
         heap_fault(guard, number, info, context);
     }
     else {
-        unsigned slot;
-        uint32_t depth = come_in(guard, context, (uintptr_t)__builtin_frame_address(0), &slot);
-        call_previous(guard, number, info, context, depth, saved);
-        go_out(guard, slot);
+        stoa__guard_call_previous(guard, number, info, context, saved);
     }
     errno = saved;
 }
 
 /* ---- installing --------------------------------------------------------------------------------------------------- */
-
-/* Makes our handler the first one. Under the lock. */
-static stoa_err
-step_in_front(stoa_guard *guard, unsigned which)
-{
-    struct sigaction now;
-    struct sigaction ours = {.sa_sigaction = guard->handler, .sa_flags = SA_SIGINFO | SA_ONSTACK | SA_NODEFER};
-    if (sigaction(signals[which], NULL, &now) != 0) {
-        return stoa__fail_os(errno, "cannot ask for the handler of signal %d", signals[which]);
-    }
-    if ((now.sa_flags & SA_SIGINFO) != 0 && now.sa_sigaction == guard->handler) {
-        return STOA_OK;
-    }
-    uint32_t count = atomic_load(&guard->chain[which].count);
-    if (count == STOA_GUARD_CHAIN) { /* somebody goes to and fro: the latest counts */
-        count--;
-    }
-    guard->chain[which].previous[count] = now;
-    atomic_fetch_and(&guard->chain[which].spent, ~(1u << count));
-    atomic_store_explicit(&guard->chain[which].count, count + 1, memory_order_release);
-    sigemptyset(&ours.sa_mask);
-    if (sigaction(signals[which], &ours, NULL) != 0) {
-        return stoa__fail_os(errno, "cannot install the write guard for signal %d", signals[which]);
-    }
-    return STOA_OK;
-}
 
 /* Under the lock. */
 static stoa_err
@@ -319,8 +177,8 @@ install_handlers(stoa_guard *guard)
         (void)backtrace(&frame, 1); /* loads the unwinder now: the handler must not */
         guard->handler = handle;
     }
-    stoa_err err = step_in_front(guard, 0);
-    return err == STOA_OK ? step_in_front(guard, 1) : err;
+    stoa_err err = stoa__guard_step_in_front(guard, SIGSEGV);
+    return err == STOA_OK ? stoa__guard_step_in_front(guard, SIGBUS) : err;
 }
 
 static bool
