@@ -282,7 +282,10 @@ stoa__space_fork_child(stoa_space *space)
     space->fork_floor = floor;
     space->frontier = floor;
     /* nothing of ours may write through the alias of the parent's pages any more */
-    stoa_err err = stoa__os_map_private((void *)(old + space->alias_delta), floor - old, false);
+    stoa_err err = STOA_OK;
+    if (floor > old) { /* else nothing was handed out since the last fork */
+        err = stoa__os_map_private((void *)(old + space->alias_delta), floor - old, false);
+    }
     if (err == STOA_OK && floor < space->public_base + space->reserved) {
         err = map_views(space, floor);
     }
