@@ -1,29 +1,67 @@
 /* What crosses from one interpreter to another, and as what.
  *
- * Shared: by pointer. Immutable but not shared: by value, one copy made by the receiver and freed by it. by_copy(x): deep
- * copy, mutable containers included. Anything else: refused for now with NotFreezable naming its path (proxies come).
+ * Shared: by pointer. Immutable but not shared: by value, one copy made by the receiver and freed by it: exact str, bytes,
+ * int, float, complex, tuple, frozenset, range, slice, mappingproxy over a dict, frozendict, date, time, datetime,
+ * timedelta, timezone. by_copy(x): deep copy, list, dict, set and bytearray included. An Interpreter: the one of that side.
+ * Anything else is refused with NotFreezable, which names its path and what to do. A container met twice is one
+ * container on the other side, too. Both directions are iterative: a million levels work.
  *
- * The sender's objects are read while the receiver's GIL is held and the sender's is not. That is sound because they are
- * exact builtin immutable types held alive by the sender's reference for the whole time, and nothing here touches
- * their reference counts; for by_copy, mutable containers are first turned into a parcel under the sender's GIL.
- *
- *   under the sender's GIL:    stoa_parcel p; if (stoa__pack(object, &p) < 0) …      // checks, holds references
- *   under the receiver's GIL:  PyObject *o = stoa__unpack(&p);                        // new reference, or NULL + exception
- *   under the sender's GIL:    stoa__parcel_clear(&p);
+ *   under the sender's GIL:    stoa_parcel p; if (stoa__pack(object, "args", 0, &p) < 0) …    // p is cleared on failure
+ *   under the receiver's GIL:  PyObject *o = stoa__unpack(&p);                // new reference, or NULL with an exception
+ *   afterwards:                stoa__parcel_clear(&p);                        // under the sender's GIL if p.held_count
  */
 #ifndef STOA_PROXY_CROSS_H
 #define STOA_PROXY_CROSS_H
 
-#include <Python.h>
+#include "proxy/parcel.h"
 
-typedef struct stoa_parcel {
-    PyObject *source;    /* the sender's own object (a reference is held), or a shared one */
-    unsigned kind;       /* private to cross.c */
-    void *data;
-} stoa_parcel;
+#define STOA_PACK_DETACHED 1u /* hold no references: the parcel may outlive the sender */
+#define STOA_PACK_TOP 2u      /* the outermost list or dict is only the bag: it crosses by value */
 
-int stoa__pack(PyObject *object, stoa_parcel *out);
+/* `root`: what the object is called in error messages ("args", "result", …). Initialises `out`. */
+int stoa__pack(PyObject *object, const char *root, unsigned flags, stoa_parcel *out);
 PyObject *stoa__unpack(const stoa_parcel *parcel);
-void stoa__parcel_clear(stoa_parcel *parcel);
+
+/* by_copy(object): the marker, a new reference. GIL. */
+PyObject *stoa__by_copy(PyObject *object);
+
+/* How objects that stand for interpreters cross: told by the layer that has their class. pack: the serial, or 0 when
+ * `object` is something else; unpack: new reference, or NULL with an exception. Both under a GIL. */
+void stoa__cross_set_interpreter_class(uint32_t (*pack)(PyObject *), PyObject *(*unpack)(uint32_t serial));
+
+/* private to pack.c and unpack.c: the opcodes. Operands are 64 bits; "last n" are values on the stack. */
+enum stoa_cross_op {
+    STOA_OP_SHARED = 1, /* pointer */
+    STOA_OP_STR,        /* length << 4 | kind << 1 | ascii; then the characters */
+    STOA_OP_STR_HELD,   /* pointer to the sender's str */
+    STOA_OP_BYTES,      /* size; then the bytes */
+    STOA_OP_BYTES_HELD, /* pointer to the sender's bytes */
+    STOA_OP_BYTEARRAY,  /* size; then the bytes */
+    STOA_OP_INT,        /* value */
+    STOA_OP_BIG_INT,    /* size of hexadecimal text; then the text */
+    STOA_OP_FLOAT,      /* bits */
+    STOA_OP_COMPLEX,    /* bits of the real part; then 8 bytes of the imaginary one */
+    STOA_OP_TUPLE,      /* last n */
+    STOA_OP_FROZENSET,  /* last n */
+    STOA_OP_MAPPING,    /* last n: key, value, … -> mappingproxy */
+    STOA_OP_FROZENDICT, /* last n */
+    STOA_OP_RANGE,      /* last 3 */
+    STOA_OP_SLICE,      /* last 3 */
+    STOA_OP_DATETIME,   /* which class; last 1: tuple of arguments */
+    STOA_OP_NEW_LIST,
+    STOA_OP_NEW_DICT,
+    STOA_OP_NEW_SET, /* an empty one */
+    STOA_OP_FILL_LIST,
+    STOA_OP_FILL_DICT,
+    STOA_OP_FILL_SET,    /* last n go into the one below them */
+    STOA_OP_REMEMBER,    /* the last value gets the next number */
+    STOA_OP_RECALL,      /* number */
+    STOA_OP_INTERPRETER, /* serial */
+};
+
+/* Classes of STOA_OP_DATETIME, by number. */
+#define STOA_DATETIME_CLASSES 5
+extern const char *const stoa__datetime_classes[STOA_DATETIME_CLASSES];
+extern PyObject *(*stoa__unpack_interpreter)(uint32_t serial);
 
 #endif

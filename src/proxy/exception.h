@@ -1,0 +1,23 @@
+/* Exceptions across interpreters.
+ *
+ * An exception is an object of the interpreter that raised it; its class may not exist elsewhere, and its traceback holds
+ * frames. So it crosses as a description: module and name of the class, arguments, attributes and notes as far as they
+ * can cross (by copy; else their repr), the exceptions of a group, and the traceback as text. The receiver looks for the
+ * class (builtin, Stoa's, importable) and makes an instance without running a class's own __init__; where there is no
+ * such class it makes a RemoteError with .type_name and .text. In both cases __cause__ carries the text, so that an
+ * ordinary traceback shows where it happened.
+ */
+#ifndef STOA_PROXY_EXCEPTION_H
+#define STOA_PROXY_EXCEPTION_H
+
+#include "proxy/parcel.h"
+
+/* Takes the exception that is set in the current interpreter and describes it. Cannot fail (what cannot be described is
+ * left out). The parcel holds no references. GIL of the sender. */
+void stoa__exception_pack(stoa_parcel *out);
+/* The instance for this interpreter, new reference; NULL with an exception only for want of memory. GIL. */
+PyObject *stoa__exception_unpack(const stoa_parcel *parcel);
+/* Raises what the parcel describes, and frees the parcel. Always NULL. */
+PyObject *stoa__exception_raise(stoa_parcel *parcel);
+
+#endif

@@ -1,0 +1,250 @@
+#include "proxy/membership.h"
+
+#include <stdlib.h>
+
+#include "heap/counters.h"
+#include "heap/error.h"
+#include "heap/guard.h"
+#include "heap/process.h"
+#include "immortal/canonical.h"
+#include "immortal/cpython/gilstate.h"
+#include "immortal/exceptions.h"
+#include "proxy/thread_state.h"
+
+/* How long an interpreter that is being ended by somebody else waits for our threads to come out. */
+#define LEAVE_SECONDS 10.0
+
+void (*stoa__member_leaving)(stoa_interp_record *record, stoa_deadline deadline);
+void (*stoa__main_leaving)(void);
+
+/* ---- the library itself ------------------------------------------------------------------------------------------ */
+
+stoa_err
+stoa__ready(void)
+{
+    static _Atomic bool ready; /* under a GIL; two interpreters at once do idempotent things twice */
+    if (ready) {
+        return STOA_OK;
+    }
+    stoa_err err = stoa__process_open();
+    if (err != STOA_OK) {
+        return err;
+    }
+    if ((err = stoa__gilstate_init()) != STOA_OK) {
+        return err;
+    }
+    if (stoa__canonical_init() < 0) {
+        return STOA_EVERSION;
+    }
+    if ((err = stoa__guard_install(NULL)) != STOA_OK) {
+        return err;
+    }
+    stoa__interps_set_fork_hook(stoa__thread_states_after_fork);
+    ready = true;
+    return STOA_OK;
+}
+
+/* ---- leaving ----------------------------------------------------------------------------------------------------- */
+
+stoa_err
+stoa__member_drain(stoa_interp_record *record, uint32_t own, stoa_deadline deadline)
+{
+    PyThreadState *state = stoa__current_state();
+    if (state != NULL) {
+        PyEval_SaveThread();
+    }
+    stoa_err err = stoa__interp_wait_empty(record, own, deadline);
+    if (state != NULL) {
+        PyEval_RestoreThread(state);
+    }
+    return err;
+}
+
+void
+stoa__member_gone(stoa_interp_record *record)
+{
+    stoa__lock(&record->lock);
+    stoa_member *member = record->cookie;
+    record->cookie = NULL;
+    stoa__unlock(&record->lock);
+    stoa__interp_gone(record);
+    free(member);
+}
+
+/* Interrupts what still runs in there and waits again: whoever ends the interpreter does not wait for ever. */
+static stoa_err
+drain_firmly(stoa_interp_record *record)
+{
+    stoa_deadline deadline;
+    (void)stoa__deadline_in(LEAVE_SECONDS, &deadline);
+    stoa_err err;
+    while ((err = stoa__member_drain(record, 0, deadline)) == STOA_EINTERRUPTED) {
+    }
+    if (err == STOA_ETIMEDOUT) {
+        (void)stoa__thread_states_interrupt(record, PyExc_SystemExit);
+        (void)stoa__deadline_in(1.0, &deadline);
+        while ((err = stoa__member_drain(record, 0, deadline)) == STOA_EINTERRUPTED) {
+        }
+    }
+    return err;
+}
+
+/* The atexit hook of an interpreter: nothing of ours may be left in it when it returns. */
+static PyObject *
+leave(PyObject *capsule, PyObject *unused)
+{
+    (void)unused;
+    stoa_interp_record *record = PyCapsule_GetPointer(capsule, "stoa.record");
+    if (record == NULL) {
+        return NULL;
+    }
+    stoa_member *member = record->cookie;
+    if (member == NULL || member->ours) { /* Stoa ends its own interpreters itself */
+        Py_RETURN_NONE;
+    }
+    if (member->interp == PyInterpreterState_Main() && stoa__main_leaving != NULL) {
+        stoa__main_leaving();
+    }
+    if (!stoa__interp_start_close(record)) {
+        Py_RETURN_NONE;
+    }
+    if (stoa__member_leaving != NULL) {
+        stoa_deadline deadline;
+        (void)stoa__deadline_in(LEAVE_SECONDS, &deadline);
+        stoa__member_leaving(record, deadline);
+    }
+    if (drain_firmly(record) == STOA_OK) {
+        stoa__thread_states_take_down(record, false);
+        stoa__member_gone(record);
+    }
+    Py_RETURN_NONE;
+}
+
+static PyMethodDef leave_method = {"leave", leave, METH_NOARGS, NULL};
+
+/* ---- becoming one ------------------------------------------------------------------------------------------------ */
+
+/* The interpreter's own dict goes last of all: the record with it. */
+static void
+drop_capsule(PyObject *capsule)
+{
+    stoa__interp_unref(PyCapsule_GetPointer(capsule, "stoa.record"));
+}
+
+static int
+hook_exit(PyObject *capsule)
+{
+    PyObject *hook = PyCFunction_New(&leave_method, capsule);
+    PyObject *atexit = hook == NULL ? NULL : PyImport_ImportModule("atexit");
+    PyObject *result = atexit == NULL ? NULL : PyObject_CallMethod(atexit, "register", "(O)", hook);
+    Py_XDECREF(result);
+    Py_XDECREF(atexit);
+#if PY_VERSION_HEX < 0x030D0000
+    /* 3.12 joins the thread that first imported threading before atexit runs; if that thread is one of ours, its state
+     * must be gone by then. 3.13 keeps no such lock. */
+    if (result != NULL && PyInterpreterState_Get() != PyInterpreterState_Main()) {
+        PyObject *threading = PyImport_ImportModule("threading");
+        result = threading == NULL ? NULL : PyObject_CallMethod(threading, "_register_atexit", "(O)", hook);
+        Py_XDECREF(result);
+        Py_XDECREF(threading);
+    }
+#endif
+    Py_XDECREF(hook);
+    return result == NULL ? -1 : 0;
+}
+
+static stoa_err
+make_record(const char *name, stoa_member *member, stoa_interp_record **out)
+{
+    int64_t id = PyInterpreterState_GetID(member->interp);
+    if (name == NULL && member->interp == PyInterpreterState_Main()) {
+        name = "main";
+    }
+    stoa_err err = stoa__interp_register(id, 0, name, out);
+    if (err == STOA_OK) {
+        stoa__lock(&(*out)->lock);
+        (*out)->cookie = member;
+        stoa__unlock(&(*out)->lock);
+    }
+    return err;
+}
+
+int
+stoa__member_register(const char *name, bool ours, bool shared_gil, PyThreadState *initial)
+{
+    stoa_err err = stoa__ready();
+    if (err != STOA_OK) {
+        stoa__raise(err);
+        return -1;
+    }
+    PyInterpreterState *interp = PyInterpreterState_Get();
+    PyObject *dict = PyInterpreterState_GetDict(interp);
+    if (dict == NULL) {
+        PyErr_SetString(PyExc_RuntimeError, "stoa: this interpreter is being taken down");
+        return -1;
+    }
+    stoa_member *member = calloc(1, sizeof(*member));
+    if (member == NULL) {
+        PyErr_NoMemory();
+        return -1;
+    }
+    *member = (stoa_member){.interp = interp, .ours = ours, .shared_gil = shared_gil, .initial = initial};
+    stoa_interp_record *record;
+    if ((err = make_record(name, member, &record)) != STOA_OK) {
+        free(member);
+        stoa__raise(err);
+        return -1;
+    }
+    PyObject *capsule = PyCapsule_New(record, "stoa.record",
+                                      drop_capsule); /* the caller's reference goes into it */
+    int result = capsule == NULL ? -1 : PyDict_SetItemString(dict, "stoa.record", capsule);
+    if (result == 0 && !ours) {
+        result = hook_exit(capsule);
+    }
+    if (result < 0) {
+        (void)stoa__interp_start_close(record);
+        stoa__member_gone(record);
+        PyObject *raised = PyErr_GetRaisedException();
+        if (PyDict_DelItemString(dict, "stoa.record") < 0) {
+            PyErr_Clear();
+        }
+        PyErr_SetRaisedException(raised);
+        if (capsule == NULL) {
+            stoa__interp_unref(record);
+        }
+    }
+    Py_XDECREF(capsule);
+    return result;
+}
+
+static stoa_interp_record *
+find_in_dict(void)
+{
+    PyObject *dict = PyInterpreterState_GetDict(PyInterpreterState_Get());
+    PyObject *capsule = dict == NULL ? NULL : PyDict_GetItemString(dict, "stoa.record");
+    return capsule == NULL ? NULL : PyCapsule_GetPointer(capsule, "stoa.record");
+}
+
+stoa_interp_record *
+stoa__current_record(void)
+{
+    stoa_interp_record *record = find_in_dict();
+    if (record == NULL && !PyErr_Occurred() && stoa__member_register(NULL, false, false, NULL) == 0) {
+        record = find_in_dict();
+    }
+    return record;
+}
+
+stoa_interp_record *
+stoa__main_record(void)
+{
+    PyInterpreterState *interp = PyInterpreterState_Main();
+    stoa_interp_record *record = interp == NULL
+                                     ? NULL
+                                     : stoa__interp_find_python(PyInterpreterState_GetID(interp), 0);
+    if (record == NULL) {
+        (void)stoa__fail(STOA_ESTATE, "Stoa has not been started in the main interpreter, or it has ended; "
+                                      "import stoa there, or call stoa_runtime_open");
+    }
+    return record;
+}

@@ -1,0 +1,611 @@
+#include "proxy/cross.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "immortal/canonical.h"
+#include "immortal/exceptions.h"
+
+/* Text of this many bytes and more is held, not written down. */
+#define HELD_SIZE (64 * 1024)
+/* Text of this many bytes and more crosses once, however often it is met. */
+#define ALIAS_SIZE 256
+
+const char *const stoa__datetime_classes[STOA_DATETIME_CLASSES] = {"date", "time", "datetime", "timedelta",
+                                                                   "timezone"};
+
+static uint32_t (*pack_interpreter)(PyObject *); /* const after the module is set up */
+PyObject *(*stoa__unpack_interpreter)(uint32_t serial);
+
+void
+stoa__cross_set_interpreter_class(uint32_t (*pack)(PyObject *), PyObject *(*unpack)(uint32_t serial))
+{
+    pack_interpreter = pack;
+    stoa__unpack_interpreter = unpack;
+}
+
+/* ---- the marker -------------------------------------------------------------------------------------------------- */
+
+typedef struct by_copy_object {
+    PyObject_HEAD
+    PyObject *content;
+} by_copy_object;
+
+static void
+by_copy_dealloc(PyObject *self)
+{
+    PyTypeObject *type = Py_TYPE(self);
+    PyObject_GC_UnTrack(self);
+    Py_CLEAR(((by_copy_object *)self)->content);
+    type->tp_free(self);
+    Py_DECREF(type);
+}
+
+static int
+by_copy_traverse(PyObject *self, visitproc visit, void *arg)
+{
+    Py_VISIT(Py_TYPE(self));
+    Py_VISIT(((by_copy_object *)self)->content);
+    return 0;
+}
+
+static int
+by_copy_clear(PyObject *self)
+{
+    Py_CLEAR(((by_copy_object *)self)->content);
+    return 0;
+}
+
+static PyObject *
+by_copy_repr(PyObject *self)
+{
+    return PyUnicode_FromFormat("by_copy(%R)", ((by_copy_object *)self)->content);
+}
+
+static PyType_Slot by_copy_slots[] = {
+    {Py_tp_dealloc, by_copy_dealloc},
+    {Py_tp_traverse, by_copy_traverse},
+    {Py_tp_clear, by_copy_clear},
+    {Py_tp_repr, by_copy_repr},
+    {Py_tp_doc, "Marks an argument or a result that crosses to another interpreter as a deep copy."},
+    {0, NULL},
+};
+static PyType_Spec by_copy_spec = {
+    .name = "stoa.ByCopy",
+    .basicsize = sizeof(by_copy_object),
+    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC | Py_TPFLAGS_DISALLOW_INSTANTIATION |
+             Py_TPFLAGS_IMMUTABLETYPE,
+    .slots = by_copy_slots,
+};
+
+PyObject *
+stoa__by_copy(PyObject *object)
+{
+    PyObject *dict = PyInterpreterState_GetDict(PyInterpreterState_Get());
+    if (dict == NULL) {
+        PyErr_SetString(PyExc_RuntimeError, "stoa: this interpreter is being taken down");
+        return NULL;
+    }
+    PyObject *type = PyDict_GetItemString(dict, "stoa.ByCopy");
+    if (type == NULL) {
+        if ((type = PyType_FromSpec(&by_copy_spec)) == NULL) {
+            return NULL;
+        }
+        int result = PyDict_SetItemString(dict, "stoa.ByCopy", type);
+        Py_DECREF(type); /* the dict keeps it */
+        if (result < 0) {
+            return NULL;
+        }
+    }
+    by_copy_object *self = PyObject_GC_New(by_copy_object, (PyTypeObject *)type);
+    if (self != NULL) {
+        self->content = Py_NewRef(object);
+        PyObject_GC_Track(self);
+    }
+    return (PyObject *)self;
+}
+
+static bool
+is_by_copy(PyObject *object)
+{
+    return Py_TYPE(object)->tp_dealloc ==
+           by_copy_dealloc; /* one function, however many interpreters have the class */
+}
+
+/* ---- the walk ---------------------------------------------------------------------------------------------------- */
+
+typedef struct frame {
+    PyObject *source; /* borrowed: the container, alive by `items` or its own container */
+    PyObject *items; /* owned: a tuple of what is in it, taken at once, so that changes meanwhile do no harm */
+    Py_ssize_t next;
+    unsigned char op; /* written when all items are */
+    bool pairs;       /* items are key, value, … */
+    bool copy;        /* below by_copy: mutable containers are allowed */
+    Py_ssize_t memo;  /* slot in the memo, or -1 */
+} frame;
+
+typedef struct memo_slot {
+    PyObject *object; /* owned, so that the address stays taken */
+    int64_t number;   /* BEING_MADE: met again, it contains itself */
+} memo_slot;
+
+#define BEING_MADE (-1)
+
+typedef struct packer {
+    stoa_parcel *parcel;
+    const char *root;
+    unsigned flags;
+    frame *frames;
+    size_t depth, frame_room;
+    memo_slot *memo; /* open addressing; capacity a power of two */
+    size_t memo_used, memo_room;
+    int64_t numbers; /* given so far */
+} packer;
+
+/* "args[0]['key']": what is being packed, by the items that the frames stand at. */
+static PyObject *
+describe_path(const packer *p)
+{
+    PyObject *path = PyUnicode_FromString(p->root);
+    size_t shown = p->depth > 64 ? 64 : p->depth;
+    for (size_t i = 0; i < shown && path != NULL; i++) {
+        const frame *f = &p->frames[i];
+        Py_ssize_t index = f->next - 1;
+        PyObject *step;
+        if (index < 0) {
+            break;
+        }
+        if (f->pairs && index % 2 == 1) {
+            step = PyUnicode_FromFormat("[%.100R]", PyTuple_GET_ITEM(f->items, index - 1));
+        }
+        else if (f->pairs) {
+            step = PyUnicode_FromString(".key");
+        }
+        else if (PyAnySet_Check(f->source)) {
+            step = PyUnicode_FromString(".member");
+        }
+        else {
+            step = PyUnicode_FromFormat("[%zd]", index);
+        }
+        PyObject *longer = step == NULL ? NULL : PyUnicode_Concat(path, step);
+        Py_XDECREF(step);
+        Py_SETREF(path, longer);
+    }
+    if (path != NULL && shown < p->depth) {
+        Py_SETREF(path, PyUnicode_FromFormat("%U… (%zu levels)", path, p->depth));
+    }
+    return path;
+}
+
+static int
+refuse(const packer *p, PyObject *object, const char *why_and_remedy)
+{
+    PyObject *path = describe_path(p);
+    const char *text = path == NULL ? NULL : PyUnicode_AsUTF8(path);
+    if (text == NULL) {
+        PyErr_Clear();
+        text = p->root;
+    }
+    stoa__raise_not_freezable(text, Py_TYPE(object)->tp_name, why_and_remedy);
+    Py_XDECREF(path);
+    return -1;
+}
+
+static int
+refuse_kind(const packer *p, PyObject *object)
+{
+    if (PyList_CheckExact(object) || PyDict_CheckExact(object) || PySet_CheckExact(object) ||
+        PyByteArray_CheckExact(object)) {
+        return refuse(p, object,
+                      "it is mutable and belongs to this interpreter: send freeze(x) for a shared immutable "
+                      "twin, or by_copy(x) for a copy");
+    }
+    if (PyFunction_Check(object) || PyType_Check(object) || PyCFunction_Check(object)) {
+        return refuse(p, object,
+                      "functions and classes belong to this interpreter: send their name "
+                      "('module:qualname') and look it up there");
+    }
+    return refuse(p, object,
+                  "objects of this type belong to this interpreter: send what is needed of it as str, bytes, "
+                  "numbers, tuples or mappings (freeze(x) makes them)");
+}
+
+/* ---- memo -------------------------------------------------------------------------------------------------------- */
+
+static memo_slot *
+find_memo(memo_slot *memo, size_t room, PyObject *object)
+{
+    for (size_t i = ((uintptr_t)object >> 4) * 0x9E3779B97F4A7C15u >> 20;; i++) {
+        memo_slot *slot = &memo[i & (room - 1)];
+        if (slot->object == NULL || slot->object == object) {
+            return slot;
+        }
+    }
+}
+
+static int
+grow_memo(packer *p)
+{
+    size_t room = p->memo_room == 0 ? 16 : p->memo_room * 2;
+    memo_slot *memo = calloc(room, sizeof(*memo));
+    if (memo == NULL) {
+        PyErr_NoMemory();
+        return -1;
+    }
+    for (size_t i = 0; i < p->memo_room; i++) {
+        if (p->memo[i].object != NULL) {
+            *find_memo(memo, room, p->memo[i].object) = p->memo[i];
+        }
+    }
+    free(p->memo);
+    p->memo = memo;
+    p->memo_room = room;
+    return 0;
+}
+
+/* 1: met before, recalled (or a cycle: -1 with an exception). 0: new, its slot is found again by find_memo. */
+static int
+recall(packer *p, PyObject *object)
+{
+    if ((p->memo_used + 1) * 2 > p->memo_room && grow_memo(p) < 0) {
+        return -1;
+    }
+    memo_slot *slot = find_memo(p->memo, p->memo_room, object);
+    if (slot->object == NULL) {
+        *slot = (memo_slot){Py_NewRef(object), BEING_MADE};
+        p->memo_used++;
+        return 0;
+    }
+    if (slot->number == BEING_MADE) {
+        return refuse(p, object, "it contains itself; immutable containers that do cannot cross");
+    }
+    return stoa__parcel_write_op(p->parcel, STOA_OP_RECALL, (uint64_t)slot->number) < 0 ? -1 : 1;
+}
+
+static int
+remember(packer *p, PyObject *object)
+{
+    find_memo(p->memo, p->memo_room, object)->number = p->numbers++;
+    return stoa__parcel_write_byte(p->parcel, STOA_OP_REMEMBER);
+}
+
+/* ---- leaves ------------------------------------------------------------------------------------------------------ */
+
+static int
+write_with_bytes(packer *p, unsigned char op, uint64_t operand, const void *bytes, size_t size)
+{
+    return stoa__parcel_write_op(p->parcel, op, operand) < 0 ? -1 : stoa__parcel_write(p->parcel, bytes, size);
+}
+
+static int
+pack_text(packer *p, PyObject *object)
+{
+    bool is_str = PyUnicode_CheckExact(object);
+    size_t length = is_str ? (size_t)PyUnicode_GET_LENGTH(object) : (size_t)PyBytes_GET_SIZE(object);
+    size_t size = is_str ? length * (size_t)PyUnicode_KIND(object) : length;
+    bool alias = size >= ALIAS_SIZE && Py_REFCNT(object) > 1;
+    if (alias) {
+        int found = recall(p, object);
+        if (found != 0) {
+            return found < 0 ? -1 : 0;
+        }
+    }
+    int result;
+    if (size >= HELD_SIZE && !(p->flags & STOA_PACK_DETACHED)) {
+        result = stoa__parcel_hold(p->parcel, object);
+        if (result == 0) {
+            result = stoa__parcel_write_op(p->parcel, is_str ? STOA_OP_STR_HELD : STOA_OP_BYTES_HELD,
+                                           (uintptr_t)object);
+        }
+    }
+    else if (is_str) {
+        uint64_t shape = (uint64_t)length << 4 | (uint64_t)PyUnicode_KIND(object) << 1 |
+                         PyUnicode_IS_ASCII(object);
+        result = write_with_bytes(p, STOA_OP_STR, shape, PyUnicode_DATA(object), size);
+    }
+    else {
+        result = write_with_bytes(p, STOA_OP_BYTES, size, PyBytes_AS_STRING(object), size);
+    }
+    return result == 0 && alias ? remember(p, object) : result;
+}
+
+static int
+pack_int(packer *p, PyObject *object)
+{
+    int overflow;
+    long long value = PyLong_AsLongLongAndOverflow(object, &overflow);
+    if (overflow == 0) {
+        return stoa__parcel_write_op(p->parcel, STOA_OP_INT, (uint64_t)value);
+    }
+    PyObject *text = PyNumber_ToBase(object, 16);
+    if (text == NULL) {
+        return -1;
+    }
+    size_t size = (size_t)PyUnicode_GET_LENGTH(text) + 1; /* with the NUL that PyLong_FromString wants */
+    int result = write_with_bytes(p, STOA_OP_BIG_INT, size, PyUnicode_DATA(text), size);
+    Py_DECREF(text);
+    return result;
+}
+
+static int
+pack_real(packer *p, PyObject *object)
+{
+    uint64_t bits[2];
+    if (PyFloat_CheckExact(object)) {
+        double value = PyFloat_AS_DOUBLE(object);
+        memcpy(bits, &value, sizeof(value));
+        return stoa__parcel_write_op(p->parcel, STOA_OP_FLOAT, bits[0]);
+    }
+    Py_complex value = PyComplex_AsCComplex(object);
+    memcpy(&bits[0], &value.real, sizeof(bits[0]));
+    memcpy(&bits[1], &value.imag, sizeof(bits[1]));
+    return write_with_bytes(p, STOA_OP_COMPLEX, bits[0], &bits[1], sizeof(bits[1]));
+}
+
+/* ---- containers -------------------------------------------------------------------------------------------------- */
+
+static int
+push_frame(packer *p, PyObject *source, PyObject *items, unsigned char op, bool copy, bool memo)
+{
+    if (items == NULL) {
+        return -1;
+    }
+    if (p->depth == p->frame_room) {
+        size_t room = p->frame_room == 0 ? 8 : p->frame_room * 2;
+        frame *frames = realloc(p->frames, room * sizeof(*frames));
+        if (frames == NULL) {
+            Py_DECREF(items);
+            PyErr_NoMemory();
+            return -1;
+        }
+        p->frames = frames;
+        p->frame_room = room;
+    }
+    bool pairs = op == STOA_OP_MAPPING || op == STOA_OP_FROZENDICT || op == STOA_OP_FILL_DICT;
+    p->frames[p->depth++] = (frame){source, items, 0, op, pairs, copy, memo ? 0 : -1};
+    return 0;
+}
+
+/* key, value, key, value … as of now. */
+static PyObject *
+flatten_dict(PyObject *dict)
+{
+    PyObject *items = PyTuple_New(2 * PyDict_Size(dict));
+    PyObject *key, *value;
+    Py_ssize_t position = 0, i = 0;
+    while (items != NULL && PyDict_Next(dict, &position, &key, &value)) {
+        PyTuple_SET_ITEM(items, i++, Py_NewRef(key));
+        PyTuple_SET_ITEM(items, i++, Py_NewRef(value));
+    }
+    return items;
+}
+
+static PyObject *
+attributes_of(PyObject *object)
+{
+    PyObject *start = PyObject_GetAttrString(object, "start");
+    PyObject *stop = start == NULL ? NULL : PyObject_GetAttrString(object, "stop");
+    PyObject *step = stop == NULL ? NULL : PyObject_GetAttrString(object, "step");
+    PyObject *items = step == NULL ? NULL : PyTuple_Pack(3, start, stop, step);
+    Py_XDECREF(start);
+    Py_XDECREF(stop);
+    Py_XDECREF(step);
+    return items;
+}
+
+static int
+pack_mapping_proxy(packer *p, PyObject *object, bool copy, bool memo)
+{
+    PyObject *dict = PyObject_CallMethod(object, "copy", NULL);
+    if (dict == NULL) {
+        return -1;
+    }
+    if (!PyDict_CheckExact(dict)) {
+        Py_DECREF(dict);
+        return refuse(p, object, "it stands for a mapping that is no dict: send freeze(dict(x))");
+    }
+    PyObject *items = flatten_dict(dict);
+    Py_DECREF(dict);
+    return push_frame(p, object, items, STOA_OP_MAPPING, copy, memo);
+}
+
+/* 1 + number of the class in stoa__datetime_classes, 0: none of them. */
+static int
+datetime_class(PyObject *object)
+{
+    const char *name = Py_TYPE(object)->tp_name;
+    name = strncmp(name, "datetime.", 9) == 0 ? name + 9 : name;
+    for (int i = 0; i < STOA_DATETIME_CLASSES; i++) {
+        if (strcmp(name, stoa__datetime_classes[i]) != 0) {
+            continue;
+        }
+        PyObject *module = PyImport_ImportModule("datetime");
+        PyObject *type = module == NULL ? NULL : PyObject_GetAttrString(module, stoa__datetime_classes[i]);
+        Py_XDECREF(module);
+        Py_XDECREF(type);
+        if (type == NULL) {
+            PyErr_Clear();
+            return 0;
+        }
+        return (PyObject *)Py_TYPE(object) == type ? 1 + i : 0;
+    }
+    return 0;
+}
+
+/* date and its kin say themselves what they are made from: (class, arguments). */
+static int
+pack_datetime(packer *p, PyObject *object, bool copy)
+{
+    PyObject *reduced = PyObject_CallMethod(object, "__reduce_ex__", "i", 4);
+    PyObject *arguments = NULL;
+    if (reduced != NULL && PyTuple_CheckExact(reduced) && PyTuple_GET_SIZE(reduced) == 2) {
+        arguments = PySequence_Tuple(PyTuple_GET_ITEM(reduced, 1));
+    }
+    else if (reduced != NULL) {
+        PyErr_SetString(PyExc_TypeError, "stoa: datetime object of an unknown make");
+    }
+    Py_XDECREF(reduced);
+    return push_frame(p, object, arguments, STOA_OP_DATETIME, copy, false);
+}
+
+static int
+pack_mutable(packer *p, PyObject *object)
+{
+    int met = recall(p, object);
+    if (met != 0) {
+        return met < 0 ? -1 : 0;
+    }
+    if (PyByteArray_CheckExact(object)) {
+        size_t size = (size_t)PyByteArray_GET_SIZE(object);
+        if (write_with_bytes(p, STOA_OP_BYTEARRAY, size, PyByteArray_AS_STRING(object), size) < 0) {
+            return -1;
+        }
+        return remember(p, object);
+    }
+    bool list = PyList_CheckExact(object), dict = PyDict_CheckExact(object);
+    unsigned char make = list ? STOA_OP_NEW_LIST : dict ? STOA_OP_NEW_DICT : STOA_OP_NEW_SET;
+    unsigned char fill = list ? STOA_OP_FILL_LIST : dict ? STOA_OP_FILL_DICT : STOA_OP_FILL_SET;
+    /* made first and filled later: so it may contain itself */
+    if (stoa__parcel_write_byte(p->parcel, make) < 0 || remember(p, object) < 0) {
+        return -1;
+    }
+    PyObject *items = dict ? flatten_dict(object) : PySequence_Tuple(object);
+    return push_frame(p, object, items, fill, true, false);
+}
+
+static int
+pack_container(packer *p, PyObject *object, bool copy, unsigned char op)
+{
+    bool memo = Py_REFCNT(object) > 1;
+    if (memo) {
+        int met = recall(p, object);
+        if (met != 0) {
+            return met < 0 ? -1 : 0;
+        }
+    }
+    switch (op) {
+    case STOA_OP_TUPLE:
+        return push_frame(p, object, Py_NewRef(object), op, copy, memo);
+    case STOA_OP_FROZENSET:
+        return push_frame(p, object, PySequence_Tuple(object), op, copy, memo);
+    case STOA_OP_FROZENDICT:
+        return push_frame(p, object, flatten_dict(object), op, copy, memo);
+    case STOA_OP_MAPPING:
+        return pack_mapping_proxy(p, object, copy, memo);
+    default:
+        return push_frame(p, object, attributes_of(object), op, copy, memo);
+    }
+}
+
+static int
+pack_one(packer *p, PyObject *object, bool copy)
+{
+    while (is_by_copy(object)) {
+        object = ((by_copy_object *)object)->content;
+        copy = true;
+    }
+    PyTypeObject *type = Py_TYPE(object);
+    if (stoa__is_shared(object)) {
+        return stoa__parcel_write_op(p->parcel, STOA_OP_SHARED, (uintptr_t)object);
+    }
+    if (type == &PyUnicode_Type || type == &PyBytes_Type) {
+        return pack_text(p, object);
+    }
+    if (type == &PyLong_Type) {
+        return pack_int(p, object);
+    }
+    if (type == &PyFloat_Type || type == &PyComplex_Type) {
+        return pack_real(p, object);
+    }
+    if (type == &PyTuple_Type) {
+        return pack_container(p, object, copy, STOA_OP_TUPLE);
+    }
+    if (type == &PyFrozenSet_Type) {
+        return pack_container(p, object, copy, STOA_OP_FROZENSET);
+    }
+    if (type == &PyDictProxy_Type) {
+        return pack_container(p, object, copy, STOA_OP_MAPPING);
+    }
+#if PY_VERSION_HEX >= 0x030F0000
+    if (type == &PyFrozenDict_Type) {
+        return pack_container(p, object, copy, STOA_OP_FROZENDICT);
+    }
+#endif
+    if (type == &PyRange_Type || type == &PySlice_Type) {
+        return pack_container(p, object, copy, type == &PyRange_Type ? STOA_OP_RANGE : STOA_OP_SLICE);
+    }
+    if (copy && (PyList_CheckExact(object) || PyDict_CheckExact(object) || PySet_CheckExact(object) ||
+                 PyByteArray_CheckExact(object))) {
+        return pack_mutable(p, object);
+    }
+    uint32_t serial = pack_interpreter == NULL ? 0 : pack_interpreter(object);
+    if (serial != 0) {
+        return stoa__parcel_write_op(p->parcel, STOA_OP_INTERPRETER, serial);
+    }
+    return datetime_class(object) != 0 ? pack_datetime(p, object, copy) : refuse_kind(p, object);
+}
+
+/* All items of the innermost frame are written: the container itself. */
+static int
+finish_frame(packer *p)
+{
+    frame f = p->frames[--p->depth];
+    uint64_t operand = (uint64_t)PyTuple_GET_SIZE(f.items);
+    int result = 0;
+    if (f.op == STOA_OP_DATETIME) {
+        result = stoa__parcel_write_op(p->parcel, STOA_OP_TUPLE, operand);
+        operand = (uint64_t)datetime_class(f.source) - 1;
+    }
+    if (result == 0) {
+        result = stoa__parcel_write_op(p->parcel, f.op, operand);
+    }
+    if (result == 0 && f.memo >= 0) {
+        result = remember(p, f.source);
+    }
+    Py_DECREF(f.items);
+    return result;
+}
+
+/* The outermost container of STOA_PACK_TOP: a list or dict that is only the bag. */
+static int
+pack_top(packer *p, PyObject *object)
+{
+    bool dict = PyDict_CheckExact(object);
+    if (stoa__parcel_write_byte(p->parcel, dict ? STOA_OP_NEW_DICT : STOA_OP_NEW_LIST) < 0) {
+        return -1;
+    }
+    return push_frame(p, object, dict ? flatten_dict(object) : PySequence_Tuple(object),
+                      dict ? STOA_OP_FILL_DICT : STOA_OP_FILL_LIST, false, false);
+}
+
+int
+stoa__pack(PyObject *object, const char *root, unsigned flags, stoa_parcel *out)
+{
+    packer p = {.parcel = out, .root = root, .flags = flags};
+    stoa__parcel_init(out);
+    bool bag = (flags & STOA_PACK_TOP) && (PyDict_CheckExact(object) || PyList_CheckExact(object));
+    int result = bag ? pack_top(&p, object) : pack_one(&p, object, false);
+    while (result == 0 && p.depth > 0) {
+        frame *f = &p.frames[p.depth - 1];
+        if (f->next == PyTuple_GET_SIZE(f->items)) {
+            result = finish_frame(&p);
+        }
+        else {
+            bool copy = f->copy;
+            PyObject *item = PyTuple_GET_ITEM(f->items, f->next++);
+            result = pack_one(&p, item, copy);
+        }
+    }
+    while (p.depth > 0) {
+        Py_DECREF(p.frames[--p.depth].items);
+    }
+    for (size_t i = 0; i < p.memo_room; i++) {
+        Py_XDECREF(p.memo[i].object);
+    }
+    free(p.memo);
+    free(p.frames);
+    if (result < 0) {
+        stoa__parcel_clear(out);
+    }
+    return result;
+}

@@ -1,0 +1,283 @@
+#include "proxy/cross.h"
+
+#include <string.h>
+
+#include "heap/region.h"
+#include "proxy/membership.h"
+
+typedef struct unpacker {
+    const unsigned char *at, *end;
+    PyObject **values; /* the stack: owned references */
+    size_t count, room;
+    PyObject **numbered; /* owned references */
+    size_t numbers, number_room;
+} unpacker;
+
+static uint64_t
+read_operand(unpacker *u)
+{
+    uint64_t operand;
+    memcpy(&operand, u->at, sizeof(operand));
+    u->at += sizeof(operand);
+    return operand;
+}
+
+static const void *
+read_bytes(unpacker *u, size_t size)
+{
+    const void *bytes = u->at;
+    u->at += size;
+    return bytes;
+}
+
+static int
+append(PyObject ***array, size_t *count, size_t *room, PyObject *object)
+{
+    if (*count == *room) {
+        size_t more = *room == 0 ? 16 : *room * 2;
+        PyObject **grown = PyMem_Realloc(*array, more * sizeof(PyObject *));
+        if (grown == NULL) {
+            Py_DECREF(object);
+            PyErr_NoMemory();
+            return -1;
+        }
+        *array = grown;
+        *room = more;
+    }
+    (*array)[(*count)++] = object;
+    return 0;
+}
+
+/* Steals; NULL is a failure that has happened already. */
+static int
+push(unpacker *u, PyObject *object)
+{
+    return object == NULL ? -1 : append(&u->values, &u->count, &u->room, object);
+}
+
+static void
+drop_last(unpacker *u, size_t count)
+{
+    while (count-- > 0) {
+        Py_DECREF(u->values[--u->count]);
+    }
+}
+
+static PyObject *
+make_str(int kind, bool ascii, const void *characters, Py_ssize_t length)
+{
+    static const Py_UCS4 widest[] = {0, 0xFF, 0xFFFF, 0, 0x10FFFF};
+    PyObject *str = PyUnicode_New(length, ascii ? 0x7F : widest[kind]);
+    if (str != NULL && length > 0) {
+        memcpy(PyUnicode_DATA(str), characters, (size_t)length * (size_t)kind);
+    }
+    return str;
+}
+
+static PyObject *
+make_held(unsigned char op, PyObject *source)
+{
+    /* the sender holds it and its bytes never change: they are read, its reference count is not touched */
+    if (op == STOA_OP_BYTES_HELD) {
+        return PyBytes_FromStringAndSize(PyBytes_AS_STRING(source), PyBytes_GET_SIZE(source));
+    }
+    return make_str((int)PyUnicode_KIND(source), PyUnicode_IS_ASCII(source), PyUnicode_DATA(source),
+                    PyUnicode_GET_LENGTH(source));
+}
+
+/* The last n values as a tuple; they leave the stack. */
+static PyObject *
+take_tuple(unpacker *u, size_t count)
+{
+    PyObject *tuple = PyTuple_New((Py_ssize_t)count);
+    if (tuple == NULL) {
+        return NULL;
+    }
+    u->count -= count;
+    for (size_t i = 0; i < count; i++) {
+        PyTuple_SET_ITEM(tuple, (Py_ssize_t)i, u->values[u->count + i]);
+    }
+    return tuple;
+}
+
+static int
+fill_dict(PyObject *dict, PyObject *const *pairs, size_t count)
+{
+    for (size_t i = 0; i < count; i += 2) {
+        if (PyDict_SetItem(dict, pairs[i], pairs[i + 1]) < 0) {
+            return -1;
+        }
+    }
+    return 0;
+}
+
+static int
+make_mapping(unpacker *u, unsigned char op, size_t count)
+{
+    PyObject *dict = PyDict_New();
+    PyObject *mapping = NULL;
+    if (dict != NULL && fill_dict(dict, u->values + u->count - count, count) == 0) {
+#if PY_VERSION_HEX >= 0x030F0000
+        mapping = op == STOA_OP_FROZENDICT ? PyFrozenDict_New(dict) : PyDictProxy_New(dict);
+#else
+        (void)op;
+        mapping = PyDictProxy_New(dict);
+#endif
+    }
+    Py_XDECREF(dict);
+    drop_last(u, count);
+    return push(u, mapping);
+}
+
+/* frozenset, range, slice, or a class of datetime: made from a tuple. */
+static int
+make_from_tuple(unpacker *u, unsigned char op, uint64_t operand)
+{
+    PyObject *tuple = op == STOA_OP_DATETIME ? u->values[--u->count] : take_tuple(u, operand);
+    PyObject *object = NULL;
+    if (tuple == NULL) {
+        return -1;
+    }
+    if (op == STOA_OP_FROZENSET) {
+        object = PyFrozenSet_New(tuple);
+    }
+    else if (op == STOA_OP_SLICE) {
+        object = PySlice_New(PyTuple_GET_ITEM(tuple, 0), PyTuple_GET_ITEM(tuple, 1),
+                             PyTuple_GET_ITEM(tuple, 2));
+    }
+    else if (op == STOA_OP_RANGE) {
+        object = PyObject_Call((PyObject *)&PyRange_Type, tuple, NULL);
+    }
+    else {
+        PyObject *module = PyImport_ImportModule("datetime");
+        PyObject *type = module == NULL ? NULL
+                                        : PyObject_GetAttrString(module, stoa__datetime_classes[operand]);
+        object = type == NULL ? NULL : PyObject_Call(type, tuple, NULL);
+        Py_XDECREF(type);
+        Py_XDECREF(module);
+    }
+    Py_DECREF(tuple);
+    return push(u, object);
+}
+
+static int
+fill(unpacker *u, unsigned char op, size_t count)
+{
+    PyObject **items = u->values + u->count - count;
+    PyObject *container = items[-1];
+    int result = 0;
+    if (op == STOA_OP_FILL_DICT) {
+        result = fill_dict(container, items, count);
+    }
+    for (size_t i = 0; i < count && result == 0 && op != STOA_OP_FILL_DICT; i++) {
+        result = op == STOA_OP_FILL_LIST ? PyList_Append(container, items[i]) : PySet_Add(container, items[i]);
+    }
+    drop_last(u, count);
+    return result;
+}
+
+static int
+deliver(unpacker *u, PyObject *object)
+{
+    if (stoa__in_heap(object)) {
+        stoa_interp_record *record = stoa__current_record();
+        if (record == NULL) {
+            return -1;
+        }
+        stoa__region_mark_delivered(object, record->serial);
+    }
+    return push(u, Py_NewRef(object));
+}
+
+static int
+unpack_leaf(unpacker *u, unsigned char op, uint64_t operand)
+{
+    size_t size = (size_t)operand;
+    double real, imaginary;
+    switch (op) {
+    case STOA_OP_SHARED:
+        return deliver(u, (PyObject *)(uintptr_t)operand);
+    case STOA_OP_STR: {
+        int kind = (int)(operand >> 1 & 7);
+        size = (size_t)(operand >> 4);
+        return push(u, make_str(kind, operand & 1, read_bytes(u, size * (size_t)kind), (Py_ssize_t)size));
+    }
+    case STOA_OP_STR_HELD:
+    case STOA_OP_BYTES_HELD:
+        return push(u, make_held(op, (PyObject *)(uintptr_t)operand));
+    case STOA_OP_BYTES:
+        return push(u, PyBytes_FromStringAndSize(read_bytes(u, size), (Py_ssize_t)size));
+    case STOA_OP_BYTEARRAY:
+        return push(u, PyByteArray_FromStringAndSize(read_bytes(u, size), (Py_ssize_t)size));
+    case STOA_OP_INT:
+        return push(u, PyLong_FromLongLong((long long)operand));
+    case STOA_OP_BIG_INT:
+        return push(u, PyLong_FromString(read_bytes(u, size), NULL, 16));
+    case STOA_OP_FLOAT:
+        memcpy(&real, &operand, sizeof(real));
+        return push(u, PyFloat_FromDouble(real));
+    case STOA_OP_COMPLEX:
+        memcpy(&real, &operand, sizeof(real));
+        memcpy(&imaginary, read_bytes(u, sizeof(imaginary)), sizeof(imaginary));
+        return push(u, PyComplex_FromDoubles(real, imaginary));
+    case STOA_OP_RECALL:
+        return push(u, Py_NewRef(u->numbered[size]));
+    default:
+        return push(u, stoa__unpack_interpreter((uint32_t)operand));
+    }
+}
+
+static int
+step(unpacker *u)
+{
+    unsigned char op = *u->at++;
+    switch (op) {
+    case STOA_OP_NEW_LIST:
+        return push(u, PyList_New(0));
+    case STOA_OP_NEW_DICT:
+        return push(u, PyDict_New());
+    case STOA_OP_NEW_SET:
+        return push(u, PySet_New(NULL));
+    case STOA_OP_REMEMBER:
+        return append(&u->numbered, &u->numbers, &u->number_room, Py_NewRef(u->values[u->count - 1]));
+    default:
+        break;
+    }
+    uint64_t operand = read_operand(u);
+    switch (op) {
+    case STOA_OP_TUPLE:
+        return push(u, take_tuple(u, operand));
+    case STOA_OP_MAPPING:
+    case STOA_OP_FROZENDICT:
+        return make_mapping(u, op, operand);
+    case STOA_OP_FROZENSET:
+    case STOA_OP_RANGE:
+    case STOA_OP_SLICE:
+    case STOA_OP_DATETIME:
+        return make_from_tuple(u, op, operand);
+    case STOA_OP_FILL_LIST:
+    case STOA_OP_FILL_DICT:
+    case STOA_OP_FILL_SET:
+        return fill(u, op, operand);
+    default:
+        return unpack_leaf(u, op, operand);
+    }
+}
+
+PyObject *
+stoa__unpack(const stoa_parcel *parcel)
+{
+    unpacker u = {.at = parcel->data, .end = parcel->data + parcel->size};
+    int result = 0;
+    while (result == 0 && u.at < u.end) {
+        result = step(&u);
+    }
+    PyObject *object = result == 0 ? u.values[--u.count] : NULL;
+    drop_last(&u, u.count);
+    while (u.numbers > 0) {
+        Py_DECREF(u.numbered[--u.numbers]);
+    }
+    PyMem_Free(u.values);
+    PyMem_Free(u.numbered);
+    return object;
+}
