@@ -1,0 +1,602 @@
+#include "host/home.h"
+
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "heap/error.h"
+#include "heap/fork.h"
+#include "immortal/cpython/gilstate.h"
+#include "immortal/exceptions.h"
+#include "proxy/cross.h"
+
+struct stoa_home {
+    _Atomic uint32_t refs;  /* the member, the thread, whoever waits */
+    _Atomic uint32_t phase; /* STOA_HOME_*; futex of those who wait for the thread */
+    _Atomic uint32_t event; /* grows with each job and phase; futex of the thread */
+    stoa_lock lock;         /* guards the queue, and changes of phase by others */
+    stoa_job *first, *last;
+    stoa_interp_record *record; /* reference; set by the thread that makes it, const from RUNNING on */
+    PyThreadState *initial;     /* const from RUNNING on; NULL: somebody else's interpreter */
+    unsigned long thread_id;    /* as Python counts; const from RUNNING on */
+    _Atomic bool in_job;
+    const char *name; /* STARTING only, as the three below: the maker waits */
+    bool shared_gil;
+    const stoa_parcel *path;
+    stoa_err err;
+    char message[400];
+};
+
+static _Thread_local stoa_home *home_here;
+
+/* Python 3.12 makes one interpreter at a time: 1 + the fork generation of who is at it, 0 when nobody is. */
+static _Atomic uint64_t being_made;
+
+static stoa_home *
+home_new(stoa_interp_record *record)
+{
+    stoa_home *home = calloc(1, sizeof(*home));
+    if (home != NULL) {
+        home->refs = 1;
+        stoa__lock_init(&home->lock, STOA_RANK_MESSAGE);
+        home->record = record == NULL ? NULL : stoa__interp_ref(record);
+    }
+    return home;
+}
+
+static void
+home_unref(stoa_home *home)
+{
+    if (atomic_fetch_sub(&home->refs, 1) == 1) {
+        if (home->record != NULL) {
+            stoa__interp_unref(home->record);
+        }
+        free(home);
+    }
+}
+
+static void
+set_phase(stoa_home *home, uint32_t phase)
+{
+    home->phase = phase;
+    atomic_fetch_add(&home->event, 1);
+    stoa__futex_wake(&home->event, 1);
+    stoa__futex_wake(&home->phase, INT32_MAX);
+}
+
+/* Moves on, if it is where it is thought to be. */
+static void
+ask_for_phase(stoa_home *home, uint32_t from, uint32_t to)
+{
+    stoa__lock(&home->lock);
+    bool change = home->phase == from;
+    if (change) {
+        home->phase = to;
+        atomic_fetch_add(&home->event, 1);
+    }
+    stoa__unlock(&home->lock);
+    stoa__futex_wake(&home->event, 1);
+    stoa__futex_wake(&home->phase, INT32_MAX);
+}
+
+/* The record's home with a reference, or NULL. */
+static stoa_home *
+home_of(stoa_interp_record *record)
+{
+    stoa__lock(&record->lock);
+    stoa_member *member = record->cookie;
+    stoa_home *home = member == NULL ? NULL : member->worker;
+    if (home != NULL) {
+        atomic_fetch_add(&home->refs, 1);
+    }
+    stoa__unlock(&record->lock);
+    return home;
+}
+
+bool
+stoa__home_is_here(const stoa_interp_record *record)
+{
+    return home_here != NULL && home_here->record == record;
+}
+
+uint32_t
+stoa__home_serial(void)
+{
+    return home_here == NULL || home_here->record == NULL ? 0 : home_here->record->serial;
+}
+
+/* ---- making, on the home thread ---------------------------------------------------------------------------------- */
+
+static void
+lock_making(void)
+{
+    uint64_t mine = 1 + stoa__fork_generation();
+    for (uint64_t seen = 0; !atomic_compare_exchange_strong(&being_made, &seen, mine); seen = 0) {
+        if (seen != mine && atomic_compare_exchange_strong(&being_made, &seen, mine)) {
+            return; /* its owner exists in the parent only */
+        }
+        nanosleep(&(struct timespec){.tv_nsec = 500000}, NULL); /* 3.12 only, and making takes 20 ms */
+    }
+}
+
+static void
+unlock_making(void)
+{
+    being_made = 0;
+}
+
+static void
+keep_message(stoa_home *home, stoa_err err)
+{
+    home->err = err;
+    const char *text = stoa_error_message();
+    const char *rest = strstr(text, ": ");
+    (void)snprintf(home->message, sizeof(home->message), "%s", rest == NULL ? text : rest + 2);
+}
+
+/* The exception that is set becomes the message. */
+static void
+keep_exception(stoa_home *home)
+{
+    PyObject *exception = PyErr_GetRaisedException();
+    PyObject *text = exception == NULL ? NULL : PyObject_Str(exception);
+    const char *utf8 = text == NULL ? NULL : PyUnicode_AsUTF8(text);
+    home->err = STOA_EPYTHON;
+    (void)snprintf(home->message, sizeof(home->message), "interpreter '%s' could not be set up: %s: %s",
+                   home->name == NULL ? "" : home->name,
+                   exception == NULL ? "?" : Py_TYPE(exception)->tp_name, utf8 == NULL ? "?" : utf8);
+    PyErr_Clear();
+    Py_XDECREF(text);
+    Py_XDECREF(exception);
+}
+
+#if PY_VERSION_HEX < 0x030D0000
+/* 3.12's threading takes the first thread that imports it for the main one, and waits for that at the end: it must be the
+ * thread that ends the interpreter. */
+static int
+prepare_threading(void)
+{
+    PyObject *threading = PyImport_ImportModule("threading");
+    Py_XDECREF(threading);
+    return threading == NULL ? -1 : 0;
+}
+#else
+/* Later ones make a substitute Thread for a thread they do not know, as ours is, and its finaliser fails in an interpreter
+ * that is half taken down. So the last atexit function lets it go. */
+static PyObject *
+drop_substitute(PyObject *unused, PyObject *unused_args)
+{
+    (void)unused;
+    (void)unused_args;
+    PyObject *threading = PyDict_GetItemString(PyImport_GetModuleDict(), "threading"); /* borrowed */
+    PyObject *local = threading == NULL ? NULL : PyObject_GetAttrString(threading, "_thread_local_info");
+    if (local != NULL) {
+        (void)PyObject_SetAttrString(local, "_track_dummy_thread_ref", NULL);
+    }
+    Py_XDECREF(local);
+    PyErr_Clear();
+    Py_RETURN_NONE;
+}
+
+static PyMethodDef drop_substitute_method = {"drop_substitute", drop_substitute, METH_NOARGS, NULL};
+
+static int
+prepare_threading(void)
+{
+    PyObject *function = PyCFunction_New(&drop_substitute_method, NULL);
+    PyObject *atexit = function == NULL ? NULL : PyImport_ImportModule("atexit");
+    PyObject *result = atexit == NULL ? NULL : PyObject_CallMethod(atexit, "register", "(O)", function);
+    Py_XDECREF(result);
+    Py_XDECREF(atexit);
+    Py_XDECREF(function);
+    return result == NULL ? -1 : 0;
+}
+#endif
+
+/* Inside the new interpreter. */
+static int
+set_up(stoa_home *home)
+{
+    if (stoa__member_register(home->name, true, home->shared_gil, home->initial) < 0 ||
+        prepare_threading() < 0) {
+        return -1;
+    }
+    if (home->path != NULL) {
+        PyObject *path = stoa__unpack(home->path);
+        int result = path == NULL ? -1 : PySys_SetObject("path", path);
+        Py_XDECREF(path);
+        return result;
+    }
+    return 0;
+}
+
+static stoa_err
+new_interpreter(stoa_home *home)
+{
+    PyInterpreterConfig config = {
+        .use_main_obmalloc = home->shared_gil,
+        .allow_fork = 0, /* the child of a fork has the main interpreter only */
+        .allow_exec = 0,
+        .allow_threads = 1,
+        .allow_daemon_threads = 0, /* 3.12 and 3.13 abort when one is left */
+        .check_multi_interp_extensions = !home->shared_gil,
+        .gil = home->shared_gil ? PyInterpreterConfig_SHARED_GIL : PyInterpreterConfig_OWN_GIL,
+    };
+    stoa_interp_record *main_record = stoa__main_record();
+    stoa_entry entry;
+    stoa_err err = main_record == NULL ? STOA_ESTATE : stoa__enter(main_record, &entry);
+    if (err != STOA_OK) {
+        keep_message(home, err);
+        if (main_record != NULL) {
+            stoa__interp_unref(main_record);
+        }
+        return err;
+    }
+    PyStatus status = Py_NewInterpreterFromConfig(&home->initial, &config);
+    if (PyStatus_Exception(status)) {
+        (void)stoa__fail(STOA_EPYTHON, "Python could not make an interpreter: %s",
+                         status.err_msg == NULL ? "no reason given" : status.err_msg);
+        keep_message(home, err = STOA_EPYTHON);
+        home->initial = NULL;
+    }
+    else if (set_up(home) < 0) {
+        keep_exception(home);
+        err = home->err;
+        stoa_interp_record *half = stoa__interp_find_python(PyInterpreterState_GetID(home->initial->interp), 0);
+        if (half != NULL) {
+            (void)stoa__interp_start_close(half);
+            stoa__member_gone(half);
+            stoa__interp_unref(half);
+        }
+        Py_EndInterpreter(home->initial);
+        home->initial = NULL;
+    }
+    else {
+        home->record = stoa__interp_ref(stoa__current_record());
+        home->thread_id = home->initial->thread_id;
+    }
+    (void)PyThreadState_Swap(entry.entered);
+    stoa__leave(&entry);
+    stoa__interp_unref(main_record);
+    return err;
+}
+
+static stoa_err
+make_here(stoa_home *home)
+{
+#if PY_VERSION_HEX < 0x030D0000
+    lock_making();
+    stoa_err err = new_interpreter(home);
+    unlock_making();
+#else
+    (void)lock_making;
+    (void)unlock_making;
+    stoa_err err = new_interpreter(home);
+#endif
+    if (err == STOA_OK) {
+        stoa__lock(&home->record->lock);
+        stoa__member(home->record)->worker = home;
+        atomic_fetch_add(&home->refs, 1);
+        stoa__unlock(&home->record->lock);
+        /* while this thread is not inside, PyGILState_Ensure on it and stoa__enter use the initial state */
+        stoa__gilstate_set(home->initial);
+    }
+    return err;
+}
+
+/* ---- ending, on the home thread ---------------------------------------------------------------------------------- */
+
+/* A thread started by _thread, which `threading` does not know and Py_EndInterpreter does not wait for? GIL. */
+static bool
+is_stray(PyThreadState *state)
+{
+    PyObject *modules = PyImport_GetModuleDict();
+    PyObject *threading = Py_XNewRef(PyDict_GetItemString(modules, "threading"));
+    PyObject *active = threading == NULL ? NULL : PyObject_GetAttrString(threading, "_active");
+    PyObject *id = active == NULL ? NULL : PyLong_FromUnsignedLong(state->thread_id);
+    bool known = id != NULL && PyDict_Check(active) && PyDict_Contains(active, id) == 1;
+    Py_XDECREF(id);
+    Py_XDECREF(active);
+    Py_XDECREF(threading);
+    PyErr_Clear();
+    return !known;
+}
+
+/* Waits for threads that Py_EndInterpreter would abort over. They are Python's, so nothing tells when they end. */
+static void
+wait_for_strays(PyInterpreterState *interp, PyThreadState *own)
+{
+    for (long pause = 1000000;; pause = pause < 50000000 ? pause * 2 : pause) {
+        bool found = false;
+        for (PyThreadState *s = PyInterpreterState_ThreadHead(interp); s != NULL && !found;
+             s = PyThreadState_Next(s)) {
+            found = s != own && is_stray(s);
+        }
+        if (!found) {
+            return;
+        }
+        PyThreadState *state = PyEval_SaveThread();
+        nanosleep(&(struct timespec){.tv_nsec = pause}, NULL);
+        PyEval_RestoreThread(state);
+    }
+}
+
+static void
+end_interpreter(stoa_home *home)
+{
+    stoa_interp_record *record = home->record;
+    PyInterpreterState *interp = home->initial->interp;
+    (void)PyThreadState_Swap(home->initial);
+    stoa__thread_states_take_down(record, false);
+    wait_for_strays(interp, home->initial);
+    /* the member stays until the end: what runs in Py_EndInterpreter may still use Stoa */
+    stoa__lock(&record->lock);
+    stoa__member(record)->worker = NULL;
+    stoa__unlock(&record->lock);
+    home_unref(home);
+#if PY_VERSION_HEX < 0x030D0000
+    PyThreadState *state = PyEval_SaveThread();
+    lock_making();
+    PyEval_RestoreThread(state);
+#endif
+    Py_EndInterpreter(home->initial);
+#if PY_VERSION_HEX < 0x030D0000
+    unlock_making();
+#endif
+    stoa__member_gone(record);
+    stoa__futex_wake(&record->state, INT32_MAX); /* closers that wait for another closer */
+}
+
+/* ---- the thread -------------------------------------------------------------------------------------------------- */
+
+static stoa_job *
+take_job(stoa_home *home, uint32_t wanted_phase)
+{
+    stoa__lock(&home->lock);
+    stoa_job *job = home->phase == wanted_phase ? home->first : NULL;
+    if (job != NULL) {
+        home->first = job->next;
+        if (home->first == NULL) {
+            home->last = NULL;
+        }
+    }
+    stoa__unlock(&home->lock);
+    return job;
+}
+
+static void *
+home_main(void *arg)
+{
+    stoa_home *home = arg;
+    home_here = home;
+    if (home->record == NULL && make_here(home) != STOA_OK) {
+        set_phase(home, STOA_HOME_ENDED);
+        home_here = NULL;
+        home_unref(home);
+        return NULL;
+    }
+    set_phase(home, STOA_HOME_RUNNING);
+    for (;;) {
+        uint32_t event = home->event;
+        uint32_t phase = home->phase;
+        stoa_job *job;
+        if ((job = take_job(home, STOA_HOME_RUNNING)) != NULL) {
+            home->in_job = true;
+            job->run(job, home->record);
+            home->in_job = false;
+        }
+        else if (phase == STOA_HOME_STOPPING) {
+            while ((job = take_job(home, STOA_HOME_STOPPING)) != NULL) {
+                job->refuse(job, "it was closed before the call began");
+            }
+            ask_for_phase(home, STOA_HOME_STOPPING, STOA_HOME_STOPPED); /* unless the closer gave up */
+        }
+        else if (phase == STOA_HOME_ENDING) {
+            break;
+        }
+        else {
+            (void)stoa__futex_wait(&home->event, event, STOA_FOREVER);
+        }
+    }
+    if (home->initial != NULL) {
+        end_interpreter(home);
+    }
+    set_phase(home, STOA_HOME_ENDED);
+    home_here = NULL;
+    home_unref(home);
+    return NULL;
+}
+
+/* Signals are for the threads of the program. */
+static stoa_err
+start_thread(stoa_home *home)
+{
+    sigset_t all, before;
+    pthread_attr_t attributes;
+    pthread_t thread;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    pthread_attr_init(&attributes);
+    pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
+    atomic_fetch_add(&home->refs, 1);
+    int os_error = pthread_create(&thread, &attributes, home_main, home);
+    pthread_attr_destroy(&attributes);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    if (os_error != 0) {
+        home_unref(home);
+        return stoa__fail_os(os_error, "cannot start a thread for an interpreter");
+    }
+    return STOA_OK;
+}
+
+stoa_err
+stoa__home_make(const char *name, bool shared_gil, const stoa_parcel *path, stoa_interp_record **out)
+{
+    stoa_home *home = home_new(NULL);
+    if (home == NULL) {
+        return stoa__fail(STOA_ENOMEM, "no memory for an interpreter");
+    }
+    home->name = name;
+    home->shared_gil = shared_gil;
+    home->path = path;
+    stoa_err err = start_thread(home);
+    if (err == STOA_OK) {
+        /* signals wait: there is no half-made interpreter to go back from, and making one takes 20 ms */
+        while (home->phase == STOA_HOME_STARTING) {
+            (void)stoa__futex_wait(&home->phase, STOA_HOME_STARTING, STOA_FOREVER);
+        }
+        err = home->err;
+        if (err != STOA_OK) {
+            (void)stoa__fail(err, "%s", home->message);
+        }
+        else {
+            *out = stoa__interp_ref(home->record);
+        }
+    }
+    home_unref(home);
+    return err;
+}
+
+/* ---- from outside ------------------------------------------------------------------------------------------------ */
+
+/* A home thread for an interpreter that somebody else made. `inside` is held. */
+static stoa_err
+start_for_member(stoa_interp_record *record)
+{
+    stoa_home *home = home_new(record);
+    if (home == NULL) {
+        return stoa__fail(STOA_ENOMEM, "no memory for a thread of interpreter '%s'", record->name);
+    }
+    stoa__lock(&record->lock);
+    stoa_member *member = record->cookie;
+    bool first = member->worker == NULL;
+    if (first) {
+        member->worker = home;
+        atomic_fetch_add(&home->refs, 1);
+    }
+    stoa__unlock(&record->lock);
+    stoa_err err = first ? start_thread(home) : STOA_OK;
+    if (err != STOA_OK) {
+        stoa__lock(&record->lock);
+        member->worker = NULL;
+        stoa__unlock(&record->lock);
+        home_unref(home);
+    }
+    home_unref(home);
+    return err;
+}
+
+stoa_err
+stoa__home_submit(stoa_interp_record *record, stoa_job *job)
+{
+    stoa_err err = stoa__interp_enter(record); /* so it does not go meanwhile */
+    if (err != STOA_OK) {
+        return err;
+    }
+    stoa_home *home = home_of(record);
+    if (home == NULL && (err = start_for_member(record)) == STOA_OK) {
+        home = home_of(record);
+    }
+    if (home != NULL) {
+        job->next = NULL;
+        stoa__lock(&home->lock);
+        if (home->last != NULL) {
+            home->last->next = job;
+        }
+        else {
+            home->first = job;
+        }
+        home->last = job;
+        atomic_fetch_add(&home->event, 1);
+        stoa__unlock(&home->lock);
+        stoa__futex_wake(&home->event, 1);
+        home_unref(home);
+    }
+    stoa__interp_leave(record);
+    return err;
+}
+
+static stoa_err
+wait_for_phase(stoa_home *home, uint32_t wanted, stoa_deadline deadline, const char *what)
+{
+    for (;;) {
+        uint32_t phase = home->phase;
+        if (phase == wanted) {
+            return STOA_OK;
+        }
+        stoa_wait_result result = stoa__futex_wait(&home->phase, phase, deadline);
+        if (home->phase == wanted) {
+            return STOA_OK;
+        }
+        if (result == STOA_TIMED_OUT) {
+            return stoa__fail(STOA_ETIMEDOUT, "%s", what);
+        }
+        if (result == STOA_SIGNALLED) {
+            return stoa__fail(STOA_EINTERRUPTED, "%s", what);
+        }
+    }
+}
+
+stoa_err
+stoa__home_stop(stoa_interp_record *record, stoa_deadline deadline)
+{
+    stoa_home *home = home_of(record);
+    if (home == NULL) {
+        return STOA_OK;
+    }
+    while (home->phase == STOA_HOME_STARTING) {
+        (void)stoa__futex_wait(&home->phase, STOA_HOME_STARTING, STOA_FOREVER);
+    }
+    ask_for_phase(home, STOA_HOME_RUNNING, STOA_HOME_STOPPING);
+    stoa_err err = wait_for_phase(home, STOA_HOME_STOPPED, deadline, "a submitted call is still running in it");
+    home_unref(home);
+    return err;
+}
+
+void
+stoa__home_go_on(stoa_interp_record *record)
+{
+    stoa_home *home = home_of(record);
+    if (home != NULL) {
+        ask_for_phase(home, STOA_HOME_STOPPING, STOA_HOME_RUNNING);
+        ask_for_phase(home, STOA_HOME_STOPPED, STOA_HOME_RUNNING);
+        home_unref(home);
+    }
+}
+
+stoa_err
+stoa__home_end(stoa_interp_record *record, stoa_deadline deadline)
+{
+    stoa_home *home = home_of(record);
+    if (home == NULL) {
+        return STOA_OK;
+    }
+    if (home->initial == NULL) { /* the thread goes, the interpreter stays */
+        stoa__lock(&record->lock);
+        stoa__member(record)->worker = NULL;
+        stoa__unlock(&record->lock);
+        home_unref(home);
+    }
+    ask_for_phase(home, STOA_HOME_STOPPED, STOA_HOME_ENDING);
+    stoa_err err = wait_for_phase(home, STOA_HOME_ENDED, deadline,
+                                  "threads that Python code started are still running in it");
+    home_unref(home);
+    return err;
+}
+
+int
+stoa__home_interrupt(stoa_interp_record *record, PyObject *exception)
+{
+    stoa_home *home = home_of(record);
+    int raised = 0;
+    if (home != NULL && home->initial != NULL && home->in_job && !stoa__home_is_here(record)) {
+        raised = PyThreadState_SetAsyncExc(home->thread_id, exception) > 0;
+    }
+    if (home != NULL) {
+        home_unref(home);
+    }
+    return raised;
+}

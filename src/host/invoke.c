@@ -1,0 +1,491 @@
+#include "host/invoke.h"
+
+#include <marshal.h>
+#include <stdlib.h>
+
+#include "heap/error.h"
+#include "host/home.h"
+#include "host/interp.h"
+#include "host/target.h"
+#include "immortal/exceptions.h"
+#include "proxy/cross.h"
+#include "proxy/exception.h"
+
+/* ---- inside the other interpreter -------------------------------------------------------------------------------- */
+
+PyObject *
+stoa__main_globals(void)
+{
+    PyObject *module = PyImport_AddModule("__main__"); /* borrowed */
+    PyObject *globals = module == NULL ? NULL : PyModule_GetDict(module);
+    if (globals != NULL && PyDict_GetItemString(globals, "__builtins__") == NULL) {
+        PyObject *builtins = PyImport_ImportModule("builtins");
+        int result = builtins == NULL ? -1 : PyDict_SetItemString(globals, "__builtins__", builtins);
+        Py_XDECREF(builtins);
+        if (result < 0) {
+            return NULL;
+        }
+    }
+    return globals;
+}
+
+/* So that tracebacks show the lines. Best effort. */
+static void
+remember_source(PyObject *source, PyObject *label)
+{
+    PyObject *raised = PyErr_GetRaisedException();
+    PyObject *linecache = PyImport_ImportModule("linecache");
+    PyObject *cache = linecache == NULL ? NULL : PyObject_GetAttrString(linecache, "cache");
+    PyObject *lines = cache == NULL ? NULL : PyUnicode_Splitlines(source, 1);
+    PyObject *entry = lines == NULL
+                          ? NULL
+                          : Py_BuildValue("(nOOO)", PyUnicode_GET_LENGTH(source), Py_None, lines, label);
+    if (entry != NULL) {
+        (void)PyObject_SetItem(cache, label, entry);
+    }
+    Py_XDECREF(entry);
+    Py_XDECREF(lines);
+    Py_XDECREF(cache);
+    Py_XDECREF(linecache);
+    PyErr_SetRaisedException(raised);
+}
+
+static PyObject *
+compile_source(PyObject *source, PyObject *label)
+{
+    PyObject *builtins = PyImport_ImportModule("builtins");
+    PyObject *code = builtins == NULL
+                         ? NULL
+                         : PyObject_CallMethod(builtins, "compile", "OOsii", source, label, "exec", 0,
+                                               1 /* none of our caller's __future__ */);
+    Py_XDECREF(builtins);
+    return code;
+}
+
+PyObject *
+stoa__run_in_main(PyObject *code, const char *label)
+{
+    PyObject *globals = stoa__main_globals();
+    if (globals == NULL) {
+        return NULL;
+    }
+    if (PyCode_Check(code)) {
+        return PyEval_EvalCode(code, globals, globals);
+    }
+    PyObject *name = PyUnicode_FromString(label);
+    PyObject *compiled = name == NULL ? NULL : compile_source(code, name);
+    PyObject *result = compiled == NULL ? NULL : PyEval_EvalCode(compiled, globals, globals);
+    if (result == NULL && name != NULL) {
+        remember_source(code, name);
+    }
+    Py_XDECREF(compiled);
+    Py_XDECREF(name);
+    return result;
+}
+
+/* exec() runs a script in somebody else's program: that it wants to exit is news for the caller, not an order. */
+static void
+disarm_exit(void)
+{
+    if (!PyErr_ExceptionMatches(PyExc_SystemExit)) {
+        return;
+    }
+    PyObject *exit = PyErr_GetRaisedException();
+    PyObject *class = stoa__exception(STOA_EXC_RemoteError);
+    PyObject *message = PyUnicode_FromFormat(
+        "SystemExit: the code called sys.exit() or raised SystemExit (%S); stoa "
+        "does not end the program for it",
+        exit);
+    PyObject *error = class == NULL || message == NULL ? NULL : PyObject_CallOneArg(class, message);
+    PyObject *type_name = PyUnicode_FromString("builtins.SystemExit");
+    if (error != NULL && type_name != NULL && PyObject_SetAttrString(error, "type_name", type_name) == 0) {
+        PyObject *text = PyObject_Str(message);
+        if (text != NULL) {
+            (void)PyObject_SetAttrString(error, "text", text);
+        }
+        Py_XDECREF(text);
+        PyException_SetCause(error, Py_NewRef(exit));
+        PyErr_Clear();
+        PyErr_SetRaisedException(Py_NewRef(error));
+    }
+    Py_XDECREF(type_name);
+    Py_XDECREF(error);
+    Py_XDECREF(message);
+    Py_XDECREF(exit);
+}
+
+/* ---- exec, prepare_main ------------------------------------------------------------------------------------------ */
+
+static int
+pack_code(PyObject *code, stoa_parcel *out)
+{
+    if (PyUnicode_CheckExact(code)) {
+        return stoa__pack(code, "code", 0, out);
+    }
+    if (!PyCode_Check(code)) {
+        PyErr_Format(PyExc_TypeError, "exec() wants a str or a code object, not %.200s",
+                     Py_TYPE(code)->tp_name);
+        return -1;
+    }
+    if (PyCode_GetNumFree((PyCodeObject *)code) > 0) {
+        PyErr_SetString(PyExc_TypeError,
+                        "exec() of a code object with free variables: it belongs to a function");
+        return -1;
+    }
+    PyObject *bytes = PyMarshal_WriteObjectToString(code, Py_MARSHAL_VERSION);
+    int result = bytes == NULL ? -1 : stoa__pack(bytes, "code", 0, out);
+    Py_XDECREF(bytes);
+    return result;
+}
+
+static PyObject *
+exec_inside(stoa_interp_record *record, const stoa_parcel *parcel)
+{
+    char label[96];
+    (void)snprintf(label, sizeof(label), "<exec in %s>", record->name);
+    PyObject *code = stoa__unpack(parcel);
+    if (code != NULL && PyBytes_CheckExact(code)) {
+        Py_SETREF(code, PyMarshal_ReadObjectFromString(PyBytes_AS_STRING(code), PyBytes_GET_SIZE(code)));
+    }
+    PyObject *result = code == NULL ? NULL : stoa__run_in_main(code, label);
+    Py_XDECREF(code);
+    return result;
+}
+
+/* Enters, runs `inside`, leaves; nothing comes back but an exception. Clears the parcel. */
+static int
+run_inside(stoa_interp_record *record, PyObject *(*inside)(stoa_interp_record *, const stoa_parcel *),
+           stoa_parcel *parcel)
+{
+    stoa_entry entry;
+    stoa_err err = stoa__enter(record, &entry);
+    if (err != STOA_OK) {
+        stoa__parcel_clear(parcel);
+        stoa__enter_failed(err);
+        return -1;
+    }
+    stoa_parcel raised;
+    PyObject *result = inside(record, parcel);
+    bool failed = result == NULL;
+    if (failed) {
+        stoa__exception_pack(&raised);
+    }
+    Py_XDECREF(result);
+    stoa__leave(&entry);
+    stoa__parcel_clear(parcel);
+    if (failed) {
+        stoa__exception_raise(&raised);
+        return -1;
+    }
+    return 0;
+}
+
+static PyObject *
+exec_script(stoa_interp_record *record, const stoa_parcel *parcel)
+{
+    PyObject *result = exec_inside(record, parcel);
+    if (result == NULL) {
+        disarm_exit();
+    }
+    return result;
+}
+
+int
+stoa__invoke_exec(stoa_interp_record *record, PyObject *code)
+{
+    stoa_parcel parcel;
+    return pack_code(code, &parcel) < 0 ? -1 : run_inside(record, exec_script, &parcel);
+}
+
+static PyObject *
+prepare_inside(stoa_interp_record *record, const stoa_parcel *parcel)
+{
+    (void)record;
+    PyObject *globals = stoa__main_globals();
+    PyObject *names = globals == NULL ? NULL : stoa__unpack(parcel);
+    int result = names == NULL ? -1 : PyDict_Update(globals, names);
+    Py_XDECREF(names);
+    return result < 0 ? NULL : Py_NewRef(Py_None);
+}
+
+int
+stoa__invoke_prepare(stoa_interp_record *record, PyObject *names)
+{
+    stoa_parcel parcel;
+    return stoa__pack(names, "names", STOA_PACK_TOP, &parcel) < 0
+               ? -1
+               : run_inside(record, prepare_inside, &parcel);
+}
+
+/* ---- call -------------------------------------------------------------------------------------------------------- */
+
+typedef struct call_parcels {
+    stoa_parcel function, args, kwargs;
+    bool has_kwargs;
+} call_parcels;
+
+static void
+clear_call(call_parcels *call)
+{
+    stoa__parcel_clear(&call->function);
+    stoa__parcel_clear(&call->args);
+    if (call->has_kwargs) {
+        stoa__parcel_clear(&call->kwargs);
+    }
+}
+
+static int
+pack_call(call_parcels *call, PyObject *function, PyObject *args, PyObject *kwargs, unsigned flags)
+{
+    call->has_kwargs = kwargs != NULL && PyDict_GET_SIZE(kwargs) > 0;
+    if (stoa__target_pack(function, flags, &call->function) < 0) {
+        return -1;
+    }
+    if (stoa__pack(args, "args", flags, &call->args) < 0) {
+        stoa__parcel_clear(&call->function);
+        return -1;
+    }
+    if (call->has_kwargs && stoa__pack(kwargs, "kwargs", flags | STOA_PACK_TOP, &call->kwargs) < 0) {
+        stoa__parcel_clear(&call->function);
+        stoa__parcel_clear(&call->args);
+        return -1;
+    }
+    return 0;
+}
+
+/* Inside: the result, new reference. */
+static PyObject *
+call_inside(const call_parcels *call)
+{
+    PyObject *function = stoa__target_unpack(&call->function);
+    PyObject *args = function == NULL ? NULL : stoa__unpack(&call->args);
+    PyObject *kwargs = args == NULL || !call->has_kwargs ? NULL : stoa__unpack(&call->kwargs);
+    PyObject *result = NULL;
+    if (args != NULL && (kwargs != NULL || !call->has_kwargs)) {
+        result = PyObject_Call(function, args, kwargs);
+    }
+    Py_XDECREF(kwargs);
+    Py_XDECREF(args);
+    Py_XDECREF(function);
+    return result;
+}
+
+/* Inside: calls, and packs what comes of it. false: `out` is an exception. A result that holds references is left with one
+ * more `inside` taken on the record, so that what it holds stays alive after the leave. */
+static bool
+call_and_pack(stoa_interp_record *record, const call_parcels *call, unsigned flags, stoa_parcel *out)
+{
+    PyObject *result = call_inside(call);
+    bool good = result != NULL && stoa__pack(result, "result", flags, out) == 0;
+    if (good && out->held_count > 0 && stoa__interp_enter(record) != STOA_OK) { /* being closed: copy it all */
+        stoa__parcel_clear(out);
+        good = stoa__pack(result, "result", flags | STOA_PACK_DETACHED, out) == 0;
+    }
+    if (!good) {
+        stoa__exception_pack(out);
+    }
+    Py_XDECREF(result);
+    return good;
+}
+
+/* The result's references are given up where they belong. */
+static void
+clear_result(stoa_interp_record *record, stoa_parcel *result)
+{
+    stoa_entry entry;
+    if (result->held_count == 0) {
+        stoa__parcel_abandon(result);
+    }
+    else if (stoa__enter_held(record, &entry) == STOA_OK) {
+        stoa__parcel_clear(result);
+        stoa__leave(&entry);
+    }
+    else {
+        stoa__parcel_abandon(result); /* no memory, no stack: they stay until the interpreter ends */
+    }
+}
+
+PyObject *
+stoa__invoke_call(stoa_interp_record *record, PyObject *function, PyObject *args, PyObject *kwargs)
+{
+    call_parcels call;
+    stoa_parcel outcome;
+    stoa_entry entry;
+    if (pack_call(&call, function, args, kwargs, 0) < 0) {
+        return NULL;
+    }
+    stoa_err err = stoa__enter(record, &entry);
+    if (err != STOA_OK) {
+        clear_call(&call);
+        return stoa__enter_failed(err);
+    }
+    bool good = call_and_pack(record, &call, 0, &outcome);
+    stoa__leave(&entry);
+    clear_call(&call);
+    if (!good) {
+        return stoa__exception_raise(&outcome);
+    }
+    PyObject *result = stoa__unpack(&outcome);
+    PyObject *raised = PyErr_GetRaisedException();
+    clear_result(record, &outcome);
+    PyErr_SetRaisedException(raised);
+    return result;
+}
+
+/* ---- submit ------------------------------------------------------------------------------------------------------ */
+
+typedef struct submitted {
+    stoa_job job;
+    stoa_interp_record *caller; /* reference */
+    PyObject *future;           /* a reference of the caller's */
+    call_parcels call;
+} submitted;
+
+static void
+free_submitted(submitted *work)
+{
+    stoa__parcel_abandon(&work->call.function); /* detached: nothing is held */
+    stoa__parcel_abandon(&work->call.args);
+    if (work->call.has_kwargs) {
+        stoa__parcel_abandon(&work->call.kwargs);
+    }
+    stoa__interp_unref(work->caller);
+    free(work);
+}
+
+/* Inside the caller. Callbacks of the future run here; what they raise is told by the future itself. */
+static void
+tell_future(PyObject *future, const char *method, PyObject *what)
+{
+    PyObject *result = what == NULL ? NULL : PyObject_CallMethod(future, method, "(O)", what);
+    if (result == NULL) {
+        PyErr_WriteUnraisable(future);
+    }
+    Py_XDECREF(result);
+}
+
+/* Inside the caller: may the call begin? */
+static bool
+future_starts(PyObject *future)
+{
+    PyObject *result = PyObject_CallMethod(future, "set_running_or_notify_cancel", NULL);
+    if (result == NULL) {
+        PyErr_WriteUnraisable(future);
+    }
+    bool starts = result == Py_True;
+    Py_XDECREF(result);
+    return starts;
+}
+
+/* Inside the caller: the future gets its outcome and is let go. */
+static void
+finish_future(submitted *work, bool good, const stoa_parcel *outcome)
+{
+    PyObject *value = good ? stoa__unpack(outcome) : stoa__exception_unpack(outcome);
+    if (value == NULL) {
+        value = PyErr_GetRaisedException();
+        good = false;
+    }
+    tell_future(work->future, good ? "set_result" : "set_exception", value);
+    Py_XDECREF(value);
+    Py_DECREF(work->future);
+}
+
+static void
+refuse_submitted(stoa_job *job, const char *why)
+{
+    submitted *work = (submitted *)job;
+    stoa_entry entry;
+    if (stoa__enter(work->caller, &entry) == STOA_OK) { /* else the future is gone with its interpreter */
+        if (future_starts(work->future)) {
+            PyObject *class = stoa__exception(STOA_EXC_InterpreterGone);
+            PyObject *error = class == NULL ? NULL : PyObject_CallFunction(class, "s", why);
+            tell_future(work->future, "set_exception", error);
+            Py_XDECREF(error);
+        }
+        Py_DECREF(work->future);
+        stoa__leave(&entry);
+    }
+    free_submitted(work);
+}
+
+static void
+run_submitted(stoa_job *job, stoa_interp_record *record)
+{
+    submitted *work = (submitted *)job;
+    stoa_entry entry;
+    if (stoa__enter(work->caller, &entry) != STOA_OK) {
+        free_submitted(work);
+        return;
+    }
+    bool starts = future_starts(work->future);
+    if (!starts) {
+        Py_DECREF(work->future);
+    }
+    stoa__leave(&entry);
+    if (!starts) {
+        free_submitted(work);
+        return;
+    }
+    stoa_parcel outcome;
+    bool good = false;
+    stoa_err err = stoa__enter(record, &entry);
+    if (err == STOA_OK) {
+        (void)PyThreadState_SetAsyncExc(entry.entered->thread_id, NULL); /* an interrupt of the job before */
+        good = call_and_pack(record, &work->call, STOA_PACK_DETACHED, &outcome);
+        stoa__leave(&entry);
+    }
+    if (stoa__enter(work->caller, &entry) == STOA_OK) {
+        if (err != STOA_OK) {
+            (void)stoa__fail(err, "interpreter '%s' was closed before the call began", record->name);
+            stoa__raise(err);
+            stoa__exception_pack(&outcome);
+        }
+        finish_future(work, good, &outcome);
+        stoa__leave(&entry);
+        stoa__parcel_abandon(&outcome);
+    }
+    else if (err == STOA_OK) {
+        stoa__parcel_abandon(&outcome);
+    }
+    free_submitted(work);
+}
+
+static PyObject *
+make_future(void)
+{
+    PyObject *module = PyImport_ImportModule("stoa._future");
+    PyObject *future = module == NULL ? NULL : PyObject_CallMethod(module, "Future", NULL);
+    Py_XDECREF(module);
+    return future;
+}
+
+PyObject *
+stoa__invoke_submit(stoa_interp_record *record, PyObject *function, PyObject *args, PyObject *kwargs)
+{
+    stoa_interp_record *caller = stoa__current_record();
+    PyObject *future = caller == NULL ? NULL : make_future();
+    submitted *work = future == NULL ? NULL : calloc(1, sizeof(*work));
+    if (work == NULL) {
+        Py_XDECREF(future);
+        return PyErr_Occurred() ? NULL : PyErr_NoMemory();
+    }
+    if (pack_call(&work->call, function, args, kwargs, STOA_PACK_DETACHED) < 0) {
+        free(work);
+        Py_DECREF(future);
+        return NULL;
+    }
+    work->job.run = run_submitted;
+    work->job.refuse = refuse_submitted;
+    work->caller = stoa__interp_ref(caller);
+    work->future = Py_NewRef(future);
+    stoa__host_ready();
+    stoa_err err = stoa__home_submit(record, &work->job);
+    if (err != STOA_OK) {
+        Py_DECREF(future);
+        free_submitted(work);
+        Py_DECREF(future);
+        return stoa__raise(err);
+    }
+    return future;
+}
