@@ -18,6 +18,7 @@ def _diagnosing():
 
 try:
     from ._stoa import (
+        Deadlock,
         Error,
         Interpreter,
         InterpreterGone,
@@ -27,6 +28,7 @@ try:
         RemoteError,
         Timeout,
         UnsupportedPython,
+        by_copy,
         current,
         freeze,
         interpreters,

@@ -16,8 +16,8 @@ check(void)
         return -1;
     }
     PyObject *ours = stoa_freeze(source, NULL, 0);
-    PyObject *theirs = ours ? PyObject_CallMethod(module, "freeze", "O", ours) : NULL;
-    PyObject *known = theirs ? PyObject_CallMethod(module, "is_shared", "O", ours) : NULL;
+    PyObject *theirs = ours ? PyObject_CallMethod(module, "freeze", "(O)", ours) : NULL;
+    PyObject *known = theirs ? PyObject_CallMethod(module, "is_shared", "(O)", ours) : NULL;
     int good = known == Py_True && theirs == ours && stoa_is_shared(ours) && !stoa_is_shared(source);
     Py_XDECREF(known);
     Py_XDECREF(theirs);

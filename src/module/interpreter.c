@@ -1,0 +1,519 @@
+#include "module/module.h"
+
+#include <structmember.h>
+
+#include "heap/error.h"
+#include "host/interp.h"
+#include "host/invoke.h"
+#include "host/signals.h"
+#include "immortal/exceptions.h"
+#include "proxy/cross.h"
+#include "proxy/thread_state.h"
+
+typedef struct interpreter_object {
+    PyObject_HEAD
+    stoa_interp_record *record; /* const after new: a reference */
+    PyObject *weak_references;
+} interpreter_object;
+
+static PyType_Spec interpreter_spec;
+
+static stoa_interp_record *
+record_of(PyObject *self)
+{
+    return ((interpreter_object *)self)->record;
+}
+
+/* Steals the reference to `record`. */
+static PyObject *
+wrap(PyTypeObject *type, stoa_interp_record *record)
+{
+    PyObject *self = type->tp_alloc(type, 0);
+    if (self == NULL) {
+        stoa__interp_unref(record);
+        return NULL;
+    }
+    ((interpreter_object *)self)->record = record;
+    return self;
+}
+
+static void
+interpreter_dealloc(PyObject *self)
+{
+    PyTypeObject *type = Py_TYPE(self);
+    interpreter_object *object = (interpreter_object *)self;
+    if (object->weak_references != NULL) {
+        PyObject_ClearWeakRefs(self);
+    }
+    if (object->record != NULL) {
+        stoa__interp_unref(object->record);
+    }
+    type->tp_free(self);
+    Py_DECREF(type);
+}
+
+/* ---- crossing ---------------------------------------------------------------------------------------------------- */
+
+/* Its class is found by the dealloc function: one in the process, however many interpreters have the class. */
+static uint32_t
+pack_interpreter(PyObject *object)
+{
+    return Py_TYPE(object)->tp_dealloc == interpreter_dealloc ? record_of(object)->serial : 0;
+}
+
+static PyObject *
+unpack_interpreter(uint32_t serial)
+{
+    PyObject *package = PyImport_ImportModule("stoa._stoa");
+    PyObject *result = NULL;
+    if (package != NULL) {
+        stoa_interp_record *record = stoa__interp_find(serial);
+        if (record != NULL) {
+            result = wrap(stoa__module_state(package)->interpreter_type, record);
+        }
+        else {
+            PyErr_SetString(stoa__exception(STOA_EXC_InterpreterGone),
+                            "an interpreter that was passed is closed by now");
+        }
+    }
+    Py_XDECREF(package);
+    return result;
+}
+
+/* ---- making ------------------------------------------------------------------------------------------------------ */
+
+/* sys.path of whoever makes it: what can be imported here can be imported there. Strings only, the rest is no path. */
+static int
+pack_path(stoa_parcel *out)
+{
+    PyObject *path = PySys_GetObject("path"); /* borrowed */
+    PyObject *strings = PyList_New(0);
+    int result = strings == NULL ? -1 : 0;
+    for (Py_ssize_t i = 0; result == 0 && path != NULL && PyList_Check(path) && i < PyList_GET_SIZE(path); i++) {
+        PyObject *item = PyList_GET_ITEM(path, i);
+        if (PyUnicode_CheckExact(item)) {
+            result = PyList_Append(strings, item);
+        }
+    }
+    if (result == 0) {
+        result = stoa__pack(strings, "sys.path", STOA_PACK_TOP | STOA_PACK_DETACHED, out);
+    }
+    Py_XDECREF(strings);
+    return result;
+}
+
+static int
+read_gil(PyObject *gil, bool *shared)
+{
+    if (PyUnicode_Check(gil) && PyUnicode_CompareWithASCIIString(gil, "own") == 0) {
+        *shared = false;
+        return 0;
+    }
+    if (PyUnicode_Check(gil) && PyUnicode_CompareWithASCIIString(gil, "shared") == 0) {
+        *shared = true;
+        return 0;
+    }
+    PyErr_Format(PyExc_ValueError, "gil is 'own' or 'shared', not %R", gil);
+    return -1;
+}
+
+static PyObject *
+interpreter_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
+{
+    static char *keywords[] = {"name", "gil", NULL};
+    PyObject *name = Py_None, *gil = NULL;
+    bool shared = false;
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "|$OO:Interpreter", keywords, &name, &gil) ||
+        (gil != NULL && read_gil(gil, &shared) < 0)) {
+        return NULL;
+    }
+    Py_ssize_t size = 0;
+    const char *text = NULL;
+    if (name != Py_None) {
+        if (!PyUnicode_Check(name)) {
+            return PyErr_Format(PyExc_TypeError, "name is a str or None, not %.200s", Py_TYPE(name)->tp_name);
+        }
+        if ((text = PyUnicode_AsUTF8AndSize(name, &size)) == NULL) {
+            return NULL;
+        }
+        if (size == 0 || (size_t)size >= sizeof(((stoa_interp_record *)NULL)->name) ||
+            strlen(text) != (size_t)size) {
+            return PyErr_Format(PyExc_ValueError,
+                                "the name of an interpreter is 1 to %zu bytes of UTF-8 without NUL",
+                                sizeof(((stoa_interp_record *)NULL)->name) - 1);
+        }
+    }
+    stoa_parcel path;
+    if (PySys_Audit("stoa.Interpreter", "O", name) < 0 || pack_path(&path) < 0) {
+        return NULL;
+    }
+    stoa_interp_record *record;
+    stoa_err err = stoa__interp_make(text, shared, &path, &record);
+    stoa__parcel_clear(&path);
+    return err == STOA_OK ? wrap(type, record) : stoa__raise(err);
+}
+
+/* ---- running ----------------------------------------------------------------------------------------------------- */
+
+PyDoc_STRVAR(exec_doc,
+             "exec($self, code, /)\n--\n\n"
+             "Runs code, a str or a code object, in __main__ of that interpreter, on the calling thread.");
+
+static PyObject *
+interpreter_exec(PyObject *self, PyObject *code)
+{
+    return stoa__invoke_exec(record_of(self), code) < 0 ? NULL : Py_NewRef(Py_None);
+}
+
+typedef PyObject *(*invoke_fn)(stoa_interp_record *, PyObject *, PyObject *, PyObject *);
+
+static PyObject *
+invoke(PyObject *self, PyObject *args, PyObject *kwargs, const char *what, invoke_fn call)
+{
+    if (PyTuple_GET_SIZE(args) < 1) {
+        return PyErr_Format(PyExc_TypeError, "%s() wants a function or 'module:qualname'", what);
+    }
+    PyObject *rest = PyTuple_GetSlice(args, 1, PyTuple_GET_SIZE(args));
+    PyObject *result = rest == NULL ? NULL : call(record_of(self), PyTuple_GET_ITEM(args, 0), rest, kwargs);
+    Py_XDECREF(rest);
+    return result;
+}
+
+PyDoc_STRVAR(call_doc,
+             "call($self, func, /, *args, **kwargs)\n--\n\n"
+             "Calls func there, on the calling thread, and returns the result.\n\n"
+             "func is an importable function, 'module:qualname', or a plain function without closure.\n"
+             "What is immutable crosses by value (shared: by pointer), by_copy(x) as a copy.");
+
+static PyObject *
+interpreter_call(PyObject *self, PyObject *args, PyObject *kwargs)
+{
+    return invoke(self, args, kwargs, "call", stoa__invoke_call);
+}
+
+PyDoc_STRVAR(submit_doc,
+             "submit($self, func, /, *args, **kwargs)\n--\n\n"
+             "Calls func on that interpreter's own thread, after what was submitted before; a Future.");
+
+static PyObject *
+interpreter_submit(PyObject *self, PyObject *args, PyObject *kwargs)
+{
+    return invoke(self, args, kwargs, "submit", stoa__invoke_submit);
+}
+
+PyDoc_STRVAR(prepare_main_doc, "prepare_main($self, mapping=None, /, **names)\n--\n\n"
+                               "Sets globals of __main__ there.");
+
+static PyObject *
+interpreter_prepare_main(PyObject *self, PyObject *args, PyObject *kwargs)
+{
+    PyObject *mapping = Py_None;
+    if (!PyArg_ParseTuple(args, "|O:prepare_main", &mapping)) {
+        return NULL;
+    }
+    PyObject *names = PyDict_New();
+    int result = names == NULL ? -1 : 0;
+    if (result == 0 && mapping != Py_None && !PyMapping_Check(mapping)) {
+        PyErr_Format(PyExc_TypeError, "prepare_main() wants a mapping, not %.200s", Py_TYPE(mapping)->tp_name);
+        result = -1;
+    }
+    else if (result == 0 && mapping != Py_None) {
+        result = PyDict_Update(names, mapping);
+    }
+    if (result == 0 && kwargs != NULL) {
+        result = PyDict_Update(names, kwargs);
+    }
+    PyObject *key, *value;
+    Py_ssize_t position = 0;
+    while (result == 0 && PyDict_Next(names, &position, &key, &value)) {
+        if (!PyUnicode_Check(key)) {
+            PyErr_Format(PyExc_TypeError, "prepare_main() sets names: %R is no str", key);
+            result = -1;
+        }
+    }
+    if (result == 0) {
+        result = stoa__invoke_prepare(record_of(self), names);
+    }
+    Py_XDECREF(names);
+    return result < 0 ? NULL : Py_NewRef(Py_None);
+}
+
+PyDoc_STRVAR(interrupt_doc, "interrupt($self, /)\n--\n\n"
+                            "Raises KeyboardInterrupt in what it is running now; False if it is idle.");
+
+static PyObject *
+interpreter_interrupt(PyObject *self, PyObject *unused)
+{
+    (void)unused;
+    return PyBool_FromLong(stoa__interp_interrupt(record_of(self), PyExc_KeyboardInterrupt));
+}
+
+/* ---- closing ----------------------------------------------------------------------------------------------------- */
+
+static int
+close_record(stoa_interp_record *record, stoa_deadline deadline)
+{
+    for (;;) {
+        stoa_err err = stoa__interp_close(record, deadline);
+        if (err == STOA_OK) {
+            return 0;
+        }
+        if (err == STOA_EINTERRUPTED) {
+            if (stoa__check_signals() < 0) {
+                return -1;
+            }
+            continue;
+        }
+        if (err == STOA_ETIMEDOUT) {
+            PyErr_Format(stoa__exception(STOA_EXC_Timeout),
+                         "interpreter '%s' is not closed within the time allowed: "
+                         "calls under way in it, or its own threads, go on",
+                         record->name);
+            return -1;
+        }
+        stoa__raise(err);
+        return -1;
+    }
+}
+
+PyDoc_STRVAR(close_doc, "close($self, /, *, timeout=None)\n--\n\n"
+                        "Ends it: calls under way finish, others raise InterpreterGone. Idempotent.\n\n"
+                        "Timeout if calls do not finish in time; then it stays open.");
+
+static PyObject *
+interpreter_close(PyObject *self, PyObject *args, PyObject *kwargs)
+{
+    static char *keywords[] = {"timeout", NULL};
+    PyObject *timeout = Py_None;
+    stoa_deadline deadline;
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "|$O:close", keywords, &timeout) ||
+        stoa__module_deadline(timeout, &deadline) < 0 || close_record(record_of(self), deadline) < 0) {
+        return NULL;
+    }
+    Py_RETURN_NONE;
+}
+
+static PyObject *
+interpreter_enter(PyObject *self, PyObject *unused)
+{
+    (void)unused;
+    return Py_NewRef(self);
+}
+
+static PyObject *
+interpreter_exit(PyObject *self, PyObject *args)
+{
+    (void)args;
+    return close_record(record_of(self), STOA_FOREVER) < 0 ? NULL : Py_NewRef(Py_None);
+}
+
+/* ---- looking ----------------------------------------------------------------------------------------------------- */
+
+static PyObject *
+get_id(PyObject *self, void *unused)
+{
+    (void)unused;
+    return PyLong_FromLongLong(record_of(self)->python_id);
+}
+
+static PyObject *
+get_name(PyObject *self, void *unused)
+{
+    (void)unused;
+    const char *name = record_of(self)->name;
+    return PyUnicode_DecodeUTF8(name, (Py_ssize_t)strlen(name), "replace");
+}
+
+static PyObject *
+get_closed(PyObject *self, void *unused)
+{
+    (void)unused;
+    return PyBool_FromLong(record_of(self)->state != STOA_INTERP_LIVE);
+}
+
+static PyObject *
+get_running(PyObject *self, void *unused)
+{
+    (void)unused;
+    stoa_interp_record *record = record_of(self);
+    bool native = record == stoa__current_record() ||
+                  (record->state == STOA_INTERP_LIVE && record->python_id == 0);
+    PyErr_Clear();
+    return PyBool_FromLong(native || stoa__interp_inside(record) > 0);
+}
+
+static PyObject *
+interpreter_repr(PyObject *self)
+{
+    stoa_interp_record *record = record_of(self);
+    return PyUnicode_FromFormat("<stoa.Interpreter '%s' id=%lld%s>", record->name, (long long)record->python_id,
+                                record->state == STOA_INTERP_LIVE ? "" : " closed");
+}
+
+static PyObject *
+interpreter_compare(PyObject *self, PyObject *other, int op)
+{
+    if ((op != Py_EQ && op != Py_NE) || Py_TYPE(other)->tp_dealloc != interpreter_dealloc) {
+        Py_RETURN_NOTIMPLEMENTED;
+    }
+    return PyBool_FromLong((record_of(self)->serial == record_of(other)->serial) == (op == Py_EQ));
+}
+
+static Py_hash_t
+interpreter_hash(PyObject *self)
+{
+    return (Py_hash_t)record_of(self)->serial;
+}
+
+static PyObject *
+interpreter_reduce(PyObject *self, PyObject *unused)
+{
+    (void)unused;
+    return PyErr_Format(PyExc_TypeError, "%R exists in this process only and cannot be pickled", self);
+}
+
+static PyMethodDef interpreter_methods[] = {
+    {"exec", interpreter_exec, METH_O, exec_doc},
+    {"call", (PyCFunction)(void (*)(void))interpreter_call, METH_VARARGS | METH_KEYWORDS, call_doc},
+    {"submit", (PyCFunction)(void (*)(void))interpreter_submit, METH_VARARGS | METH_KEYWORDS, submit_doc},
+    {"prepare_main", (PyCFunction)(void (*)(void))interpreter_prepare_main, METH_VARARGS | METH_KEYWORDS,
+     prepare_main_doc},
+    {"interrupt", interpreter_interrupt, METH_NOARGS, interrupt_doc},
+    {"close", (PyCFunction)(void (*)(void))interpreter_close, METH_VARARGS | METH_KEYWORDS, close_doc},
+    {"__enter__", interpreter_enter, METH_NOARGS, NULL},
+    {"__exit__", interpreter_exit, METH_VARARGS, NULL},
+    {"__reduce__", interpreter_reduce, METH_NOARGS, NULL},
+    {NULL, NULL, 0, NULL},
+};
+
+static PyGetSetDef interpreter_getset[] = {
+    {"id", get_id, NULL, "the number Python gave it, as in concurrent.interpreters", NULL},
+    {"name", get_name, NULL, "the name given when it was made", NULL},
+    {"closed", get_closed, NULL, "True from the moment close() begins", NULL},
+    {"running", get_running, NULL, "is Python code running in it now?", NULL},
+    {NULL, NULL, NULL, NULL, NULL},
+};
+
+static PyMemberDef interpreter_members[] = {
+    {"__weaklistoffset__", T_PYSSIZET, offsetof(interpreter_object, weak_references), READONLY, NULL},
+    {NULL, 0, 0, 0, NULL},
+};
+
+PyDoc_STRVAR(interpreter_doc,
+             "Interpreter(*, name=None, gil='own')\n--\n\n"
+             "A new interpreter in this process; with gil='own' it runs in parallel with all others.");
+
+static PyType_Slot interpreter_slots[] = {
+    {Py_tp_new, interpreter_new},
+    {Py_tp_dealloc, interpreter_dealloc},
+    {Py_tp_methods, interpreter_methods},
+    {Py_tp_getset, interpreter_getset},
+    {Py_tp_members, interpreter_members},
+    {Py_tp_repr, interpreter_repr},
+    {Py_tp_richcompare, interpreter_compare},
+    {Py_tp_hash, interpreter_hash},
+    {Py_tp_doc, (void *)interpreter_doc},
+    {0, NULL},
+};
+static PyType_Spec interpreter_spec = {
+    .name = "stoa.Interpreter",
+    .basicsize = sizeof(interpreter_object),
+    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_IMMUTABLETYPE,
+    .slots = interpreter_slots,
+};
+
+/* ---- functions --------------------------------------------------------------------------------------------------- */
+
+PyDoc_STRVAR(current_doc, "current($module, /)\n--\n\nThe Interpreter that this code runs in.");
+
+static PyObject *
+current(PyObject *module, PyObject *unused)
+{
+    (void)unused;
+    const stoa_module_state *state = stoa__module_state(module);
+    return wrap(state->interpreter_type, stoa__interp_ref(state->record));
+}
+
+PyDoc_STRVAR(main_doc, "main($module, /)\n--\n\nThe main Interpreter.");
+
+static PyObject *
+main_interpreter(PyObject *module, PyObject *unused)
+{
+    (void)unused;
+    stoa_interp_record *record = stoa__main_record();
+    if (record == NULL) {
+        return stoa__raise(STOA_EGONE);
+    }
+    return wrap(stoa__module_state(module)->interpreter_type, record);
+}
+
+typedef struct listing {
+    PyTypeObject *type;
+    PyObject *list;
+} listing;
+
+static void
+add_interpreter(stoa_interp_record *record, void *arg)
+{
+    listing *l = arg;
+    if (record->state != STOA_INTERP_LIVE || PyErr_Occurred()) {
+        return;
+    }
+    PyObject *object = wrap(l->type, stoa__interp_ref(record));
+    if (object != NULL) {
+        (void)PyList_Append(l->list, object);
+        Py_DECREF(object);
+    }
+}
+
+PyDoc_STRVAR(interpreters_doc,
+             "interpreters($module, /)\n--\n\n"
+             "All that take part: those Stoa made, and those that imported stoa; oldest first.");
+
+static PyObject *
+interpreters(PyObject *module, PyObject *unused)
+{
+    (void)unused;
+    listing l = {stoa__module_state(module)->interpreter_type, PyList_New(0)};
+    if (l.list == NULL) {
+        return NULL;
+    }
+    stoa_err err = stoa__interp_each(add_interpreter, &l);
+    if (err != STOA_OK || PyErr_Occurred()) {
+        Py_DECREF(l.list);
+        return PyErr_Occurred() ? NULL : stoa__raise(err);
+    }
+    return l.list;
+}
+
+PyDoc_STRVAR(by_copy_doc,
+             "by_copy($module, obj, /)\n--\n\n"
+             "Marks an argument or a result: it crosses to another interpreter as a deep copy.\n\n"
+             "list, dict, set and bytearray inside are copied; so is all that is immutable.");
+
+static PyObject *
+by_copy(PyObject *module, PyObject *object)
+{
+    (void)module;
+    return stoa__by_copy(object);
+}
+
+static PyMethodDef functions[] = {
+    {"current", current, METH_NOARGS, current_doc},
+    {"main", main_interpreter, METH_NOARGS, main_doc},
+    {"interpreters", interpreters, METH_NOARGS, interpreters_doc},
+    {"by_copy", by_copy, METH_O, by_copy_doc},
+    {NULL, NULL, 0, NULL},
+};
+
+int
+stoa__module_add_interpreter(PyObject *module)
+{
+    stoa_module_state *state = stoa__module_state(module);
+    stoa__cross_set_interpreter_class(pack_interpreter, unpack_interpreter);
+    state->interpreter_type = (PyTypeObject *)PyType_FromModuleAndSpec(module, &interpreter_spec, NULL);
+    if (state->interpreter_type == NULL || PyModule_AddType(module, state->interpreter_type) < 0) {
+        return -1;
+    }
+    return PyModule_AddFunctions(module, functions);
+}

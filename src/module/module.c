@@ -1,0 +1,124 @@
+#include "module/module.h"
+
+#include "host/interp.h"
+#include "immortal/exceptions.h"
+#include "module/objects.h"
+#include "module/region.h"
+#include "proxy/membership.h"
+#include "stoa/version.h"
+
+static int (*const parts[])(PyObject *module) = {
+    stoa__module_add_objects,     stoa__module_add_region, stoa__module_add_names,
+    stoa__module_add_interpreter, stoa__module_add_stats,
+};
+
+int
+stoa__module_deadline(PyObject *seconds, stoa_deadline *out)
+{
+    if (seconds == NULL || seconds == Py_None) {
+        *out = STOA_FOREVER;
+        return 0;
+    }
+    double value = PyFloat_AsDouble(seconds);
+    if (value == -1.0 && PyErr_Occurred()) {
+        return -1;
+    }
+    if (!stoa__deadline_in(value, out)) {
+        PyErr_SetString(PyExc_ValueError, "timeout is not a number of seconds (NaN)");
+        return -1;
+    }
+    return 0;
+}
+
+static int
+add_exceptions(PyObject *module)
+{
+    for (int i = 0; i < STOA_EXC_COUNT; i++) {
+        PyObject *class = stoa__exception((stoa_exc)i);
+        PyObject *name = class == NULL ? NULL : PyObject_GetAttrString(class, "__name__");
+        int result = name == NULL ? -1 : PyObject_SetAttr(module, name, class);
+        Py_XDECREF(name);
+        if (result < 0) {
+            return -1;
+        }
+    }
+    return 0;
+}
+
+static int
+exec_module(PyObject *module)
+{
+    stoa__host_ready();
+    stoa_err err = stoa__ready();
+    if (err != STOA_OK) {
+        stoa__raise(err);
+        return -1;
+    }
+    stoa_interp_record *record = stoa__current_record();
+    if (record == NULL) {
+        return -1;
+    }
+    stoa__module_state(module)->record = stoa__interp_ref(record);
+    if (add_exceptions(module) < 0 ||
+        PyModule_AddStringConstant(module, "__version__", STOA_VERSION_STRING) < 0) {
+        return -1;
+    }
+    for (size_t i = 0; i < Py_ARRAY_LENGTH(parts); i++) {
+        if (parts[i](module) < 0) {
+            return -1;
+        }
+    }
+    return 0;
+}
+
+static int
+traverse_module(PyObject *module, visitproc visit, void *arg)
+{
+    stoa_module_state *state = stoa__module_state(module);
+    Py_VISIT(state->interpreter_type);
+    Py_VISIT(state->region_type);
+    return 0;
+}
+
+static int
+clear_module(PyObject *module)
+{
+    stoa_module_state *state = stoa__module_state(module);
+    Py_CLEAR(state->interpreter_type);
+    Py_CLEAR(state->region_type);
+    return 0;
+}
+
+static void
+free_module(void *module)
+{
+    stoa_module_state *state = stoa__module_state(module);
+    (void)clear_module(module);
+    if (state->record != NULL) {
+        stoa__interp_unref(state->record);
+        state->record = NULL;
+    }
+}
+
+static PyModuleDef_Slot slots[] = {
+    {Py_mod_exec, exec_module},
+    {Py_mod_multiple_interpreters, Py_MOD_PER_INTERPRETER_GIL_SUPPORTED},
+    {0, NULL},
+};
+
+static struct PyModuleDef definition = {
+    PyModuleDef_HEAD_INIT,
+    .m_name = "_stoa",
+    .m_doc = "What stoa is made of; import stoa instead.",
+    .m_size = sizeof(stoa_module_state),
+    .m_slots = slots,
+    .m_traverse = traverse_module,
+    .m_clear = clear_module,
+    .m_free = free_module,
+};
+
+PyObject *
+stoa_module_init(void)
+{
+    return PyModuleDef_Init(&definition);
+}

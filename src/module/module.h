@@ -1,0 +1,39 @@
+/* What the files of the extension module share. The module is multi-phase, one per interpreter, under a GIL of its own:
+ * nothing is static but method tables and type specs; all else is in its state.
+ *
+ * The code is part of libstoa; `_stoa` is a file that only asks it for the module, so that a host program and `import
+ * stoa` inside it always meet one copy of everything.
+ */
+#ifndef STOA_MODULE_MODULE_H
+#define STOA_MODULE_MODULE_H
+
+#include <Python.h>
+
+#include "heap/interp_table.h"
+#include "heap/region.h"
+#include "stoa/base.h"
+
+typedef struct stoa_module_state {
+    stoa_interp_record *record;     /* of this interpreter: a reference */
+    PyTypeObject *interpreter_type; /* stoa.Interpreter */
+    PyTypeObject *region_type;      /* stoa.Region */
+} stoa_module_state;
+
+static inline stoa_module_state *
+stoa__module_state(PyObject *module)
+{
+    return PyModule_GetState(module);
+}
+
+/* PyInit__stoa is this. */
+STOA_API PyObject *stoa_module_init(void);
+
+/* Each adds its part of the public face. -1 with an exception. */
+int stoa__module_add_names(PyObject *module);
+int stoa__module_add_interpreter(PyObject *module);
+int stoa__module_add_stats(PyObject *module);
+
+/* Seconds from Python: None waits for ever. -1 with an exception (not a number, NaN). */
+int stoa__module_deadline(PyObject *seconds, stoa_deadline *out);
+
+#endif

@@ -1,0 +1,336 @@
+#include "module/module.h"
+
+#include <unistd.h>
+#include <sys/syscall.h>
+
+#include "heap/error.h"
+#include "heap/names.h"
+#include "host/signals.h"
+#include "immortal/exceptions.h"
+#include "immortal/freeze.h"
+#include "module/region.h"
+
+/* The name as UTF-8, which str keeps: borrowed from `name`. NULL with an exception. */
+static const char *
+name_text(PyObject *name, size_t *out_size)
+{
+    Py_ssize_t size;
+    if (!PyUnicode_Check(name)) {
+        PyErr_Format(PyExc_TypeError, "a name is a str, not %.200s", Py_TYPE(name)->tp_name);
+        return NULL;
+    }
+    const char *text = PyUnicode_AsUTF8AndSize(name, &size);
+    *out_size = (size_t)size;
+    return text;
+}
+
+/* What a name stands for, as an object of this interpreter: new reference. */
+static PyObject *
+receive(const stoa_module_state *state, const stoa_value *value)
+{
+    if (value->kind != STOA_VALUE_OBJECT || value->domain != state->record->domain) {
+        (void)stoa__fail(STOA_EVERSION,
+                         "the name stands for an object of another Python runtime in this process");
+        return stoa__raise(STOA_EVERSION);
+    }
+    return Py_NewRef((PyObject *)(uintptr_t)value->object);
+}
+
+static PyObject *
+unknown_name(PyObject *name)
+{
+    PyErr_SetObject(PyExc_KeyError, name);
+    return NULL;
+}
+
+/* ---- lookup ------------------------------------------------------------------------------------------------------ */
+
+static stoa_err
+wait_for_name(const stoa_module_state *state, const char *text, size_t size, stoa_deadline deadline,
+              stoa_value *out)
+{
+    stoa_err err;
+    do {
+        Py_BEGIN_ALLOW_THREADS
+            err = stoa__name_wait(text, size, state->record, deadline, out);
+        Py_END_ALLOW_THREADS
+        if (err == STOA_EINTERRUPTED && stoa__check_signals() < 0) {
+            return STOA_EPYTHON;
+        }
+    } while (err == STOA_EINTERRUPTED);
+    return err;
+}
+
+/* Takes `timeout` and `default` out of the keyword arguments. */
+static int
+lookup_keywords(PyObject *const *values, PyObject *names, PyObject **fallback, PyObject **timeout)
+{
+    for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(names); i++) {
+        PyObject *name = PyTuple_GET_ITEM(names, i);
+        if (PyUnicode_CompareWithASCIIString(name, "timeout") == 0) {
+            *timeout = values[i];
+        }
+        else if (PyUnicode_CompareWithASCIIString(name, "default") == 0 && *fallback == NULL) {
+            *fallback = values[i];
+        }
+        else {
+            PyErr_Format(PyExc_TypeError, "lookup() got an unexpected keyword argument %R", name);
+            return -1;
+        }
+    }
+    return 0;
+}
+
+PyDoc_STRVAR(
+    lookup_doc,
+    "lookup($module, name, /, default=<KeyError>, *, timeout=0)\n--\n\n"
+    "The object that name stands for, by pointer: O(1), no copy.\n\n"
+    "Waits up to timeout seconds (None: for ever) for the name to appear; then default, else KeyError.");
+
+static PyObject *
+lookup(PyObject *module, PyObject *const *args, Py_ssize_t count, PyObject *keywords)
+{
+    const stoa_module_state *state = stoa__module_state(module);
+    PyObject *fallback = count == 2 ? args[1] : NULL, *timeout = NULL;
+    if (count < 1 || count > 2) {
+        return PyErr_Format(PyExc_TypeError, "lookup() takes a name and at most one default (%zd given)",
+                            count);
+    }
+    if (keywords != NULL && lookup_keywords(args + count, keywords, &fallback, &timeout) < 0) {
+        return NULL;
+    }
+    size_t size;
+    const char *text = name_text(args[0], &size);
+    if (text == NULL) {
+        return NULL;
+    }
+    stoa_value value;
+    stoa_err err = stoa__name_lookup(text, size, state->record, &value);
+    if (err == STOA_ENOTFOUND && timeout != NULL) {
+        stoa_deadline deadline;
+        if (stoa__module_deadline(timeout, &deadline) < 0) {
+            return NULL;
+        }
+        err = wait_for_name(state, text, size, deadline, &value);
+    }
+    if (err == STOA_OK) {
+        return receive(state, &value);
+    }
+    if (err == STOA_ENOTFOUND || err == STOA_ETIMEDOUT) {
+        return fallback != NULL ? Py_NewRef(fallback) : unknown_name(args[0]);
+    }
+    return stoa__raise(err);
+}
+
+/* ---- publish, replace, unpublish, names -------------------------------------------------------------------------- */
+
+static PyObject *
+freeze_as_value(const stoa_module_state *state, PyObject *object, stoa_region *region, stoa_value *value)
+{
+    PyObject *frozen = stoa__freeze(object, region, STOA_FREEZE_INTERN | STOA_FREEZE_CONVERT);
+    *value = (stoa_value){.kind = STOA_VALUE_OBJECT, .object = frozen, .domain = state->record->domain};
+    return frozen;
+}
+
+PyDoc_STRVAR(publish_doc,
+             "publish($module, name, obj, /, *, region=None)\n--\n\n"
+             "Freezes obj, makes it known as name to all interpreters, and returns the frozen object.\n\n"
+             "NameTaken if the name is in use.");
+
+static PyObject *
+publish(PyObject *module, PyObject *args, PyObject *kwargs)
+{
+    static char *keywords[] = {"", "", "region", NULL};
+    PyObject *name, *object, *region_object = Py_None;
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "OO|$O:publish", keywords, &name, &object, &region_object)) {
+        return NULL;
+    }
+    size_t size;
+    const char *text = name_text(name, &size);
+    stoa_region *region;
+    if (text == NULL || stoa__region_argument(region_object, &region) < 0) {
+        return NULL;
+    }
+    stoa_value value;
+    stoa_err err = stoa__name_lookup(text, size, NULL, &value); /* before the work of freezing */
+    if (err == STOA_OK) {
+        err = stoa__fail(STOA_EEXIST, "name '%s' is in use; replace() it, or unpublish() it first", text);
+        return stoa__raise(err);
+    }
+    PyObject *frozen = freeze_as_value(stoa__module_state(module), object, region, &value);
+    if (frozen != NULL && (err = stoa__name_publish(text, size, &value)) != STOA_OK) {
+        Py_DECREF(frozen);
+        return stoa__raise(err);
+    }
+    return frozen;
+}
+
+PyDoc_STRVAR(replace_doc, "replace($module, name, obj, /)\n--\n\n"
+                          "As publish(), but gives a name that is in use its new value, atomically.\n\n"
+                          "Those who hold the old value keep it.");
+
+static PyObject *
+replace(PyObject *module, PyObject *const *args, Py_ssize_t count)
+{
+    if (count != 2) {
+        return PyErr_Format(PyExc_TypeError, "replace() takes a name and an object (%zd given)", count);
+    }
+    size_t size;
+    const char *text = name_text(args[0], &size);
+    if (text == NULL) {
+        return NULL;
+    }
+    stoa_value value;
+    PyObject *frozen = freeze_as_value(stoa__module_state(module), args[1], NULL, &value);
+    stoa_err err;
+    if (frozen != NULL && (err = stoa__name_replace(text, size, &value)) != STOA_OK) {
+        Py_DECREF(frozen);
+        return stoa__raise(err);
+    }
+    return frozen;
+}
+
+PyDoc_STRVAR(unpublish_doc,
+             "unpublish($module, name, /)\n--\n\n"
+             "Takes the name away; those who hold its value keep it. KeyError if it is unknown.");
+
+static PyObject *
+unpublish(PyObject *module, PyObject *name)
+{
+    (void)module;
+    size_t size;
+    const char *text = name_text(name, &size);
+    if (text == NULL) {
+        return NULL;
+    }
+    stoa_err err = stoa__name_unpublish(text, size);
+    if (err == STOA_ENOTFOUND) {
+        return unknown_name(name);
+    }
+    return err == STOA_OK ? Py_NewRef(Py_None) : stoa__raise(err);
+}
+
+static bool
+add_name(const char *name, size_t size, const stoa_value *value, void *list)
+{
+    (void)value;
+    PyObject *text = PyUnicode_FromStringAndSize(name, (Py_ssize_t)size);
+    int result = text == NULL ? -1 : PyList_Append(list, text);
+    Py_XDECREF(text);
+    return result == 0;
+}
+
+PyDoc_STRVAR(names_doc, "names($module, /)\n--\n\nAll names in use, sorted.");
+
+static PyObject *
+names(PyObject *module, PyObject *unused)
+{
+    (void)module;
+    (void)unused;
+    PyObject *list = PyList_New(0);
+    stoa_err err = list == NULL ? STOA_OK : stoa__name_each(add_name, list);
+    if (err != STOA_OK) {
+        stoa__raise(err);
+    }
+    PyObject *tuple = list == NULL || PyErr_Occurred() ? NULL : PyList_AsTuple(list);
+    Py_XDECREF(list);
+    return tuple;
+}
+
+/* ---- once -------------------------------------------------------------------------------------------------------- */
+
+static stoa_err
+wait_for_turn(const stoa_module_state *state, const char *text, size_t size, uint64_t maker,
+              stoa_deadline deadline, stoa_once *what, stoa_value *value)
+{
+    stoa_err err;
+    do {
+        Py_BEGIN_ALLOW_THREADS
+            err = stoa__name_once(text, size, state->record, maker, deadline, what, value);
+        Py_END_ALLOW_THREADS
+        if (err == STOA_EINTERRUPTED && stoa__check_signals() < 0) {
+            return STOA_EPYTHON;
+        }
+    } while (err == STOA_EINTERRUPTED);
+    return err;
+}
+
+/* Our turn: whatever happens, once_done is called. */
+static PyObject *
+make_value(const stoa_module_state *state, const char *text, size_t size, uint64_t maker, PyObject *factory)
+{
+    stoa_value value;
+    PyObject *object = PyObject_CallNoArgs(factory);
+    PyObject *frozen = object == NULL ? NULL : freeze_as_value(state, object, NULL, &value);
+    Py_XDECREF(object);
+    if (frozen == NULL) {
+        PyObject *raised = PyErr_GetRaisedException();
+        (void)stoa__name_once_done(text, size, maker, NULL);
+        PyErr_SetRaisedException(raised);
+        return NULL;
+    }
+    stoa_err err = stoa__name_once_done(text, size, maker, &value);
+    if (err == STOA_EEXIST && stoa__name_lookup(text, size, state->record, &value) == STOA_OK) {
+        Py_DECREF(frozen); /* somebody published it meanwhile: all get that one */
+        return receive(state, &value);
+    }
+    if (err != STOA_OK && err != STOA_EEXIST) {
+        Py_DECREF(frozen);
+        return stoa__raise(err);
+    }
+    return frozen;
+}
+
+PyDoc_STRVAR(once_doc,
+             "once($module, name, factory, /, *, timeout=None)\n--\n\n"
+             "The object that name stands for; where there is none yet, factory() makes it.\n\n"
+             "The first caller, in whichever interpreter, runs factory() and publishes; the others wait and "
+             "get the same object.\nIf factory() raises, its caller gets the exception and the next waiter "
+             "tries.");
+
+static PyObject *
+once(PyObject *module, PyObject *args, PyObject *kwargs)
+{
+    static char *keywords[] = {"", "", "timeout", NULL};
+    const stoa_module_state *state = stoa__module_state(module);
+    PyObject *name, *factory, *timeout = Py_None;
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "OO|$O:once", keywords, &name, &factory, &timeout)) {
+        return NULL;
+    }
+    size_t size;
+    const char *text = name_text(name, &size);
+    stoa_deadline deadline;
+    if (text == NULL || stoa__module_deadline(timeout, &deadline) < 0) {
+        return NULL;
+    }
+    if (!PyCallable_Check(factory)) {
+        return PyErr_Format(PyExc_TypeError, "once() wants a callable, not %.200s", Py_TYPE(factory)->tp_name);
+    }
+    stoa_value value;
+    stoa_err err = stoa__name_lookup(text, size, state->record, &value);
+    stoa_once what = STOA_ONCE_HAVE;
+    uint64_t maker = (uint64_t)state->record->serial << 32 | (uint32_t)syscall(SYS_gettid);
+    if (err == STOA_ENOTFOUND) {
+        err = wait_for_turn(state, text, size, maker, deadline, &what, &value);
+    }
+    if (err != STOA_OK) {
+        return stoa__raise(err);
+    }
+    return what == STOA_ONCE_HAVE ? receive(state, &value) : make_value(state, text, size, maker, factory);
+}
+
+static PyMethodDef methods[] = {
+    {"lookup", (PyCFunction)(void (*)(void))lookup, METH_FASTCALL | METH_KEYWORDS, lookup_doc},
+    {"publish", (PyCFunction)(void (*)(void))publish, METH_VARARGS | METH_KEYWORDS, publish_doc},
+    {"replace", (PyCFunction)(void (*)(void))replace, METH_FASTCALL, replace_doc},
+    {"unpublish", unpublish, METH_O, unpublish_doc},
+    {"names", names, METH_NOARGS, names_doc},
+    {"once", (PyCFunction)(void (*)(void))once, METH_VARARGS | METH_KEYWORDS, once_doc},
+    {NULL, NULL, 0, NULL},
+};
+
+int
+stoa__module_add_names(PyObject *module)
+{
+    return PyModule_AddFunctions(module, methods);
+}

@@ -1,0 +1,121 @@
+#include "module/module.h"
+
+#include "heap/guard.h"
+#include "heap/names.h"
+#include "heap/process_struct.h" // stoa__process->counters
+#include "immortal/exceptions.h"
+#include "stoa/region.h"
+
+/* Steals `value`. */
+static int
+put(PyObject *dict, const char *key, PyObject *value)
+{
+    int result = value == NULL ? -1 : PyDict_SetItemString(dict, key, value);
+    Py_XDECREF(value);
+    return result;
+}
+
+static PyObject *
+counters(void)
+{
+    PyObject *dict = PyDict_New();
+    int result = dict == NULL ? -1 : 0;
+#define ADD_COUNTER(name, meaning)                                                                    \
+    if (result == 0) {                                                                                \
+        result = put(dict, #name,                                                                     \
+                     PyLong_FromUnsignedLongLong(STOA_COUNTER_READ(&stoa__process->counters, name))); \
+    }
+    STOA_COUNTER_TABLE(ADD_COUNTER)
+#undef ADD_COUNTER
+    if (result < 0) {
+        Py_CLEAR(dict);
+    }
+    return dict;
+}
+
+static void
+add_interpreter(stoa_interp_record *record, void *arg)
+{
+    PyObject *list = arg;
+    static const char *const states[] = {"?", "live", "closing", "gone"};
+    PyObject *entry = PyErr_Occurred() ? NULL
+                                       : Py_BuildValue("{s:L,s:s,s:s,s:I}", "id", (long long)record->python_id,
+                                                       "name", record->name, "state", states[record->state],
+                                                       "inside", (unsigned)stoa__interp_inside(record));
+    if (entry != NULL) {
+        (void)PyList_Append(list, entry);
+        Py_DECREF(entry);
+    }
+}
+
+static PyObject *
+interpreters(void)
+{
+    PyObject *list = PyList_New(0);
+    stoa_err err = list == NULL ? STOA_OK : stoa__interp_each(add_interpreter, list);
+    if (err != STOA_OK) {
+        stoa__raise(err);
+    }
+    if (PyErr_Occurred()) {
+        Py_CLEAR(list);
+    }
+    return list;
+}
+
+static PyObject *
+default_region(void)
+{
+    stoa_region_info info = {.size = sizeof(info)};
+    stoa_err err = stoa_region_get_info(NULL, &info);
+    if (err != STOA_OK) {
+        return stoa__raise(err);
+    }
+    return Py_BuildValue(
+        "{s:K,s:K,s:K,s:K,s:K,s:K,s:K,s:K,s:K}", "used_bytes", (unsigned long long)info.used_bytes,
+        "chunk_bytes", (unsigned long long)info.chunk_bytes, "intern_bytes",
+        (unsigned long long)info.intern_bytes, "objects", (unsigned long long)info.objects, "intern_entries",
+        (unsigned long long)info.intern_entries, "intern_hits", (unsigned long long)info.intern_hits,
+        "intern_misses", (unsigned long long)info.intern_misses, "freezes", (unsigned long long)info.freezes,
+        "aborts", (unsigned long long)info.aborts);
+}
+
+static PyObject *
+guard(void)
+{
+    static const char *const modes[] = {"off", "tolerate", "strict"};
+    return Py_BuildValue("{s:s,s:K}", "mode", modes[stoa__guard_get_mode()], "tolerated",
+                         (unsigned long long)stoa__guard_tolerated());
+}
+
+PyDoc_STRVAR(stats_doc,
+             "stats($module, /)\n--\n\n"
+             "Figures of the process: counters, the default region, interpreters, names, the write guard.");
+
+static PyObject *
+stats(PyObject *module, PyObject *unused)
+{
+    (void)module;
+    (void)unused;
+    PyObject *dict = PyDict_New();
+    if (dict == NULL) {
+        return NULL;
+    }
+    if (put(dict, "counters", counters()) < 0 || put(dict, "region", default_region()) < 0 ||
+        put(dict, "interpreters", interpreters()) < 0 ||
+        put(dict, "names", PyLong_FromSize_t(stoa__name_count())) < 0 || put(dict, "guard", guard()) < 0) {
+        Py_DECREF(dict);
+        return NULL;
+    }
+    return dict;
+}
+
+static PyMethodDef methods[] = {
+    {"stats", stats, METH_NOARGS, stats_doc},
+    {NULL, NULL, 0, NULL},
+};
+
+int
+stoa__module_add_stats(PyObject *module)
+{
+    return PyModule_AddFunctions(module, methods);
+}
