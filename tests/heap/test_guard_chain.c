@@ -1,6 +1,6 @@
 #include "guard_child.h"
 
-#define ELSEWHERE ((volatile int *)0x1230)
+static volatile int *volatile elsewhere = (volatile int *)0x1230; /* a variable: compilers know what constants are */
 
 static sigjmp_buf back;
 static _Atomic int calls;
@@ -30,7 +30,7 @@ static void
 fault_elsewhere(void)
 {
     if (sigsetjmp(back, 1) == 0) {
-        *ELSEWHERE = 1;
+        *elsewhere = 1;
     }
 }
 
@@ -44,7 +44,7 @@ have_a_handler_with_info(void)
     for (int i = 1; i <= 3; i++) { /* left by siglongjmp each time */
         fault_elsewhere();
         EXPECT(calls == i);
-        EXPECT(seen_address == (void *)ELSEWHERE);
+        EXPECT(seen_address == (void *)elsewhere);
         EXPECT(seen_mask_ok);
     }
     incref(new_objects());
@@ -87,7 +87,7 @@ static void
 have_no_handler(void)
 {
     install();
-    *ELSEWHERE = 1;
+    *elsewhere = 1;
 }
 
 static void
@@ -114,7 +114,7 @@ ignore_and_fault(void)
     raise(SIGSEGV);
     kill(getpid(), SIGSEGV);
     fprintf(stderr, "ignored\n");
-    *ELSEWHERE = 1;
+    *elsewhere = 1;
 }
 
 static void
@@ -213,7 +213,7 @@ theirs_before_ours(void)
     install();
     incref(new_objects());
     EXPECT(stoa__guard_tolerated() == 1);
-    *ELSEWHERE = 1;
+    *elsewhere = 1;
 }
 
 static void
@@ -224,7 +224,7 @@ theirs_after_ours(void)
     install(); /* as each import does: steps in front */
     incref(new_objects());
     EXPECT(stoa__guard_tolerated() == 1);
-    *ELSEWHERE = 1;
+    *elsewhere = 1;
 }
 
 static void
@@ -239,7 +239,7 @@ theirs_twice(void)
     install();
     incref(new_objects());
     EXPECT(stoa__guard_tolerated() == 1);
-    *ELSEWHERE = 1;
+    *elsewhere = 1;
 }
 
 static void

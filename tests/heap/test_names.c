@@ -180,6 +180,60 @@ visit(const char *name, size_t size, const stoa_value *value, void *arg)
     return ++w->count != 4000;
 }
 
+/* An object of a region whose only holders, after this, are what the test gives it to. */
+static stoa_value
+value_in_a_new_region(stoa_region **out_region)
+{
+    stoa_region *region;
+    stoa_batch batch;
+    assert_int_equal(stoa__region_new("of a name", 0, &region), STOA_OK);
+    assert_int_equal(stoa__batch_begin(&batch, region, 0), STOA_OK);
+    void *object = stoa__batch_alloc(&batch, 64);
+    assert_non_null(object);
+    stoa__batch_commit(&batch);
+    *out_region = region;
+    return (stoa_value){.kind = STOA_VALUE_OBJECT, .object = object};
+}
+
+static void
+a_name_holds_its_region_and_looking_up_delivers(void **state)
+{
+    (void)state;
+    stoa_region *a, *b;
+    stoa_value first = value_in_a_new_region(&a), second = value_in_a_new_region(&b), got;
+    stoa_interp_record *reader, *waiter;
+    assert_int_equal(stoa__interp_register(1, 0, "reader", &reader), STOA_OK);
+    assert_int_equal(stoa__interp_register(2, 0, "waiter", &waiter), STOA_OK);
+    uint32_t refs = atomic_load(&a->refs);
+    assert_int_equal(stoa__name_publish("r", 1, &first), STOA_OK);
+    assert_int_equal(atomic_load(&a->refs), refs + 1);
+    assert_int_equal(stoa__name_publish("r", 1, &second), STOA_EEXIST);
+    assert_int_equal(atomic_load(&b->refs), refs);
+    assert_false(stoa__region_is_delivered(a, reader->serial));
+    assert_int_equal(stoa__name_lookup("r", 1, reader, &got), STOA_OK);
+    assert_ptr_equal(got.object, first.object);
+    assert_true(stoa__region_is_delivered(a, reader->serial));
+    assert_false(stoa__region_is_delivered(a, waiter->serial));
+    assert_int_equal(stoa__name_wait("r", 1, waiter, 0, &got), STOA_OK);
+    assert_true(stoa__region_is_delivered(a, waiter->serial));
+    assert_int_equal(stoa__name_replace("r", 1, &second), STOA_OK);
+    assert_int_equal(atomic_load(&a->refs), refs);
+    assert_int_equal(atomic_load(&b->refs), refs + 1);
+    stoa_once what;
+    assert_int_equal(stoa__name_once("r", 1, waiter, 1, 0, &what, &got), STOA_OK);
+    assert_int_equal(what, STOA_ONCE_HAVE);
+    assert_true(stoa__region_is_delivered(b, waiter->serial));
+    assert_false(stoa__region_is_delivered(b, reader->serial));
+    assert_int_equal(stoa__name_lookup("r", 1, NULL, &got), STOA_OK); /* a thread outside: in use for good */
+    assert_true(stoa__region_is_delivered(b, reader->serial));
+    assert_int_equal(unpublish("r"), STOA_OK);
+    assert_int_equal(atomic_load(&b->refs), refs);
+    stoa__region_unref(a);
+    stoa__region_unref(b);
+    stoa__interp_gone(reader), stoa__interp_unref(reader);
+    stoa__interp_gone(waiter), stoa__interp_unref(waiter);
+}
+
 static void
 thousands_of_names_in_order(void **state)
 {
@@ -392,6 +446,7 @@ main(void)
         cmocka_unit_test(hostile_names),
         cmocka_unit_test(values_that_are_none_are_refused),
         cmocka_unit_test(a_name_holds_a_reference_of_its_handle),
+        cmocka_unit_test(a_name_holds_its_region_and_looking_up_delivers),
         cmocka_unit_test(thousands_of_names_in_order),
         cmocka_unit_test(waiters_get_what_is_published),
         cmocka_unit_test(waits_end_by_time_and_by_signal),
