@@ -373,7 +373,8 @@ stoa__os_make_huge(void *writable, void *readable, size_t size)
         offered = madvise(writable, size, MADV_HUGEPAGE) == 0 && madvise(readable, size, MADV_HUGEPAGE) == 0;
     }
     for (size_t i = 0; i < size; i += STOA_HUGE_PAGE) {
-        *((volatile char *)writable + i) = 0;
+        /* a write that changes nothing: objects may lie here already */
+        (void)__atomic_fetch_or((unsigned char *)writable + i, 0, __ATOMIC_RELAXED);
     }
     if (!by_faults && madvise(writable, size, MADV_COLLAPSE) != 0 && errno == EINVAL) {
         atomic_store_explicit(&way, 1, memory_order_relaxed);
