@@ -340,6 +340,7 @@ stoa__batch_commit(stoa_batch *batch)
         end_in_child(batch);
         return;
     }
+    stoa__intern_settle(batch);
     stoa_chunk *chunks = take_chunks(batch);
     for (stoa_chunk *chunk = chunks; chunk != NULL; chunk = chunk->next) {
         stoa__chunk_drop_alias(chunk);
@@ -372,6 +373,7 @@ stoa__batch_abort(stoa_batch *batch)
         end_in_child(batch);
         return;
     }
+    state->waiting_count = 0;
     stoa_chunk *chunks = take_chunks(batch);
     stoa__intern_withdraw(batch);
     if (state->charged != 0) {

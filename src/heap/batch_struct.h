@@ -17,6 +17,8 @@ typedef struct stoa_batch_entry {
 /* Entries beyond this many are not noted: an abort then looks through the whole table for them. */
 #define STOA_BATCH_ENTRIES 4096u
 
+#define STOA_BATCH_WAITING 8u
+
 /* Owner: the batch's thread; only `slot`'s links are touched by others. Its address is the identity of the batch in the
  * granule table.
  * Invariants: (1) batch->next and batch->end lie in `current`'s room, or all three are NULL; (2) laid + (next - start of
@@ -35,6 +37,8 @@ typedef struct stoa_batch_state {
     bool indexed;            /* every entry is in `entries` */
     uint32_t entry_count, entry_capacity;
     stoa_batch_entry *entries;
+    stoa_batch_entry waiting[STOA_BATCH_WAITING]; /* ring of entries to be made: heap/intern.h, settle */
+    uint32_t waiting_first, waiting_count;
     uint64_t hits, misses;
 } stoa_batch_state;
 

@@ -155,10 +155,23 @@ look_up(stoa_intern_table *table, uintptr_t batch, uint64_t tag, stoa_same_fn sa
     }
 }
 
+static const void *
+find_waiting(const stoa_batch_state *state, uint64_t tag, stoa_same_fn same, const void *wanted)
+{
+    for (uint32_t i = 0; i < state->waiting_count; i++) {
+        const stoa_batch_entry *entry = &state->waiting[(state->waiting_first + i) % STOA_BATCH_WAITING];
+        if (entry->tag == tag && same(entry->object, wanted)) {
+            return entry->object;
+        }
+    }
+    return NULL;
+}
+
 const void *
 stoa__intern_find(stoa_batch *batch, stoa_key key, stoa_same_fn same, const void *wanted)
 {
-    if ((batch->flags & STOA_BATCH_INTERN) == 0) {
+    if ((batch->flags & (STOA_BATCH_INTERN | STOA_BATCH_FRESH)) != STOA_BATCH_INTERN) {
+        batch->state->misses += (batch->flags & STOA_BATCH_INTERN) != 0;
         return NULL;
     }
     uint64_t tag = tag_of(key);
@@ -167,6 +180,9 @@ stoa__intern_find(stoa_batch *batch, stoa_key key, stoa_same_fn same, const void
     const void *found = table != NULL ? look_up(table, (uintptr_t)batch->state, tag, same, wanted) : NULL;
     if (found == NULL && batch->region != general && (table = table_of(general)) != NULL) {
         found = look_up(table, (uintptr_t)batch->state, tag, same, wanted);
+    }
+    if (found == NULL && batch->state->waiting_count != 0) {
+        found = find_waiting(batch->state, tag, same, wanted);
     }
     *(found != NULL ? &batch->state->hits : &batch->state->misses) += 1;
     return found;
@@ -422,6 +438,27 @@ note_entry(stoa_batch_state *state, uint64_t tag, const void *object)
     state->entries[state->entry_count++] = (stoa_batch_entry){tag, object};
 }
 
+static void
+enter_now(stoa_batch *batch, uint64_t tag, const void *object)
+{
+    stoa_intern_table *table = make_table(batch->region);
+    if (table == NULL || !enter(table, tag, (uintptr_t)object)) {
+        STOA_COUNT(&stoa__process->counters, intern_unentered);
+        return;
+    }
+    note_entry(batch->state, tag, object);
+}
+
+static void
+enter_oldest(stoa_batch *batch)
+{
+    stoa_batch_state *state = batch->state;
+    const stoa_batch_entry *oldest = &state->waiting[state->waiting_first];
+    enter_now(batch, oldest->tag, oldest->object);
+    state->waiting_first = (state->waiting_first + 1) % STOA_BATCH_WAITING;
+    state->waiting_count--;
+}
+
 void
 stoa__intern_add(stoa_batch *batch, stoa_key key, const void *object)
 {
@@ -430,12 +467,24 @@ stoa__intern_add(stoa_batch *batch, stoa_key key, const void *object)
         return;
     }
     uint64_t tag = tag_of(key);
-    stoa_intern_table *table = make_table(batch->region);
-    if (table == NULL || !enter(table, tag, (uintptr_t)object)) {
-        STOA_COUNT(&stoa__process->counters, intern_unentered);
+    if ((batch->flags & STOA_BATCH_FRESH) == 0) {
+        enter_now(batch, tag, object);
         return;
     }
-    note_entry(state, tag, object);
+    prefetch(batch->region, tag);
+    if (state->waiting_count == STOA_BATCH_WAITING) {
+        enter_oldest(batch);
+    }
+    uint32_t at = (state->waiting_first + state->waiting_count++) % STOA_BATCH_WAITING;
+    state->waiting[at] = (stoa_batch_entry){tag, object};
+}
+
+void
+stoa__intern_settle(stoa_batch *batch)
+{
+    while (batch->state->waiting_count != 0 && batch->state->generation == stoa__fork_generation()) {
+        enter_oldest(batch);
+    }
 }
 
 /* ---- withdrawing ------------------------------------------------------------------------------------------------- */

@@ -33,6 +33,11 @@ const void *stoa__intern_find(stoa_batch *batch, stoa_key key, stoa_same_fn same
  * object stays without an entry (counted in stats). */
 void stoa__intern_add(stoa_batch *batch, stoa_key key, const void *object);
 
+/* Containers that hold something new are new themselves: while batch->flags has STOA_BATCH_FRESH, find looks nowhere, and
+ * add only asks for the table's slot and enters the object a few adds later, when the slot is there. Find knows those that
+ * wait. settle enters them; commit calls it. */
+void stoa__intern_settle(stoa_batch *batch);
+
 /* Asks the processor for the slot of `key` ahead of a find. */
 void stoa__intern_prefetch(const stoa_batch *batch, stoa_key key);
 

@@ -150,6 +150,6 @@ stoa__walk_enter(stoa_walk *walk, PyObject *container, stoa_frame_kind kind, con
     if (!taken) {
         return false;
     }
-    walk->frames[walk->depth++] = (stoa_frame){source, base, base, (uint8_t)kind, in_memo};
+    walk->frames[walk->depth++] = (stoa_frame){source, base, base, (uint8_t)kind, in_memo, false};
     return true;
 }

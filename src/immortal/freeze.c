@@ -30,28 +30,64 @@ make_without_interning(stoa_batch *batch, PyObject *number)
     return made;
 }
 
+/* `key`: see stoa__make_str_keyed. */
 static inline stoa_shared *
-freeze_str(stoa_batch *batch, PyObject *text)
+freeze_str(stoa_batch *batch, const stoa_key *key, PyObject *text)
 {
-    return stoa__make_str(batch, (int)PyUnicode_KIND(text), PyUnicode_IS_ASCII(text), PyUnicode_DATA(text),
-                          PyUnicode_GET_LENGTH(text), ((PyASCIIObject *)text)->hash);
+    return stoa__make_str_keyed(batch, key, (int)PyUnicode_KIND(text), PyUnicode_IS_ASCII(text), PyUnicode_DATA(text),
+                                PyUnicode_GET_LENGTH(text), ((PyASCIIObject *)text)->hash);
 }
 
 static inline stoa_shared *
-freeze_int(stoa_batch *batch, PyObject *number)
+freeze_int(stoa_batch *batch, const stoa_key *key, PyObject *number)
 {
-    if (PyUnstable_Long_IsCompact((PyLongObject *)number)) {
-        return stoa__make_int64(batch, PyUnstable_Long_CompactValue((PyLongObject *)number));
-    }
-    return stoa__make_int_digits(batch, stoa__int_is_negative(number), stoa__int_digits(number),
-                                 stoa__int_digit_count(number));
+    return stoa__make_int_digits_keyed(batch, key, stoa__int_is_negative(number), stoa__int_digits(number),
+                                       stoa__int_digit_count(number));
 }
 
 static inline stoa_shared *
-freeze_float(stoa_batch *batch, PyObject *number)
+freeze_float(stoa_batch *batch, const stoa_key *key, PyObject *number)
 {
     double value = PyFloat_AS_DOUBLE(number);
-    return isnan(value) ? make_without_interning(batch, number) : stoa__make_float(batch, value);
+    return isnan(value) ? make_without_interning(batch, number) : stoa__make_float_keyed(batch, key, value);
+}
+
+/* The key of the object in the current slot, if it was computed ahead. */
+static inline const stoa_key *
+known_key(const stoa_walk *walk, const PyObject *object)
+{
+    const stoa_ahead *ahead = &walk->ahead[walk->frames[walk->depth - 1].next % STOA_KEY_RING];
+    return ahead->object == object ? &ahead->key : NULL;
+}
+
+/* Asks for what visiting the object in this slot will touch: the intern table's slot of a leaf, the inside of a
+ * container. Most of the time of interning is waiting for those. */
+static inline void
+look_ahead(stoa_walk *walk, size_t at)
+{
+    PyObject *object = walk->slots[at];
+    if (stoa__memo_cached(&walk->memo, object)->source == object || stoa__in_heap(object)) {
+        return;
+    }
+    PyTypeObject *type = Py_TYPE(object);
+    stoa_ahead *ahead = &walk->ahead[at % STOA_KEY_RING];
+    if (type == &PyUnicode_Type) {
+        ahead->key = stoa__key_of_str((int)PyUnicode_KIND(object), PyUnicode_IS_ASCII(object), PyUnicode_DATA(object),
+                                      PyUnicode_GET_LENGTH(object));
+    } else if (type == &PyFloat_Type) {
+        ahead->key = stoa__key_of_float(PyFloat_AS_DOUBLE(object));
+    } else if (type == &PyLong_Type) {
+        size_t count = stoa__int_digit_count(object);
+        if (count == 0 || (count == 1 && stoa__int_digits(object)[0] <= 1024)) {
+            return; /* likely one of the runtime's own */
+        }
+        ahead->key = stoa__key_of_int(stoa__int_is_negative(object), stoa__int_digits(object), count);
+    } else {
+        stoa__prefetch_inside(object);
+        return;
+    }
+    ahead->object = object;
+    stoa__intern_prefetch(&walk->batch, ahead->key);
 }
 
 static stoa_shared *
@@ -61,7 +97,7 @@ freeze_range(stoa_batch *batch, PyObject *range)
     PyObject *source[4] = {r->start, r->stop, r->step, r->length};
     stoa_shared *twin[4];
     for (int i = 0; i < 4; i++) {
-        twin[i] = freeze_int(batch, source[i]);
+        twin[i] = freeze_int(batch, NULL, source[i]);
         if (twin[i] == NULL) {
             return NULL;
         }
@@ -115,7 +151,7 @@ is_reachable(const stoa_walk *walk, const PyObject *object)
 }
 
 /* What step() says of the object in the current slot. */
-typedef enum step_result { STEP_LEAF, STEP_ENTERED, STEP_FAILED } step_result;
+typedef enum step_result { STEP_LEAF, STEP_ENTERED, STEP_FAILED, STEP_SIGNAL } step_result;
 
 static inline step_result
 enter_mutable(stoa_walk *walk, PyObject *container, stoa_frame_kind kind, bool in_memo)
@@ -157,15 +193,15 @@ step(stoa_walk *walk, PyObject *object, bool in_memo, stoa_shared **out)
     stoa_batch *batch = &walk->batch;
     PyTypeObject *type = Py_TYPE(object);
     if (type == &PyUnicode_Type) {
-        *out = freeze_str(batch, object);
+        *out = freeze_str(batch, known_key(walk, object), object);
     } else if (type == &PyLong_Type) {
-        *out = freeze_int(batch, object);
+        *out = freeze_int(batch, known_key(walk, object), object);
     } else if (type == &PyDict_Type) {
         return enter_mutable(walk, object, STOA_FRAME_MAPPING, in_memo);
     } else if (type == &PyList_Type) {
         return enter_mutable(walk, object, STOA_FRAME_TUPLE, in_memo);
     } else if (type == &PyFloat_Type) {
-        *out = freeze_float(batch, object);
+        *out = freeze_float(batch, known_key(walk, object), object);
     } else if (type == &PyTuple_Type) {
         return stoa__walk_enter(walk, object, STOA_FRAME_TUPLE, object, in_memo) ? STEP_ENTERED : STEP_FAILED;
     } else if (object == Py_None || type == &PyBool_Type) {
@@ -191,7 +227,7 @@ step(stoa_walk *walk, PyObject *object, bool in_memo, stoa_shared **out)
 }
 
 static stoa_shared *
-close_frame(stoa_walk *walk, const stoa_frame *frame)
+make_container(stoa_walk *walk, const stoa_frame *frame)
 {
     stoa_batch *batch = &walk->batch;
     stoa_shared *const *children = walk->slots + frame->base;
@@ -209,6 +245,25 @@ close_frame(stoa_walk *walk, const stoa_frame *frame)
         break;
     }
     return children[0];
+}
+
+/* Was it laid down after the batch stood at `before`? (A false no is possible: another chunk.) */
+static inline bool
+is_fresh(const stoa_walk *walk, const stoa_shared *made, const char *before)
+{
+    return (const char *)made >= before && (const char *)made < walk->batch.next;
+}
+
+static stoa_shared *
+close_frame(stoa_walk *walk, const stoa_frame *frame)
+{
+    if (!frame->fresh) {
+        return make_container(walk, frame);
+    }
+    walk->batch.flags |= STOA_BATCH_FRESH;
+    stoa_shared *made = make_container(walk, frame);
+    walk->batch.flags &= ~STOA_BATCH_FRESH;
+    return made;
 }
 
 /* Has the user pressed Ctrl-C? Handlers run Python code, which may change what we stand in; so the walk only looks,
@@ -236,10 +291,12 @@ static bool
 leave_frame(stoa_walk *walk)
 {
     stoa_frame *frame = &walk->frames[walk->depth - 1];
+    const char *before = walk->batch.next;
     stoa_shared *made = close_frame(walk, frame);
     if (made == NULL) {
         return false;
     }
+    bool fresh = is_fresh(walk, made, before);
     if (frame->in_memo) {
         if (!stoa__memo_put(&walk->memo, frame->source, made)) {
             walk->batch.err = stoa__fail(STOA_ENOMEM, "no memory to remember objects met twice");
@@ -251,6 +308,7 @@ leave_frame(stoa_walk *walk)
     walk->depth--;
     stoa_frame *outer = &walk->frames[walk->depth - 1];
     walk->slots[outer->next++] = made;
+    outer->fresh |= fresh;
     return true;
 }
 
@@ -297,45 +355,59 @@ visit(stoa_walk *walk, PyObject *object, stoa_shared **out)
     return result;
 }
 
+/* Visits the slots of the innermost frame until one turns out to be a container, which is then the innermost, or all are
+ * done: LEAF. */
+static inline step_result
+run_frame(stoa_walk *walk, bool interning)
+{
+    stoa_frame *frame = &walk->frames[walk->depth - 1];
+    size_t top = walk->top;
+    if (interning && frame->next == frame->base) {
+        for (size_t at = frame->base; at < top && at < frame->base + STOA_AHEAD; at++) {
+            look_ahead(walk, at);
+        }
+    }
+    for (size_t at = frame->next; at < top; at++) {
+        PyObject *object = walk->slots[at];
+        __builtin_prefetch(walk->slots[at + STOA_SPARE - 1]);
+        if (interning && at + STOA_AHEAD < top) {
+            look_ahead(walk, at + STOA_AHEAD);
+        }
+        const stoa_memo_entry *cached = stoa__memo_cached(&walk->memo, object);
+        if (cached->source == object) {
+            walk->slots[at] = cached->twin;
+            continue;
+        }
+        frame->next = at;
+        if (--walk->budget == 0 && interrupt_is_pending(walk)) {
+            return STEP_SIGNAL;
+        }
+        stoa_shared *made = NULL;
+        const char *before = walk->batch.next;
+        step_result result = visit(walk, object, &made);
+        if (result != STEP_LEAF) {
+            return result;
+        }
+        frame->fresh |= is_fresh(walk, made, before);
+        walk->slots[at] = made;
+    }
+    frame->next = top;
+    return STEP_LEAF;
+}
+
 static stoa_walk_result
 run(stoa_walk *walk)
 {
+    bool interning = walk->batch.flags & STOA_BATCH_INTERN;
     for (;;) {
-        stoa_frame *frame = &walk->frames[walk->depth - 1];
-        PyObject **slot = walk->slots + frame->next;
-        PyObject **end = walk->slots + walk->top;
-        bool entered = false;
-        while (slot < end) {
-            PyObject *object = *slot;
-            __builtin_prefetch(slot[8]);
-            const stoa_memo_entry *cached = stoa__memo_cached(&walk->memo, object);
-            if (cached->source == object) {
-                *slot++ = cached->twin;
-                continue;
-            }
-            if (--walk->budget == 0 && interrupt_is_pending(walk)) {
-                return STOA_WALK_SIGNAL;
-            }
-            frame->next = (size_t)(slot - walk->slots);
-            stoa_shared *made = NULL;
-            step_result result = visit(walk, object, &made);
-            if (result == STEP_LEAF) {
-                *slot++ = made;
-            } else if (result == STEP_ENTERED) {
-                entered = true;
-                break;
-            } else {
-                return STOA_WALK_FAILED;
-            }
+        step_result result = interning ? run_frame(walk, true) : run_frame(walk, false);
+        if (result == STEP_SIGNAL) {
+            return STOA_WALK_SIGNAL;
         }
-        if (entered) {
-            continue;
-        }
-        frame->next = (size_t)(slot - walk->slots);
-        if (walk->depth == 1) {
+        if (result == STEP_LEAF && walk->depth == 1) {
             return STOA_WALK_DONE;
         }
-        if (!leave_frame(walk)) {
+        if (result == STEP_FAILED || (result == STEP_LEAF && !leave_frame(walk))) {
             return STOA_WALK_FAILED;
         }
     }
@@ -353,12 +425,13 @@ walk_init(stoa_walk *walk, PyObject *object, unsigned flags, bool watch_signals)
     walk->frames = walk->first_frames;
     walk->frame_capacity = STOA_FIRST_FRAMES;
     stoa__memo_init(&walk->memo);
+    memset(walk->ahead, 0, sizeof(walk->ahead));
     walk->message = (stoa_path){NULL, 0, 0, false};
     walk->path_size = 0;
     walk->offender[0] = '\0';
     walk->slots[0] = object;
     walk->top = 1;
-    walk->frames[0] = (stoa_frame){NULL, 0, 0, STOA_FRAME_ROOT, false};
+    walk->frames[0] = (stoa_frame){NULL, 0, 0, STOA_FRAME_ROOT, false, false};
     walk->depth = 1;
 }
 

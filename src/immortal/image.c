@@ -71,8 +71,20 @@ same_int(const void *candidate, const void *wanted)
            memcmp(integer->long_value.ob_digit, content->digits, content->count * sizeof(digit)) == 0;
 }
 
+stoa_key
+stoa__key_of_int(bool negative, const digit *digits, size_t count)
+{
+    return stoa__key(STOA_TAG_INT + (negative ? 0x100 : 0), digits, count * sizeof(digit));
+}
+
 stoa_shared *
 stoa__make_int_digits(stoa_batch *batch, bool negative, const digit *digits, size_t count)
+{
+    return stoa__make_int_digits_keyed(batch, NULL, negative, digits, count);
+}
+
+stoa_shared *
+stoa__make_int_digits_keyed(stoa_batch *batch, const stoa_key *known, bool negative, const digit *digits, size_t count)
 {
     if (count <= 1) {
         int64_t value = count == 0 ? 0 : negative ? -(int64_t)digits[0] : (int64_t)digits[0];
@@ -87,7 +99,7 @@ stoa__make_int_digits(stoa_batch *batch, bool negative, const digit *digits, siz
     stoa_key key = {0, 0};
     int_content content = {stoa__int_tag(negative, count), digits, count};
     if (stoa__interning(batch)) {
-        key = stoa__key(STOA_TAG_INT + (negative ? 0x100 : 0), digits, count * sizeof(digit));
+        key = known != NULL ? *known : stoa__key_of_int(negative, digits, count);
         stoa_shared *found = stoa__find_image(batch, key, same_int, &content);
         if (found != NULL) {
             return found;
@@ -189,12 +201,24 @@ same_float(const void *candidate, const void *wanted)
     return number->ob_base.ob_type == &PyFloat_Type && memcmp(&number->ob_fval, wanted, sizeof(double)) == 0;
 }
 
+stoa_key
+stoa__key_of_float(double value)
+{
+    return stoa__key(STOA_TAG_FLOAT, &value, sizeof value);
+}
+
 stoa_shared *
 stoa__make_float(stoa_batch *batch, double value)
 {
+    return stoa__make_float_keyed(batch, NULL, value);
+}
+
+stoa_shared *
+stoa__make_float_keyed(stoa_batch *batch, const stoa_key *known, double value)
+{
     stoa_key key = {0, 0};
     if (stoa__interning(batch)) {
-        key = stoa__key(STOA_TAG_FLOAT, &value, sizeof value);
+        key = known != NULL ? *known : stoa__key_of_float(value);
         stoa_shared *found = stoa__find_image(batch, key, same_float, &value);
         if (found != NULL) {
             return found;

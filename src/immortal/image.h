@@ -16,7 +16,7 @@
 
 #include <Python.h>
 
-#include "heap/batch.h"
+#include "heap/intern.h"
 
 /* Children's array elements are shared objects; typed apart in debug builds would be PyObject's remote twin. */
 typedef PyObject stoa_shared;
@@ -35,6 +35,19 @@ stoa_shared *stoa__make_int_digits(stoa_batch *batch, bool negative, const digit
 stoa_shared *stoa__make_int_bytes(stoa_batch *batch, const void *bytes, size_t size, bool is_signed);
 stoa_shared *stoa__make_float(stoa_batch *batch, double value);
 stoa_shared *stoa__make_complex(stoa_batch *batch, double real, double imag);
+
+/* Keys ahead of time. Interning spends most of its time waiting for the table's slot; who knows the next few leaves can
+ * compute their keys early, ask for the slots (stoa__intern_prefetch), and pass the keys when it makes them. */
+stoa_key stoa__key_of_str(int kind, bool ascii, const void *characters, Py_ssize_t length);
+stoa_key stoa__key_of_int(bool negative, const digit *digits, size_t count);
+stoa_key stoa__key_of_float(double value);
+/* As without `_keyed`; `key` is what key_of said of the same value, NULL: not known. */
+stoa_shared *stoa__make_str_keyed(stoa_batch *batch, const stoa_key *key, int kind, bool ascii, const void *characters,
+                                  Py_ssize_t length, Py_hash_t hash);
+stoa_shared *stoa__make_int_digits_keyed(stoa_batch *batch, const stoa_key *key, bool negative, const digit *digits,
+                                         size_t count);
+stoa_shared *stoa__make_float_keyed(stoa_batch *batch, const stoa_key *key, double value);
+
 stoa_shared *stoa__make_tuple(stoa_batch *batch, stoa_shared *const *items, Py_ssize_t count);
 stoa_shared *stoa__make_range(stoa_batch *batch, stoa_shared *start, stoa_shared *stop, stoa_shared *step,
                               stoa_shared *length);

@@ -73,8 +73,21 @@ lay_wide(stoa_batch *batch, const text *t, Py_hash_t hash)
     return object;
 }
 
+stoa_key
+stoa__key_of_str(int kind, bool ascii, const void *characters, Py_ssize_t length)
+{
+    return stoa__key(STOA_TAG_STR + (uint64_t)kind * 2 + ascii, characters, (size_t)length * (size_t)kind);
+}
+
 stoa_shared *
 stoa__make_str(stoa_batch *batch, int kind, bool ascii, const void *characters, Py_ssize_t length, Py_hash_t hash)
+{
+    return stoa__make_str_keyed(batch, NULL, kind, ascii, characters, length, hash);
+}
+
+stoa_shared *
+stoa__make_str_keyed(stoa_batch *batch, const stoa_key *known, int kind, bool ascii, const void *characters,
+                     Py_ssize_t length, Py_hash_t hash)
 {
     text t = {characters, length, kind, ascii};
     stoa_shared *object = canonical_text(&t);
@@ -87,7 +100,7 @@ stoa__make_str(stoa_batch *batch, int kind, bool ascii, const void *characters, 
     size_t size = (size_t)length * (size_t)kind;
     stoa_key key = {0, 0};
     if (stoa__interning(batch)) {
-        key = stoa__key(STOA_TAG_STR + (uint64_t)kind * 2 + ascii, characters, size);
+        key = known != NULL ? *known : stoa__key_of_str(kind, ascii, characters, length);
         object = stoa__find_image(batch, key, same_text, &t);
         if (object != NULL) {
             return object;

@@ -15,11 +15,13 @@
 
 #include <Python.h>
 
-#include "heap/batch.h"
+#include "heap/intern.h"
 #include "immortal/memo.h"
 #include "immortal/path.h"
 
-#define STOA_SPARE 16
+#define STOA_SPARE 16    /* how far ahead sources are asked for */
+#define STOA_AHEAD 8     /* how far ahead intern keys are computed; < STOA_SPARE */
+#define STOA_KEY_RING 64 /* keys remembered: more than STOA_AHEAD, for the small containers entered in between */
 #define STOA_FIRST_SLOTS 112
 #define STOA_FIRST_FRAMES 16
 #define STOA_SIGNAL_INTERVAL 1000000 /* objects between two looks for Ctrl-C */
@@ -38,7 +40,14 @@ typedef struct stoa_frame {
     size_t next;
     uint8_t kind; /* stoa_frame_kind */
     bool in_memo; /* can be met again */
+    bool fresh;   /* a child was laid down by visiting it here: so an equal container cannot exist yet */
 } stoa_frame;
+
+/* What looking ahead found out about the object of a slot: entry [slot % STOA_KEY_RING]. */
+typedef struct stoa_ahead {
+    const PyObject *object; /* whose key it is; another's, or NULL: none */
+    stoa_key key;
+} stoa_ahead;
 
 typedef enum stoa_walk_result { STOA_WALK_DONE, STOA_WALK_FAILED, STOA_WALK_SIGNAL } stoa_walk_result;
 
@@ -52,6 +61,7 @@ typedef struct stoa_walk {
     stoa_frame *frames;
     size_t depth, frame_capacity; /* frames[depth - 1] is the innermost */
     stoa_memo memo;
+    stoa_ahead ahead[STOA_KEY_RING];
     stoa_path message; /* of a refusal: path, then what is wrong; raised once the batch is gone */
     size_t path_size;  /* bytes of `message` that are the path */
     char offender[128]; /* type of what was refused; "" when nothing was */
