@@ -81,7 +81,8 @@ fill(void)
         Py_DECREF(bytes);
     }
     PyObject *str = PyUnicode_New(0, 0), *bytes = PyBytes_FromStringAndSize(NULL, 0), *tuple = PyTuple_New(0);
-    if (str == NULL || bytes == NULL || tuple == NULL || PyObject_Hash(str) == -1 || PyObject_Hash(bytes) == -1) {
+    if (str == NULL || bytes == NULL || tuple == NULL || PyObject_Hash(str) == -1 ||
+        PyObject_Hash(bytes) == -1) {
         return -1;
     }
     stoa__canonical.empty_str = str;
@@ -115,8 +116,9 @@ stoa__canonical_init(void)
             return 0;
         }
         was = 0; /* another interpreter fills: it needs its own GIL only */
-        Py_BEGIN_ALLOW_THREADS;
-        sched_yield();
+        Py_BEGIN_ALLOW_THREADS
+            ;
+            sched_yield();
         Py_END_ALLOW_THREADS;
     }
     memset(&stoa__canonical, 0, sizeof stoa__canonical);
@@ -154,7 +156,9 @@ stoa__canonical_ascii(const char *text, size_t size)
 PyObject *
 stoa__canonical_bytes(const void *bytes, size_t size)
 {
-    return size == 0 ? stoa__canonical.empty_bytes : size == 1 ? stoa__canonical.bytes[*(const unsigned char *)bytes] : NULL;
+    return size == 0   ? stoa__canonical.empty_bytes
+           : size == 1 ? stoa__canonical.bytes[*(const unsigned char *)bytes]
+                       : NULL;
 }
 
 PyObject *
@@ -172,7 +176,8 @@ is_canonical_str(const PyObject *object)
     }
     const char *data = stoa__str_data(str);
     if (str->length <= 1) {
-        return object == (str->length == 0 ? stoa__canonical.empty_str : stoa__canonical.chars[(unsigned char)data[0]]);
+        return object ==
+               (str->length == 0 ? stoa__canonical.empty_str : stoa__canonical.chars[(unsigned char)data[0]]);
     }
     return str->state.ascii && object == stoa__canonical_string(data, (size_t)str->length);
 }
@@ -193,7 +198,8 @@ stoa__is_canonical(const PyObject *object)
     }
     if (type == &PyBytes_Type) {
         return Py_SIZE(object) <= 1 &&
-               object == stoa__canonical_bytes(((const PyBytesObject *)object)->ob_sval, (size_t)Py_SIZE(object));
+               object ==
+                   stoa__canonical_bytes(((const PyBytesObject *)object)->ob_sval, (size_t)Py_SIZE(object));
     }
     if (type == &PyTuple_Type) {
         return object == stoa__canonical.empty_tuple;

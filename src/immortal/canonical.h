@@ -21,10 +21,11 @@ int stoa__canonical_init(void);
  * singletons, small ints, … No GIL. */
 bool stoa__is_canonical(const PyObject *object);
 
-PyObject *stoa__canonical_int(int64_t value);                     /* NULL: not a small int */
-PyObject *stoa__canonical_char(uint32_t character);               /* NULL: >= 256 */
-PyObject *stoa__canonical_ascii(const char *text, size_t size);   /* static string (dunders, identifiers), or NULL */
-PyObject *stoa__canonical_bytes(const void *bytes, size_t size);  /* length 0 or 1, or NULL */
+PyObject *stoa__canonical_int(int64_t value);       /* NULL: not a small int */
+PyObject *stoa__canonical_char(uint32_t character); /* NULL: >= 256 */
+PyObject *
+stoa__canonical_ascii(const char *text, size_t size); /* static string (dunders, identifiers), or NULL */
+PyObject *stoa__canonical_bytes(const void *bytes, size_t size); /* length 0 or 1, or NULL */
 PyObject *stoa__canonical_empty_tuple(void);
 
 /* In the heap, or canonical: what is_shared() answers. */

@@ -10,8 +10,8 @@ static bool
 is_shared_type(const PyTypeObject *type)
 {
     static PyTypeObject *const types[] = {
-        &PyUnicode_Type, &PyBytes_Type,     &PyLong_Type,        &PyFloat_Type,      &PyComplex_Type,
-        &PyTuple_Type,   &PyFrozenSet_Type, &PyRange_Type,       &PySlice_Type,      &PyDict_Type,
+        &PyUnicode_Type,   &PyBytes_Type,       &PyLong_Type,       &PyFloat_Type, &PyComplex_Type,
+        &PyTuple_Type,     &PyFrozenSet_Type,   &PyRange_Type,      &PySlice_Type, &PyDict_Type,
         &PyDictProxy_Type, &_PyWeakref_RefType, &STOA_MAPPING_TYPE,
     };
     for (size_t i = 0; i < sizeof types / sizeof types[0]; i++) {
@@ -19,8 +19,8 @@ is_shared_type(const PyTypeObject *type)
             return true;
         }
     }
-    return type != NULL && (type == stoa__runtime.date || type == stoa__runtime.time || type == stoa__runtime.datetime ||
-                            type == stoa__runtime.timedelta);
+    return type != NULL && (type == stoa__runtime.date || type == stoa__runtime.time ||
+                            type == stoa__runtime.datetime || type == stoa__runtime.timedelta);
 }
 
 static bool
@@ -91,13 +91,12 @@ stoa__describe_object(const void *address)
     }
     const char *start = chunk_start(address), *word = (const char *)((uintptr_t)address & ~(uintptr_t)7);
     for (const char *at = word; at >= start; at -= 8) {
-        if (is_head(at)) {
-            if ((size_t)((const char *)address - at) < ((extent((const PyObject *)(const void *)at) + 7) & ~(size_t)7)) {
-                return at;
-            }
-            break; /* between two objects: a gc head */
+        if (is_head(at) && (size_t)((const char *)address - at) <
+                               ((extent((const PyObject *)(const void *)at) + 7) & ~(size_t)7)) {
+            return at; /* one that does not reach so far may lie inside it, as a frozenset's weak reference does */
         }
     }
+    /* in no object: a gc head before one */
     for (const char *at = word + 8; at <= word + sizeof(stoa_gc_head); at += 8) {
         if (((uintptr_t)at & (STOA_GRANULE - 1)) != 0 && is_head(at)) {
             return at;
@@ -214,16 +213,19 @@ field_at(const PyObject *object, size_t offset)
         {&PyTuple_Type, offsetof(PyTupleObject, ob_item), SIZE_MAX, "an item"},
         {&PyFrozenSet_Type, 16, 64, "size, table or cached hash"},
         {&PyFrozenSet_Type, 64, 192, "the table"},
-        {&PyFrozenSet_Type, 192, 200, "the list of weak references (shared frozensets allow weakref.ref without callback only)"},
+        {&PyFrozenSet_Type, 192, 200,
+         "the list of weak references (shared frozensets allow weakref.ref without callback only)"},
         {&PyFrozenSet_Type, 200, SIZE_MAX, "the table"},
         {&PyDict_Type, 24, 32, "the version tag"},
         {&PyLong_Type, 16, SIZE_MAX, "the value"},
         {&PyFloat_Type, 16, SIZE_MAX, "the value"},
         {&PyComplex_Type, 16, SIZE_MAX, "the value"},
-        {&_PyWeakref_RefType, 40, 56, "the links to other weak references (a shared frozenset can have one only)"},
+        {&_PyWeakref_RefType, 40, 56,
+         "the links to other weak references (a shared frozenset can have one only)"},
     };
     for (size_t i = 0; i < sizeof fields / sizeof fields[0]; i++) {
-        if ((fields[i].type == NULL || fields[i].type == object->ob_type) && offset >= fields[i].from && offset < fields[i].to) {
+        if ((fields[i].type == NULL || fields[i].type == object->ob_type) && offset >= fields[i].from &&
+            offset < fields[i].to) {
             return fields[i].what;
         }
     }
@@ -239,7 +241,8 @@ stoa__describe(const void *address, char *buffer, size_t size)
     }
     const PyObject *object = stoa__describe_object(address);
     if (object == NULL) {
-        put(&w, stoa__in_heap(address) ? "no object that is recognised, address 0x" : "not in the shared heap: 0x");
+        put(&w, stoa__in_heap(address) ? "no object that is recognised, address 0x"
+                                       : "not in the shared heap: 0x");
         put_number(&w, (uintptr_t)address, 16);
     }
     else {

@@ -41,13 +41,17 @@ equal_int_double(const PyObject *integer, double value)
         return false;
     }
     int exponent;
-    uint64_t mantissa = (uint64_t)ldexp(frexp(fabs(value), &exponent), 53); /* value = mantissa * 2^(exponent - 53) */
+    uint64_t mantissa = (uint64_t)ldexp(frexp(fabs(value), &exponent),
+                                        53); /* value = mantissa * 2^(exponent - 53) */
     if (count != ((size_t)exponent + PyLong_SHIFT - 1) / PyLong_SHIFT) {
         return false;
     }
     for (size_t i = 0; i < count; i++) {
         long low = (long)i * PyLong_SHIFT - (exponent - 53); /* bit of the mantissa at which this digit begins */
-        uint64_t bits = low >= 64 ? 0 : low >= 0 ? mantissa >> low : low > -PyLong_SHIFT ? mantissa << -low : 0;
+        uint64_t bits = low >= 64             ? 0
+                        : low >= 0            ? mantissa >> low
+                        : low > -PyLong_SHIFT ? mantissa << -low
+                                              : 0;
         if (stoa__int_digits(integer)[i] != (bits & PyLong_MASK)) {
             return false;
         }
@@ -139,8 +143,8 @@ equal_leaf(const PyObject *a, const PyObject *b)
         return Py_SIZE(a) == Py_SIZE(b) ? LOOK_INSIDE : DIFFERENT;
     }
     else if (type == &PyBytes_Type) {
-        same = Py_SIZE(a) == Py_SIZE(b) &&
-               memcmp(((const PyBytesObject *)a)->ob_sval, ((const PyBytesObject *)b)->ob_sval, (size_t)Py_SIZE(a)) == 0;
+        same = Py_SIZE(a) == Py_SIZE(b) && memcmp(((const PyBytesObject *)a)->ob_sval,
+                                                  ((const PyBytesObject *)b)->ob_sval, (size_t)Py_SIZE(a)) == 0;
     }
     else if (type == &PyFrozenSet_Type) {
         const PySetObject *s = (const PySetObject *)a, *t = (const PySetObject *)b;
@@ -218,10 +222,12 @@ step_set(frame *f, verdict last, const PyObject **x, const PyObject **y)
 static step
 step_mapping(frame *f, verdict last, const PyObject **x, const PyObject **y)
 {
-    const stoa_keys *a = stoa__dict_keys(stoa__mapping_dict(f->a)), *b = stoa__dict_keys(stoa__mapping_dict(f->b));
+    const stoa_keys *a = stoa__dict_keys(stoa__mapping_dict(f->a)),
+                    *b = stoa__dict_keys(stoa__mapping_dict(f->b));
     PyObject *key, *value, *other_key, *other_value;
     bool begin = f->at == 0;
-    if (!begin && last == EQUAL && !f->comparing_values) { /* keys are equal: now the values, of the entry found last */
+    if (!begin && last == EQUAL &&
+        !f->comparing_values) { /* keys are equal: now the values, of the entry found last */
         f->comparing_values = true;
         stoa__keys_entry(a, f->at - 1, &key, &value);
         stoa__keys_entry(b, f->found, &other_key, &other_value);

@@ -12,7 +12,8 @@ static const stoa_exc_row rows[STOA_EXC_COUNT] = {
     [STOA_EXC_NotFreezable] = {"stoa.NotFreezable", &PyExc_TypeError,
                                "The object, or one inside it, cannot be frozen or shared.\n\n"
                                "path: where it is, as in \"$['users'][3].name\"\ntype_name: its type"},
-    [STOA_EXC_NameTaken] = {"stoa.NameTaken", &PyExc_ValueError, "Something is published under this name already."},
+    [STOA_EXC_NameTaken] = {"stoa.NameTaken", &PyExc_ValueError,
+                            "Something is published under this name already."},
     [STOA_EXC_InterpreterGone] = {"stoa.InterpreterGone", &PyExc_RuntimeError,
                                   "The interpreter that would have to do it is closed."},
     [STOA_EXC_ReleasedProxy] = {"stoa.ReleasedProxy", &PyExc_ReferenceError, "The proxy was released."},
@@ -53,7 +54,7 @@ make_class(stoa_exc which)
     if (error == NULL) {
         return NULL;
     }
-    PyObject *second = which == STOA_EXC_ShutDown     ? shutdown_base()
+    PyObject *second = which == STOA_EXC_ShutDown ? shutdown_base()
                        : rows[which].base != NULL ? Py_NewRef(*rows[which].base)
                                                   : Py_NewRef(Py_None);
     if (second == NULL) {
@@ -75,7 +76,8 @@ class_dict(void)
 {
     PyObject *dict = PyInterpreterState_GetDict(PyInterpreterState_Get());
     if (dict == NULL) {
-        PyErr_SetString(PyExc_RuntimeError, "this interpreter has no room for Stoa's exception classes (out of memory)");
+        PyErr_SetString(PyExc_RuntimeError,
+                        "this interpreter has no room for Stoa's exception classes (out of memory)");
         return NULL;
     }
     PyObject *key = PyUnicode_FromString("stoa.exceptions"), *classes = NULL;
@@ -173,7 +175,9 @@ stoa__raise(stoa_err err)
         return NULL;
     }
     PyObject *text = message_text(err);
-    PyObject *type = err == STOA_ENOMEM ? PyExc_MemoryError : err == STOA_EINTERRUPTED ? PyExc_InterruptedError : class_of(err);
+    PyObject *type = err == STOA_ENOMEM         ? PyExc_MemoryError
+                     : err == STOA_EINTERRUPTED ? PyExc_InterruptedError
+                                                : class_of(err);
     if (text != NULL && type != NULL) {
         PyErr_SetObject(type, text);
     }

@@ -49,7 +49,8 @@ stoa__hash_digits(bool negative, const digit *digits, size_t count)
 static Py_hash_t
 hash_int(const PyObject *object)
 {
-    return stoa__hash_digits(stoa__int_is_negative(object), stoa__int_digits(object), stoa__int_digit_count(object));
+    return stoa__hash_digits(stoa__int_is_negative(object), stoa__int_digits(object),
+                             stoa__int_digit_count(object));
 }
 
 static Py_hash_t
@@ -228,7 +229,8 @@ stoa__shared_hash(const PyObject *object, Py_hash_t *out)
 {
     stoa_err err = stoa__hash_fast(object, out);
     if (err == STOA_ETYPE) {
-        stoa__fail(err, "this '%.200s' is not hashable, or holds something that is not", object->ob_type->tp_name);
+        stoa__fail(err, "this '%.200s' is not hashable, or holds something that is not",
+                   object->ob_type->tp_name);
     }
     else if (err != STOA_OK) {
         stoa__fail(err, "no memory to hash a deeply nested tuple");

@@ -18,10 +18,10 @@ stoa__rotate(uint64_t x, int bits)
     return x << bits | x >> (64 - bits);
 }
 
-#define STOA_SIP_ROUND(a, b, c, d)                                                                                           \
-    do {                                                                                                                     \
-        a += b, c += d, b = stoa__rotate(b, 13) ^ a, d = stoa__rotate(d, 16) ^ c, a = stoa__rotate(a, 32);                 \
-        c += b, a += d, b = stoa__rotate(b, 17) ^ c, d = stoa__rotate(d, 21) ^ a, c = stoa__rotate(c, 32);                 \
+#define STOA_SIP_ROUND(a, b, c, d)                                                                         \
+    do {                                                                                                   \
+        a += b, c += d, b = stoa__rotate(b, 13) ^ a, d = stoa__rotate(d, 16) ^ c, a = stoa__rotate(a, 32); \
+        c += b, a += d, b = stoa__rotate(b, 17) ^ c, d = stoa__rotate(d, 21) ^ a, c = stoa__rotate(c, 32); \
     } while (0)
 
 /* SipHash-1-3 under the process's secret: what default builds of CPython hash str and bytes with. */

@@ -276,7 +276,8 @@ same_tuple(const void *candidate, const void *wanted)
 {
     const PyTupleObject *tuple = candidate;
     const span *s = wanted;
-    return tuple->ob_base.ob_base.ob_type == &PyTuple_Type && (size_t)Py_SIZE(tuple) * sizeof(PyObject *) == s->size &&
+    return tuple->ob_base.ob_base.ob_type == &PyTuple_Type &&
+           (size_t)Py_SIZE(tuple) * sizeof(PyObject *) == s->size &&
            memcmp(tuple->ob_item, s->start, s->size) == 0;
 }
 
@@ -349,11 +350,13 @@ static bool
 same_range(const void *candidate, const void *wanted)
 {
     const stoa_range *range = candidate;
-    return range->ob_base.ob_type == &PyRange_Type && memcmp(&range->start, wanted, 4 * sizeof(PyObject *)) == 0;
+    return range->ob_base.ob_type == &PyRange_Type &&
+           memcmp(&range->start, wanted, 4 * sizeof(PyObject *)) == 0;
 }
 
 stoa_shared *
-stoa__make_range(stoa_batch *batch, stoa_shared *start, stoa_shared *stop, stoa_shared *step, stoa_shared *length)
+stoa__make_range(stoa_batch *batch, stoa_shared *start, stoa_shared *stop, stoa_shared *step,
+                 stoa_shared *length)
 {
     PyObject *parts[4] = {start, stop, step, length};
     stoa_key key = {0, 0};
@@ -381,7 +384,8 @@ static bool
 same_slice(const void *candidate, const void *wanted)
 {
     const PySliceObject *slice = candidate;
-    return slice->ob_base.ob_type == &PySlice_Type && memcmp(&slice->start, wanted, 3 * sizeof(PyObject *)) == 0;
+    return slice->ob_base.ob_type == &PySlice_Type &&
+           memcmp(&slice->start, wanted, 3 * sizeof(PyObject *)) == 0;
 }
 
 stoa_shared *

@@ -22,8 +22,8 @@
 typedef PyObject stoa_shared;
 
 /* Text in PEP 393 form: `kind` 1, 2 or 4 bytes a character, the narrowest that fits (ascii: all < 128). `hash` -1: computed. */
-stoa_shared *stoa__make_str(stoa_batch *batch, int kind, bool ascii, const void *characters, Py_ssize_t length,
-                            Py_hash_t hash);
+stoa_shared *stoa__make_str(stoa_batch *batch, int kind, bool ascii, const void *characters,
+                            Py_ssize_t length, Py_hash_t hash);
 /* Text from UTF-8 (validated; STOA_EUTF8 with the offset in the message). */
 stoa_shared *stoa__make_str_utf8(stoa_batch *batch, const char *utf8, size_t size);
 stoa_shared *stoa__make_bytes(stoa_batch *batch, const void *bytes, size_t size, Py_hash_t hash);

@@ -14,8 +14,10 @@ typedef struct fields {
 } fields;
 
 #define FIELDS_AT (sizeof(PyObject) + sizeof(Py_hash_t))
-_Static_assert(offsetof(PyDateTime_Delta, days) == FIELDS_AT && offsetof(PyDateTime_Date, hastzinfo) == FIELDS_AT &&
-                   offsetof(PyDateTime_Date, data) == FIELDS_AT + 1 && offsetof(PyDateTime_Time, fold) == FIELDS_AT + 7 &&
+_Static_assert(offsetof(PyDateTime_Delta, days) == FIELDS_AT &&
+                   offsetof(PyDateTime_Date, hastzinfo) == FIELDS_AT &&
+                   offsetof(PyDateTime_Date, data) == FIELDS_AT + 1 &&
+                   offsetof(PyDateTime_Time, fold) == FIELDS_AT + 7 &&
                    offsetof(PyDateTime_DateTime, fold) == FIELDS_AT + 11 &&
                    offsetof(PyDateTime_Time, tzinfo) == 32 && offsetof(PyDateTime_DateTime, tzinfo) == 40 &&
                    sizeof(PyDateTime_DateTime) <= FIELDS_AT + 24,
@@ -52,10 +54,11 @@ read_fields(PyObject *source, fields *f)
         PyObject *zone;
         memcpy(&zone, (const char *)source + tzinfo_at, sizeof zone);
         if (zone != stoa__runtime.utc) {
-            return stoa__fail(STOA_ETYPE,
-                              "a '%.200s' with a time zone other than datetime.timezone.utc cannot be shared; use "
-                              ".astimezone(datetime.timezone.utc)",
-                              type->tp_name);
+            return stoa__fail(
+                STOA_ETYPE,
+                "a '%.200s' with a time zone other than datetime.timezone.utc cannot be shared; use "
+                ".astimezone(datetime.timezone.utc)",
+                type->tp_name);
         }
         memcpy(f->bytes + (tzinfo_at - FIELDS_AT), &zone, sizeof zone);
         f->size = is_time ? sizeof(PyDateTime_Time) : sizeof(PyDateTime_DateTime);
@@ -110,10 +113,11 @@ stoa__make_datetime_like(stoa_batch *batch, PyObject *source)
 stoa_shared *
 stoa__make_datetime_like(stoa_batch *batch, PyObject *source)
 {
-    return stoa__image_fail(batch, STOA_ETYPE,
-                            "'%.200s' cannot be shared on Python 3.12, where each interpreter has datetime types of its own; "
-                            "share .isoformat() or .timestamp(), or use Python 3.13 or newer",
-                            source->ob_type->tp_name);
+    return stoa__image_fail(
+        batch, STOA_ETYPE,
+        "'%.200s' cannot be shared on Python 3.12, where each interpreter has datetime types of its own; "
+        "share .isoformat() or .timestamp(), or use Python 3.13 or newer",
+        source->ob_type->tp_name);
 }
 
 #endif

@@ -91,7 +91,8 @@ find_key(const stoa_keys *keys, const PyObject *wanted, Py_hash_t hash, size_t *
         bool equal = false;
         if (keys->kind == STOA_KEYS_STR) {
             const PyObject *key = ((const stoa_str_entry *)entries)[index].key;
-            equal = key == wanted || (((const PyASCIIObject *)key)->hash == hash && stoa__equal_str(key, wanted));
+            equal = key == wanted ||
+                    (((const PyASCIIObject *)key)->hash == hash && stoa__equal_str(key, wanted));
         }
         else {
             const stoa_entry *entry = &((const stoa_entry *)entries)[index];
@@ -192,7 +193,8 @@ alloc_block(stoa_batch *batch, size_t size, size_t full)
         size = full;
     }
     char *block = stoa__batch_alloc(batch, size);
-    if (block != NULL && size < full && !in_one_granule(block, full)) { /* it came from another chunk, near its end */
+    if (block != NULL && size < full &&
+        !in_one_granule(block, full)) { /* it came from another chunk, near its end */
         block = stoa__batch_alloc(batch, full);
     }
     return block;
@@ -232,7 +234,8 @@ lay_mapping(stoa_batch *batch, const pairs *p, const Py_hash_t *hashes)
     int log2_size = log2_size_for((size_t)p->count);
     size_t entry = hashes != NULL ? sizeof(stoa_entry) : sizeof(stoa_str_entry);
     size_t fixed = KEYS_AT + sizeof(stoa_keys) + ((size_t)1 << stoa__keys_log2_index_bytes(log2_size));
-    char *block = alloc_block(batch, fixed + (size_t)p->count * entry, fixed + stoa__keys_usable(log2_size) * entry);
+    char *block = alloc_block(batch, fixed + (size_t)p->count * entry,
+                              fixed + stoa__keys_usable(log2_size) * entry);
     if (block == NULL) {
         return NULL;
     }

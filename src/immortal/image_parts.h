@@ -24,9 +24,11 @@ enum {
 };
 
 #define STOA_GC_HEAD sizeof(stoa_gc_head)
-#define STOA_LARGEST ((size_t)PY_SSIZE_T_MAX / 8) /* bytes of one object: no size computation overflows below it */
+#define STOA_LARGEST \
+    ((size_t)PY_SSIZE_T_MAX / 8) /* bytes of one object: no size computation overflows below it */
 
-#define stoa__image_fail(batch, code, ...) ((batch)->err = stoa__fail((code), __VA_ARGS__), (stoa_shared *)NULL)
+#define stoa__image_fail(batch, code, ...) \
+    ((batch)->err = stoa__fail((code), __VA_ARGS__), (stoa_shared *)NULL)
 
 static inline bool
 stoa__interning(const stoa_batch *batch)

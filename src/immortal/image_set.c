@@ -184,7 +184,8 @@ stoa__make_frozenset(stoa_batch *batch, stoa_shared *const *items, Py_ssize_t co
     if (2 * slots > sizeof few / sizeof few[0]) {
         room = calloc(2 * slots, sizeof *room); /* the table, and room to lay it out again */
         if (room == NULL) {
-            return stoa__image_fail(batch, STOA_ENOMEM, "no memory to lay out a frozenset of %zd members", count);
+            return stoa__image_fail(batch, STOA_ENOMEM, "no memory to lay out a frozenset of %zd members",
+                                    count);
         }
     }
     else {

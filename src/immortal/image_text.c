@@ -18,8 +18,8 @@ same_text(const void *candidate, const void *wanted)
 {
     const PyASCIIObject *str = candidate;
     const text *t = wanted;
-    return str->ob_base.ob_type == &PyUnicode_Type && str->length == t->length && str->state.kind == (unsigned)t->kind &&
-           str->state.ascii == t->ascii &&
+    return str->ob_base.ob_type == &PyUnicode_Type && str->length == t->length &&
+           str->state.kind == (unsigned)t->kind && str->state.ascii == t->ascii &&
            memcmp(stoa__str_data(str), t->characters, (size_t)t->length * (size_t)t->kind) == 0;
 }
 
@@ -80,7 +80,8 @@ stoa__key_of_str(int kind, bool ascii, const void *characters, Py_ssize_t length
 }
 
 stoa_shared *
-stoa__make_str(stoa_batch *batch, int kind, bool ascii, const void *characters, Py_ssize_t length, Py_hash_t hash)
+stoa__make_str(stoa_batch *batch, int kind, bool ascii, const void *characters, Py_ssize_t length,
+               Py_hash_t hash)
 {
     return stoa__make_str_keyed(batch, NULL, kind, ascii, characters, length, hash);
 }
@@ -124,7 +125,8 @@ stoa__make_str_utf8(stoa_batch *batch, const char *utf8, size_t size)
         return stoa__no_room(batch, "str");
     }
     if (!stoa__utf8_shape(utf8, size, &shape)) {
-        return stoa__image_fail(batch, STOA_EUTF8, "the text is not UTF-8: byte 0x%02x at offset %zu of %zu begins no character",
+        return stoa__image_fail(batch, STOA_EUTF8,
+                                "the text is not UTF-8: byte 0x%02x at offset %zu of %zu begins no character",
                                 (unsigned char)utf8[shape.length], shape.length, size);
     }
     if (shape.ascii) {
@@ -135,7 +137,8 @@ stoa__make_str_utf8(stoa_batch *batch, const char *utf8, size_t size)
     if (shape.length * (size_t)shape.kind > sizeof few) {
         characters = malloc(shape.length * (size_t)shape.kind);
         if (characters == NULL) {
-            return stoa__image_fail(batch, STOA_ENOMEM, "no memory to decode a text of %zu characters", shape.length);
+            return stoa__image_fail(batch, STOA_ENOMEM, "no memory to decode a text of %zu characters",
+                                    shape.length);
         }
     }
     stoa__utf8_decode(utf8, size, shape.kind, characters);

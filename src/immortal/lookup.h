@@ -21,7 +21,8 @@ static inline void
 stoa__set_probe_run(stoa_set_probe *probe)
 {
     probe->at = probe->round;
-    probe->last = probe->round + (probe->round + STOA_SET_LINEAR_PROBES <= probe->mask ? STOA_SET_LINEAR_PROBES : 0);
+    probe->last = probe->round +
+                  (probe->round + STOA_SET_LINEAR_PROBES <= probe->mask ? STOA_SET_LINEAR_PROBES : 0);
 }
 
 static inline void

@@ -88,22 +88,24 @@ stoa__utf8_shape(const char *utf8, size_t size, stoa_text_shape *shape)
         }
     }
     shape->length = length;
-    shape->kind = all > 0xFFFF ? 4 : all > 0xFF ? 2 : 1; /* an or of characters exceeds a power of two when one does */
+    shape->kind = all > 0xFFFF ? 4
+                  : all > 0xFF ? 2
+                               : 1; /* an or of characters exceeds a power of two when one does */
     return true;
 }
 
-#define DECODE(type)                                                                                                         \
-    do {                                                                                                                     \
-        type *to = out;                                                                                                      \
-        while (at < size) {                                                                                                  \
-            if (p[at] < 0x80) {                                                                                              \
-                *to++ = p[at++];                                                                                             \
-                continue;                                                                                                    \
-            }                                                                                                                \
-            uint32_t character = 0;                                                                                          \
-            at += sequence(p + at, size - at, &character);                                                             \
-            *to++ = (type)character;                                                                                         \
-        }                                                                                                                    \
+#define DECODE(type)                                       \
+    do {                                                   \
+        type *to = out;                                    \
+        while (at < size) {                                \
+            if (p[at] < 0x80) {                            \
+                *to++ = p[at++];                           \
+                continue;                                  \
+            }                                              \
+            uint32_t character = 0;                        \
+            at += sequence(p + at, size - at, &character); \
+            *to++ = (type)character;                       \
+        }                                                  \
     } while (0)
 
 void

@@ -93,7 +93,8 @@ visit(verifier *v, const PyObject *object, const PyObject *parent)
         return;
     }
     if (!stoa__in_heap(object)) {
-        holds(v, stoa__is_canonical(object), parent, "points at an object that is neither in the heap nor the runtime's own");
+        holds(v, stoa__is_canonical(object), parent,
+              "points at an object that is neither in the heap nor the runtime's own");
         return;
     }
     if (!grow(v)) {
@@ -124,8 +125,9 @@ check_str(verifier *v, const PyObject *object)
     const PyCompactUnicodeObject *wide = (const PyCompactUnicodeObject *)object;
     size_t kind = str->state.kind, length = (size_t)str->length, size = length * kind;
     const char *data = stoa__str_data(str);
-    holds(v, str->state.interned == STOA_INTERNED_STATIC && str->state.statically_allocated && str->state.compact, object,
-          "state is not that of an interned static str");
+    holds(v,
+          str->state.interned == STOA_INTERNED_STATIC && str->state.statically_allocated && str->state.compact,
+          object, "state is not that of an interned static str");
     holds(v, kind == 1 || (!str->state.ascii && (kind == 2 || kind == 4)), object, "kind is none");
     holds(v, str->hash == stoa__hash_bytes(data, size), object, "the hash is not that of the characters");
     for (size_t i = 0; i < kind; i++) {
@@ -142,8 +144,10 @@ check_str(verifier *v, const PyObject *object)
         holds(v, wide->utf8 == NULL && wide->utf8_length == 0, object, "UTF-8 of a lone surrogate");
         return;
     }
-    holds(v, wide->utf8 != NULL && (size_t)wide->utf8_length == utf8 && stoa__in_heap(wide->utf8) && wide->utf8[utf8] == 0 &&
-                 stoa__utf8_shape(wide->utf8, utf8, &shape) && shape.length == length && (size_t)shape.kind == kind,
+    holds(v,
+          wide->utf8 != NULL && (size_t)wide->utf8_length == utf8 && stoa__in_heap(wide->utf8) &&
+              wide->utf8[utf8] == 0 && stoa__utf8_shape(wide->utf8, utf8, &shape) && shape.length == length &&
+              (size_t)shape.kind == kind,
           object, "the UTF-8 form is missing, wrong, or the kind is not the narrowest");
 }
 
@@ -153,8 +157,8 @@ check_int(verifier *v, const PyObject *object)
     size_t count = stoa__int_digit_count(object);
     const digit *digits = stoa__int_digits(object);
     uintptr_t tag = ((const PyLongObject *)object)->long_value.lv_tag;
-    holds(v, count > 0 && digits[count - 1] != 0 && tag == stoa__int_tag((tag & STOA_INT_SIGN) == 2, count), object,
-          "not normalised");
+    holds(v, count > 0 && digits[count - 1] != 0 && tag == stoa__int_tag((tag & STOA_INT_SIGN) == 2, count),
+          object, "not normalised");
     for (size_t i = 0; i < count; i++) {
         holds(v, digits[i] <= PyLong_MASK, object, "a digit is too large");
     }
@@ -177,7 +181,8 @@ check_tuple(verifier *v, const PyObject *object)
         acc = stoa__hash_mix(acc, hash);
     }
     Py_hash_t wanted = hashable ? stoa__hash_tuple_end(acc, (size_t)Py_SIZE(object)) : -1;
-    holds(v, v->err != STOA_OK || STOA_TUPLE_HASH(object) == wanted, object, "the hash is not that of the items");
+    holds(v, v->err != STOA_OK || STOA_TUPLE_HASH(object) == wanted, object,
+          "the hash is not that of the items");
 #endif
 }
 
@@ -189,8 +194,9 @@ check_set(verifier *v, const PyObject *object)
     uint64_t acc = 0;
     Py_ssize_t count = 0;
     check_gc_head(v, object);
-    holds(v, set->mask >= 7 && (set->mask & (set->mask + 1)) == 0 && set->used == set->fill && set->finger == 0 &&
-                 set->used * 5 < set->mask * 3 && stoa__in_heap(set->table),
+    holds(v,
+          set->mask >= 7 && (set->mask & (set->mask + 1)) == 0 && set->used == set->fill &&
+              set->finger == 0 && set->used * 5 < set->mask * 3 && stoa__in_heap(set->table),
           object, "size of the table");
     for (Py_ssize_t i = 0; v->err == STOA_OK && i <= set->mask; i++) {
         const setentry *entry = &set->table[i];
@@ -200,17 +206,20 @@ check_set(verifier *v, const PyObject *object)
         }
         Py_hash_t hash;
         visit(v, entry->key, object);
-        holds(v, stoa__hash_of(entry->key, &hash) == STOA_OK && hash == entry->hash, object, "hash of an entry");
+        holds(v, stoa__hash_of(entry->key, &hash) == STOA_OK && hash == entry->hash, object,
+              "hash of an entry");
         holds(v, stoa__frozenset_has(object, entry->key), object, "a member is not found");
         acc ^= stoa__hash_shuffle((uint64_t)entry->hash);
         count++;
     }
-    holds(v, count == set->used && set->hash == stoa__hash_set_end(acc, (size_t)count), object, "the hash or the count");
+    holds(v, count == set->used && set->hash == stoa__hash_set_end(acc, (size_t)count), object,
+          "the hash or the count");
     if (holds(v, ref != NULL && stoa__in_heap(ref), object, "no weak reference of its own")) {
         check_gc_head(v, &ref->ob_base);
-        holds(v, stoa__has_shared_refcount(ref) && ref->ob_base.ob_type == &_PyWeakref_RefType && ref->wr_object == object &&
-                     ref->wr_callback == NULL && ref->hash == set->hash && ref->wr_prev == NULL && ref->wr_next == NULL &&
-                     ref->vectorcall != NULL,
+        holds(v,
+              stoa__has_shared_refcount(ref) && ref->ob_base.ob_type == &_PyWeakref_RefType &&
+                  ref->wr_object == object && ref->wr_callback == NULL && ref->hash == set->hash &&
+                  ref->wr_prev == NULL && ref->wr_next == NULL && ref->vectorcall != NULL,
               object, "its weak reference");
     }
 }
@@ -220,10 +229,11 @@ check_keys(verifier *v, const PyObject *object, const stoa_keys *keys)
 {
     Py_ssize_t used = 0;
     size_t usable = stoa__keys_usable(keys->log2_size);
-    holds(v, keys->refcnt == 1 && keys->version == 0 && keys->log2_size >= STOA_KEYS_LOG2_MIN &&
-                 keys->log2_index_bytes == stoa__keys_log2_index_bytes(keys->log2_size) &&
-                 (keys->kind == STOA_KEYS_STR || keys->kind == STOA_KEYS_GENERAL) &&
-                 (size_t)(keys->usable + keys->nentries) == usable,
+    holds(v,
+          keys->refcnt == 1 && keys->version == 0 && keys->log2_size >= STOA_KEYS_LOG2_MIN &&
+              keys->log2_index_bytes == stoa__keys_log2_index_bytes(keys->log2_size) &&
+              (keys->kind == STOA_KEYS_STR || keys->kind == STOA_KEYS_GENERAL) &&
+              (size_t)(keys->usable + keys->nentries) == usable,
           object, "head of the keys");
     for (size_t slot = 0; v->err == STOA_OK && slot >> keys->log2_size == 0; slot++) {
         Py_ssize_t index = stoa__keys_index(keys, slot);
@@ -240,10 +250,14 @@ check_keys(verifier *v, const PyObject *object, const stoa_keys *keys)
         if (v->err != STOA_OK) {
             return;
         }
-        holds(v, keys->kind == STOA_KEYS_GENERAL || (key->ob_type == &PyUnicode_Type && ((PyASCIIObject *)key)->hash != -1),
+        holds(v,
+              keys->kind == STOA_KEYS_GENERAL ||
+                  (key->ob_type == &PyUnicode_Type && ((PyASCIIObject *)key)->hash != -1),
               object, "a key of a str table");
-        holds(v, stoa__hash_of(key, &hash) == STOA_OK &&
-                     (keys->kind == STOA_KEYS_STR || ((const stoa_entry *)stoa__keys_entries(keys))[i].hash == hash),
+        holds(v,
+              stoa__hash_of(key, &hash) == STOA_OK &&
+                  (keys->kind == STOA_KEYS_STR ||
+                   ((const stoa_entry *)stoa__keys_entries(keys))[i].hash == hash),
               object, "hash of a key");
         holds(v, stoa__mapping_find(object, key) == value, object, "a key is not found");
     }
@@ -260,8 +274,10 @@ check_mapping(verifier *v, const PyObject *object)
     }
     check_gc_head(v, object);
     check_gc_head(v, (const PyObject *)dict);
-    holds(v, stoa__has_shared_refcount(dict) && dict->ob_base.ob_type == (STOA_HAS_FROZENDICT ? &STOA_MAPPING_TYPE : &PyDict_Type) &&
-                 dict->ma_values == NULL && tag == 0 && dict->ma_used == stoa__dict_keys(dict)->nentries,
+    holds(v,
+          stoa__has_shared_refcount(dict) &&
+              dict->ob_base.ob_type == (STOA_HAS_FROZENDICT ? &STOA_MAPPING_TYPE : &PyDict_Type) &&
+              dict->ma_values == NULL && tag == 0 && dict->ma_used == stoa__dict_keys(dict)->nentries,
           object, "its dict");
     check_keys(v, object, stoa__dict_keys(dict));
 }
@@ -270,7 +286,8 @@ static void
 check(verifier *v, const PyObject *object)
 {
     const PyTypeObject *type = object->ob_type;
-    holds(v, ((uintptr_t)object & 7) == 0 && stoa__has_shared_refcount(object), object, "address or reference count");
+    holds(v, ((uintptr_t)object & 7) == 0 && stoa__has_shared_refcount(object), object,
+          "address or reference count");
     holds(v, !stoa__is_canonical(object), object, "the runtime has an object of its own for this");
     if (type == &PyUnicode_Type) {
         check_str(v, object);
@@ -290,8 +307,9 @@ check(verifier *v, const PyObject *object)
     else if (type == &PyBytes_Type) {
         const PyBytesObject *bytes = (const PyBytesObject *)object;
         size_t size = (size_t)Py_SIZE(object);
-        holds(v, size > 1 && bytes->ob_sval[size] == 0 &&
-                     *stoa__bytes_hash((void *)(uintptr_t)bytes) == stoa__hash_bytes(bytes->ob_sval, size),
+        holds(v,
+              size > 1 && bytes->ob_sval[size] == 0 &&
+                  *stoa__bytes_hash((void *)(uintptr_t)bytes) == stoa__hash_bytes(bytes->ob_sval, size),
               object, "the hash or the final zero");
     }
     else if (type == &PyRange_Type || type == &PySlice_Type) {
@@ -304,10 +322,11 @@ check(verifier *v, const PyObject *object)
         }
     }
     else {
-        bool date = type == stoa__runtime.date || type == stoa__runtime.time || type == stoa__runtime.datetime ||
-                    type == stoa__runtime.timedelta;
+        bool date = type == stoa__runtime.date || type == stoa__runtime.time ||
+                    type == stoa__runtime.datetime || type == stoa__runtime.timedelta;
         Py_hash_t hash = 0;
-        holds(v, date || type == &PyFloat_Type || type == &PyComplex_Type, object, "this type cannot be shared");
+        holds(v, date || type == &PyFloat_Type || type == &PyComplex_Type, object,
+              "this type cannot be shared");
         holds(v, stoa__hash_of(object, &hash) == STOA_OK && hash != -1, object, "no hash");
     }
 }

@@ -78,7 +78,8 @@ stoa__has_shared_refcount(const void *object)
 
 /* ---- str ----------------------------------------------------------------------------------------------------------- */
 
-#define STOA_INTERNED_STATIC 3 /* "interned, immortal, static": nobody interns, promotes or frees it (W4-W6) */
+#define STOA_INTERNED_STATIC \
+    3 /* "interned, immortal, static": nobody interns, promotes or frees it (W4-W6) */
 
 /* The characters; hash and UTF-8 are fields of the public structs. */
 static inline void *
@@ -197,7 +198,10 @@ stoa__keys_usable(int log2_size)
 static inline int
 stoa__keys_log2_index_bytes(int log2_size)
 {
-    return log2_size < 8 ? log2_size : log2_size < 16 ? log2_size + 1 : log2_size < 32 ? log2_size + 2 : log2_size + 3;
+    return log2_size < 8    ? log2_size
+           : log2_size < 16 ? log2_size + 1
+           : log2_size < 32 ? log2_size + 2
+                            : log2_size + 3;
 }
 
 static inline void *
@@ -274,10 +278,10 @@ stoa__dict_keys(const PyDictObject *dict)
 typedef struct stoa_runtime {
     vectorcallfunc ref_vectorcall; /* of an exact weakref.ref */
     Py_hash_t utc_hash;
-    PyObject *utc;               /* timezone.utc where it is process-wide, else NULL */
+    PyObject *utc;                                    /* timezone.utc where it is process-wide, else NULL */
     PyTypeObject *date, *time, *datetime, *timedelta; /* NULL where they are not process-wide */
-    bool siphash13;              /* the hash of str and bytes is the SipHash-1-3 that hash.h has inline */
-    uint64_t secret[2];          /* its key: one a process */
+    bool siphash13;     /* the hash of str and bytes is the SipHash-1-3 that hash.h has inline */
+    uint64_t secret[2]; /* its key: one a process */
     Py_hash_t (*hash_bytes)(const void *, Py_ssize_t); /* any other algorithm */
 } stoa_runtime;
 

@@ -56,17 +56,21 @@ probe_str(probe *p, const char *utf8, const char *what)
     }
     common(p, real, image, what);
     PyASCIIObject *r = (PyASCIIObject *)real, *i = (PyASCIIObject *)image;
-    fact(p, i->state.kind == r->state.kind && i->state.ascii == r->state.ascii && i->state.compact == r->state.compact, what,
-         "state");
+    fact(p,
+         i->state.kind == r->state.kind && i->state.ascii == r->state.ascii &&
+             i->state.compact == r->state.compact,
+         what, "state");
     fact(p, PyUnicode_DATA(image) == stoa__str_data(image), what, "data address");
-    same(p, real, image, offsetof(PyASCIIObject, length), offsetof(PyASCIIObject, state), what, "length or hash");
+    same(p, real, image, offsetof(PyASCIIObject, length), offsetof(PyASCIIObject, state), what,
+         "length or hash");
     size_t head = r->state.ascii ? sizeof(PyASCIIObject) : sizeof(PyCompactUnicodeObject);
     same(p, real, image, head, head + (size_t)(r->length + 1) * r->state.kind, what, "characters");
     Py_ssize_t real_size, image_size;
     const char *real_utf8 = PyUnicode_AsUTF8AndSize(real, &real_size);
     const char *image_utf8 = PyUnicode_AsUTF8AndSize(image, &image_size);
-    fact(p, real_utf8 && image_utf8 && real_size == image_size && stoa__in_heap(image_utf8) &&
-                memcmp(real_utf8, image_utf8, (size_t)real_size + 1) == 0,
+    fact(p,
+         real_utf8 && image_utf8 && real_size == image_size && stoa__in_heap(image_utf8) &&
+             memcmp(real_utf8, image_utf8, (size_t)real_size + 1) == 0,
          what, "UTF-8 form");
     Py_DECREF(real);
     return true;
@@ -80,7 +84,8 @@ probe_int(probe *p, const char *decimal)
         return false;
     }
     size_t count = stoa__int_digit_count(real);
-    PyObject *image = stoa__make_int_digits(p->batch, stoa__int_is_negative(real), stoa__int_digits(real), count);
+    PyObject *image = stoa__make_int_digits(p->batch, stoa__int_is_negative(real), stoa__int_digits(real),
+                                            count);
     if (image != NULL) {
         common(p, real, image, "int");
         same(p, real, image, sizeof(PyObject), STOA_INT_HEAD + count * sizeof(digit), "int", "digits or sign");
@@ -98,8 +103,9 @@ probe_plain(probe *p, PyObject *real, PyObject *image, size_t from, size_t to, c
         common(p, real, image, what);
         same(p, real, image, from, to, what, "fields");
         fact(p, (size_t)real->ob_type->tp_basicsize >= to || real->ob_type->tp_itemsize != 0, what, "size");
-        fact(p, (PyType_HasFeature(real->ob_type, Py_TPFLAGS_HAVE_GC) != 0) ==
-                    (real->ob_type == &PyTuple_Type || real->ob_type == &PySlice_Type),
+        fact(p,
+             (PyType_HasFeature(real->ob_type, Py_TPFLAGS_HAVE_GC) != 0) ==
+                 (real->ob_type == &PyTuple_Type || real->ob_type == &PySlice_Type),
              what, "kind of memory");
     }
     Py_XDECREF(real);
@@ -128,18 +134,18 @@ probe_scalars(probe *p)
     if (pair != NULL && PyObject_Hash(pair) == -1) { /* fills in the hash field, where there is one */
         PyErr_Clear();
     }
-    ok &= probe_plain(p, bytes, stoa__make_bytes(p->batch, "prob\0e bytes", 12, -1), sizeof(PyObject), STOA_BYTES_HEAD + 13,
-                      "bytes");
-    ok &= probe_plain(p, pair, stoa__make_tuple(p->batch, pair_items, 2), sizeof(PyObject), items + sizeof pair_items,
-                      "tuple");
-    ok &= probe_plain(p, PySlice_New(three, none, three), stoa__make_slice(p->batch, three, none, three), sizeof(PyObject),
-                      sizeof(PySliceObject), "slice");
+    ok &= probe_plain(p, bytes, stoa__make_bytes(p->batch, "prob\0e bytes", 12, -1), sizeof(PyObject),
+                      STOA_BYTES_HEAD + 13, "bytes");
+    ok &= probe_plain(p, pair, stoa__make_tuple(p->batch, pair_items, 2), sizeof(PyObject),
+                      items + sizeof pair_items, "tuple");
+    ok &= probe_plain(p, PySlice_New(three, none, three), stoa__make_slice(p->batch, three, none, three),
+                      sizeof(PyObject), sizeof(PySliceObject), "slice");
     ok &= probe_plain(p, PyFloat_FromDouble(-0.3e-7), stoa__make_float(p->batch, -0.3e-7), sizeof(PyObject),
                       sizeof(PyFloatObject), "float");
     ok &= probe_plain(p, PyFloat_FromDouble(1e300), stoa__make_float(p->batch, 1e300), sizeof(PyObject),
                       sizeof(PyFloatObject), "float");
-    ok &= probe_plain(p, PyComplex_FromDoubles(1.5, -2), stoa__make_complex(p->batch, 1.5, -2), sizeof(PyObject),
-                      sizeof(PyComplexObject), "complex");
+    ok &= probe_plain(p, PyComplex_FromDoubles(1.5, -2), stoa__make_complex(p->batch, 1.5, -2),
+                      sizeof(PyObject), sizeof(PyComplexObject), "complex");
     return ok;
 }
 
@@ -160,23 +166,29 @@ probe_set(probe *p, int count)
     if (real != NULL && image != NULL) {
         common(p, real, image, "frozenset");
         PySetObject *i = (PySetObject *)image, *r = (PySetObject *)real;
-        fact(p, i->used == r->used && i->fill == r->fill && i->hash == r->hash && i->finger == 0, "frozenset", "fields");
+        fact(p, i->used == r->used && i->fill == r->fill && i->hash == r->hash && i->finger == 0, "frozenset",
+             "fields");
         if (i->mask == r->mask) { /* same size, same order of insertion: the same table */
-            fact(p, memcmp(i->table, r->table, (size_t)(r->mask + 1) * sizeof(setentry)) == 0, "frozenset", "table");
+            fact(p, memcmp(i->table, r->table, (size_t)(r->mask + 1) * sizeof(setentry)) == 0, "frozenset",
+                 "table");
         }
         PyObject *real_ref = PyWeakref_NewRef(real, NULL), *image_ref = PyWeakref_NewRef(image, NULL);
-        fact(p, image_ref == i->weakreflist && real_ref == r->weakreflist, "frozenset", "list of weak references");
+        fact(p, image_ref == i->weakreflist && real_ref == r->weakreflist, "frozenset",
+             "list of weak references");
         if (real_ref != NULL && image_ref != NULL) {
             const PyWeakReference *rr = (PyWeakReference *)real_ref, *ir = (PyWeakReference *)image_ref;
-            fact(p, ir->ob_base.ob_type == rr->ob_base.ob_type && rr->wr_object == real && ir->wr_object == image &&
-                        ir->wr_callback == rr->wr_callback && ir->vectorcall == rr->vectorcall &&
-                        rr->wr_prev == NULL && rr->wr_next == NULL && PyObject_Hash(image_ref) == PyObject_Hash(image),
+            fact(p,
+                 ir->ob_base.ob_type == rr->ob_base.ob_type && rr->wr_object == real &&
+                     ir->wr_object == image && ir->wr_callback == rr->wr_callback &&
+                     ir->vectorcall == rr->vectorcall && rr->wr_prev == NULL && rr->wr_next == NULL &&
+                     PyObject_Hash(image_ref) == PyObject_Hash(image),
                  "weakref", "fields");
             ok = (size_t)rr->ob_base.ob_type->tp_basicsize == sizeof(PyWeakReference);
             fact(p, ok, "weakref", "size");
         }
         for (int k = 0; k < count; k++) {
-            fact(p, PySet_Contains(image, members[k]) == 1 && stoa__frozenset_has(real, members[k]), "frozenset", "order");
+            fact(p, PySet_Contains(image, members[k]) == 1 && stoa__frozenset_has(real, members[k]),
+                 "frozenset", "order");
         }
         Py_XDECREF(real_ref);
     }
@@ -208,7 +220,8 @@ probe_mapping(probe *p, int count, bool str_keys)
     for (int i = 0; ok && i < count; i++) {
         char name[24];
         int size = snprintf(name, sizeof name, "key %d", i);
-        pairs[2 * i] = str_keys ? stoa__make_str(p->batch, 1, true, name, size, -1) : stoa__make_int64(p->batch, 7777 * i);
+        pairs[2 * i] = str_keys ? stoa__make_str(p->batch, 1, true, name, size, -1)
+                                : stoa__make_int64(p->batch, 7777 * i);
         pairs[2 * i + 1] = stoa__canonical_int(i);
         ok = pairs[2 * i] != NULL && PyDict_SetItem(dict, pairs[2 * i], pairs[2 * i + 1]) == 0;
     }
@@ -220,10 +233,13 @@ probe_mapping(probe *p, int count, bool str_keys)
         const PyDictObject *r = stoa__mapping_dict(real), *i = stoa__mapping_dict(image);
         const stoa_keys *rk = stoa__dict_keys(r), *ik = stoa__dict_keys(i);
         common(p, real, image, what);
-        fact(p, Py_TYPE(r) == Py_TYPE(i) && r->ma_used == i->ma_used && r->ma_values == NULL && i->ma_values == NULL, what,
-             "dict");
-        fact(p, (size_t)real->ob_type->tp_basicsize ==
-                    (STOA_HAS_FROZENDICT ? sizeof(PyDictObject) + sizeof(Py_hash_t) : sizeof(stoa_proxy)),
+        fact(p,
+             Py_TYPE(r) == Py_TYPE(i) && r->ma_used == i->ma_used && r->ma_values == NULL &&
+                 i->ma_values == NULL,
+             what, "dict");
+        fact(p,
+             (size_t)real->ob_type->tp_basicsize ==
+                 (STOA_HAS_FROZENDICT ? sizeof(PyDictObject) + sizeof(Py_hash_t) : sizeof(stoa_proxy)),
              what, "size");
         bool same_head = rk->refcnt == ik->refcnt && rk->log2_size == ik->log2_size &&
                          rk->log2_index_bytes == ik->log2_index_bytes && rk->kind == ik->kind &&
@@ -231,7 +247,8 @@ probe_mapping(probe *p, int count, bool str_keys)
         if (fact(p, same_head, what, "head of the keys")) {
             size_t indices = (size_t)1 << rk->log2_index_bytes;
             size_t entry = rk->kind == STOA_KEYS_STR ? sizeof(stoa_str_entry) : sizeof(stoa_entry);
-            same(p, rk, ik, sizeof(stoa_keys), sizeof(stoa_keys) + indices + (size_t)count * entry, what, "table");
+            same(p, rk, ik, sizeof(stoa_keys), sizeof(stoa_keys) + indices + (size_t)count * entry, what,
+                 "table");
         }
         for (int k = 0; k < count; k++) {
             fact(p, stoa__mapping_find(real, pairs[2 * k]) == pairs[2 * k + 1], what, "order of probing");
@@ -284,8 +301,9 @@ stoa__probe(void)
     probe p = {&batch, ""};
     bool made = probe_str(&p, "some_text of ASCII", "str") && probe_str(&p, "caf\xc3\xa9", "Latin-1 str") &&
                 probe_str(&p, "\xe2\x82\xac and more", "str of two bytes a character") &&
-                probe_str(&p, "\xf0\x9f\x8c\x8d!", "str of four bytes a character") && probe_int(&p, "123456") &&
-                probe_int(&p, "-98765432109876543210987654321") && probe_scalars(&p);
+                probe_str(&p, "\xf0\x9f\x8c\x8d!", "str of four bytes a character") &&
+                probe_int(&p, "123456") && probe_int(&p, "-98765432109876543210987654321") &&
+                probe_scalars(&p);
     for (int count = 0; made && count <= 12; count += 4) {
         made = probe_set(&p, count);
     }

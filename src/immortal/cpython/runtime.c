@@ -34,8 +34,10 @@ stoa__runtime_fits(char *why, size_t size)
     if (sscanf(version, "%d.%d", &major, &minor) == 2 && major == 3 && minor == PY_MINOR_VERSION) {
         return true;
     }
-    snprintf(why, size, "this Stoa was built for CPython 3.%d and the running one is %.30s; install the Stoa of that version",
-             PY_MINOR_VERSION, version);
+    snprintf(
+        why, size,
+        "this Stoa was built for CPython 3.%d and the running one is %.30s; install the Stoa of that version",
+        PY_MINOR_VERSION, version);
     return false;
 }
 
@@ -75,9 +77,11 @@ stoa__runtime_init(void)
 #else
     bool debug = false;
 #endif
-    if (debug != (PySys_GetObject("gettotalrefcount") != NULL)) { /* its DECREF dies of the release build's refcount */
-        stoa__raise_unsupported(debug ? "this Stoa was built for a debug build of it, and it is a release build"
-                                      : "it is a debug build, and this Stoa was built for a release build");
+    if (debug !=
+        (PySys_GetObject("gettotalrefcount") != NULL)) { /* its DECREF dies of the release build's refcount */
+        stoa__raise_unsupported(debug
+                                    ? "this Stoa was built for a debug build of it, and it is a release build"
+                                    : "it is a debug build, and this Stoa was built for a release build");
         return -1;
     }
     const PyHash_FuncDef *hash = PyHash_GetFuncDef();
@@ -111,7 +115,8 @@ static_string_size(const char *at)
 {
     const PyASCIIObject *str = (const PyASCIIObject *)(const void *)at;
     if (str->ob_base.ob_type != &PyUnicode_Type || str->length < 0 || str->length > MAX_STATIC ||
-        str->state.interned != STOA_INTERNED_STATIC || str->state.kind != 1 || !str->state.compact || !str->state.ascii) {
+        str->state.interned != STOA_INTERNED_STATIC || str->state.kind != 1 || !str->state.compact ||
+        !str->state.ascii) {
         return 0;
     }
     const char *data = at + sizeof(PyASCIIObject);
