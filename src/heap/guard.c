@@ -251,6 +251,25 @@ stoa__guard_install(const stoa_guard_describer *describer)
     return err;
 }
 
+void
+stoa__guard_refresh(void)
+{
+    stoa_guard *guard = state();
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC_COARSE, &t);
+    int64_t now = (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
+    /* relaxed: nothing is ordered by it; two threads may both look */
+    if (now < atomic_load_explicit(&guard->next_look, memory_order_relaxed)) {
+        return;
+    }
+    atomic_store_explicit(&guard->next_look, now + 100000000, memory_order_relaxed);
+    stoa__lock(&guard->lock);
+    if (atomic_load(&guard->wanted) && atomic_load(&guard->mode) != STOA_GUARD_OFF) {
+        (void)install_handlers(guard); /* what fails is tried again, and told by stoa__guard_install */
+    }
+    stoa__unlock(&guard->lock);
+}
+
 stoa_err
 stoa__guard_set_mode(stoa_guard_mode mode)
 {

@@ -9,8 +9,8 @@
  *
  * Faults elsewhere go to the handler that was there before, with the semantics it was installed with (SA_SIGINFO,
  * SA_RESETHAND, SA_NODEFER, its mask, SIG_DFL, SIG_IGN). Who installs a handler after us sees faults first, and comes
- * before us until stoa__guard_install is called again (each import of stoa does): then we step in front of it, and it
- * is the one before. Handlers that call the one before *them*, like faulthandler's, then come back to us: so we keep
+ * before us until stoa__guard_install (each import of stoa) or stoa__guard_refresh (each freeze) comes by: then we step in
+ * front of it, and it is the one before. Handlers that call the one before *them*, like faulthandler's, then come back to us: so we keep
  * them in a stack and go one down each time a thread comes back.
  *
  * Runs on an alternate stack where the thread has one (heap/signal_stack.h), async-signal-safe throughout: no locks, no
@@ -55,6 +55,7 @@ typedef struct stoa_guard { /* read by the handler, so: atomics, and parts that 
     } chain[2];
     void (*handler)(int, siginfo_t *, void *); /* const after the first install: that of the copy that did it */
     uintptr_t page_size;                       /* const after init */
+    _Atomic int64_t next_look;                 /* stoa__guard_refresh does nothing before that time */
     _Atomic uint32_t warned;
     _Atomic uint32_t reporting;  /* id of the thread that writes the last message */
     struct {                     /* threads that are in the handler now */
@@ -71,6 +72,9 @@ void stoa__guard_fork_child(stoa_guard *guard);
  * adds `describer` (copied; NULL: none) to those that are asked. Called again: steps in front of handlers that came
  * after. Does for the calling thread what stoa__guard_thread does. STOA_EOS, STOA_ENOMEM (too many describers). */
 stoa_err stoa__guard_install(const stoa_guard_describer *describer);
+/* Steps in front of handlers that came after, as stoa__guard_install does, but looks at most ten times a second: a few
+ * nanoseconds else. Called wherever objects are about to be shared (a freeze, entering an interpreter). */
+void stoa__guard_refresh(void);
 /* STOA_EOS when the handlers were not there and cannot be installed. */
 stoa_err stoa__guard_set_mode(stoa_guard_mode mode);
 stoa_guard_mode stoa__guard_get_mode(void);

@@ -228,6 +228,35 @@ theirs_after_ours(void)
 }
 
 static void
+theirs_found_by_a_refresh(void)
+{
+    install();
+    stoa__guard_refresh(); /* looks; then not for a while */
+    enable_theirs();
+    stoa__guard_refresh();
+    struct sigaction now;
+    sigaction(SIGSEGV, NULL, &now);
+    EXPECT(now.sa_handler == say_and_raise);
+    usleep(150000);
+    stoa__guard_refresh();
+    incref(new_objects());
+    EXPECT(stoa__guard_tolerated() == 1);
+    *elsewhere = 1;
+}
+
+static void
+refresh_when_off(void)
+{
+    setenv("STOA_GUARD", "off", 1);
+    install();
+    enable_theirs();
+    stoa__guard_refresh();
+    struct sigaction now;
+    sigaction(SIGSEGV, NULL, &now);
+    EXPECT(now.sa_handler == say_and_raise);
+}
+
+static void
 theirs_twice(void)
 {
     enable_theirs();
@@ -258,6 +287,8 @@ handlers_in_the_manner_of_faulthandler(void **state)
     SKIP_NESTED_SIGNALS();
     assert_died(theirs_before_ours, SIGSEGV, "fatal", "stoa: warning", "theirs says", NULL);
     assert_died(theirs_after_ours, SIGSEGV, "fatal", "stoa: warning", "theirs says", NULL);
+    assert_exited(refresh_when_off, 0);
+    assert_died(theirs_found_by_a_refresh, SIGSEGV, "fatal", "stoa: warning", "theirs says", NULL);
     assert_died(theirs_twice, SIGSEGV, "fatal", "stoa: warning", "theirs says", NULL);
     assert_died(theirs_after_ours_and_a_write_to_content, SIGSEGV, "warning", "stoa: fatal", NULL);
 }
