@@ -11,7 +11,8 @@
  * SA_RESETHAND, SA_NODEFER, its mask, SIG_DFL, SIG_IGN). Who installs a handler after us sees faults first, and comes
  * before us until stoa__guard_install (each import of stoa) or stoa__guard_refresh (each freeze) comes by: then we step in
  * front of it, and it is the one before. Handlers that call the one before *them*, like faulthandler's, then come back to us: so we keep
- * them in a stack and go one down each time a thread comes back.
+ * them in a stack and go one down each time a thread comes back; or when the fault comes back, since a handler that was
+ * turned off, as faulthandler's can be, does nothing when it is called.
  *
  * Runs on an alternate stack where the thread has one (heap/signal_stack.h), async-signal-safe throughout: no locks, no
  * malloc, no TLS of ours. A page that is opened stays open.
@@ -40,6 +41,7 @@ typedef struct stoa_guard_describer {
 #define STOA_GUARD_DESCRIBERS 16u /* the C library's limit of namespaces */
 #define STOA_GUARD_CHAIN 8u
 #define STOA_GUARD_THREADS 64u
+#define STOA_GUARD_REPEATS 16u
 
 typedef struct stoa_guard { /* read by the handler, so: atomics, and parts that are const once a count covers them */
     stoa_lock lock;         /* STOA_RANK_MESSAGE: installing */
@@ -63,6 +65,12 @@ typedef struct stoa_guard { /* read by the handler, so: atomics, and parts that 
         _Atomic uint32_t depth;  /* how often it is in it */
         _Atomic uintptr_t frame; /* where the outermost of them has its frame */
     } inside[STOA_GUARD_THREADS];
+    struct { /* faults elsewhere that come again and again, by thread id modulo their number */
+        _Atomic uint32_t thread;
+        _Atomic uint32_t count;
+        _Atomic uintptr_t pc, address;
+        _Atomic int64_t since; /* when this one came first */
+    } repeats[STOA_GUARD_REPEATS];
 } stoa_guard;
 
 void stoa__guard_init(stoa_guard *guard);

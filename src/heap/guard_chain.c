@@ -30,9 +30,49 @@ stoa__guard_take_default(int number, siginfo_t *info)
     }
 }
 
-/* Calls handler number `level` of those that were there before, as the kernel would have. */
+/* So often may one fault come again in that many nanoseconds before the handler that was called and returned counts as
+ * one that does nothing. One that repairs something may be called for one instruction and address many times, too; but
+ * hardly so often without another fault of the thread between. */
+#define PATIENCE 2000u
+#define PATIENCE_TIME 1000000000
+
+/* How many handlers have had their chance at this very fault. */
+static uint32_t
+worn_out(const stoa_guard *guard, const siginfo_t *info, const void *context)
+{
+    uint32_t me = stoa__guard_thread_id();
+    unsigned i = me % STOA_GUARD_REPEATS;
+    if (atomic_load(&guard->repeats[i].thread) != me ||
+        atomic_load(&guard->repeats[i].pc) != stoa__fault_pc(context) ||
+        atomic_load(&guard->repeats[i].address) != (uintptr_t)info->si_addr ||
+        stoa__now() - atomic_load(&guard->repeats[i].since) > PATIENCE_TIME) {
+        return 0;
+    }
+    return atomic_load(&guard->repeats[i].count) / PATIENCE;
+}
+
+/* A handler has returned, so the instruction is tried again. Threads that share a place only make each other patient. */
 static void
-call_level(stoa_guard *guard, int number, siginfo_t *info, void *context, uint32_t depth, int saved)
+note_return(stoa_guard *guard, uint32_t worn, const siginfo_t *info, uintptr_t pc)
+{
+    uint32_t me = stoa__guard_thread_id();
+    unsigned i = me % STOA_GUARD_REPEATS;
+    if (atomic_load(&guard->repeats[i].thread) == me && atomic_load(&guard->repeats[i].pc) == pc &&
+        atomic_load(&guard->repeats[i].address) == (uintptr_t)info->si_addr &&
+        (worn != 0 || stoa__now() - atomic_load(&guard->repeats[i].since) <= PATIENCE_TIME)) {
+        atomic_fetch_add(&guard->repeats[i].count, 1);
+        return;
+    }
+    atomic_store(&guard->repeats[i].thread, me);
+    atomic_store(&guard->repeats[i].pc, pc);
+    atomic_store(&guard->repeats[i].address, (uintptr_t)info->si_addr);
+    atomic_store(&guard->repeats[i].since, stoa__now());
+    atomic_store(&guard->repeats[i].count, 1);
+}
+
+/* Calls one of the handlers that were there before, as the kernel would have. */
+static void
+call_one(stoa_guard *guard, int number, siginfo_t *info, void *context, uint32_t depth, int saved)
 {
     unsigned which = number == SIGBUS;
     uint32_t count = atomic_load_explicit(&guard->chain[which].count,
@@ -41,7 +81,9 @@ call_level(stoa_guard *guard, int number, siginfo_t *info, void *context, uint32
         stoa__guard_take_default(number, info);
         return;
     }
-    uint32_t level = depth < count ? count - 1 - depth : 0;
+    uintptr_t pc = stoa__fault_pc(context); /* now: the handler may change the context */
+    uint32_t worn = comes_again(info) ? worn_out(guard, info, context) : 0;
+    uint32_t level = depth + worn < count ? count - 1 - depth - worn : 0;
     const struct sigaction *previous = &guard->chain[which].previous[level];
     uint32_t bit = 1u << level;
     if (previous->sa_handler == SIG_IGN && !comes_again(info)) { /* faults cannot be ignored */
@@ -66,6 +108,9 @@ call_level(stoa_guard *guard, int number, siginfo_t *info, void *context, uint32
         previous->sa_handler(number);
     }
     pthread_sigmask(SIG_SETMASK, &before, NULL);
+    if (comes_again(info)) {
+        note_return(guard, worn, info, pc);
+    }
 }
 
 /* Notes that this thread is in the handler; how often it was already. An entry may be left over from a handler that
@@ -121,7 +166,7 @@ stoa__guard_call_previous(stoa_guard *guard, int number, siginfo_t *info, void *
 {
     unsigned slot;
     uint32_t depth = come_in(guard, context, (uintptr_t)__builtin_frame_address(0), &slot);
-    call_level(guard, number, info, context, depth, saved);
+    call_one(guard, number, info, context, depth, saved);
     go_out(guard, slot);
 }
 

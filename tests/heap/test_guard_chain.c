@@ -41,7 +41,7 @@ have_a_handler_with_info(void)
     sigaddset(&theirs.sa_mask, SIGUSR1);
     sigaction(SIGSEGV, &theirs, NULL);
     install();
-    for (int i = 1; i <= 3; i++) { /* left by siglongjmp each time */
+    for (int i = 1; i <= 5000; i++) { /* left by siglongjmp each time */
         fault_elsewhere();
         EXPECT(calls == i);
         EXPECT(seen_address == (void *)elsewhere);
@@ -49,7 +49,7 @@ have_a_handler_with_info(void)
     }
     incref(new_objects());
     EXPECT(stoa__guard_tolerated() == 1);
-    EXPECT(calls == 3);
+    EXPECT(calls == 5000);
 }
 
 static void
@@ -256,6 +256,61 @@ refresh_when_off(void)
     EXPECT(now.sa_handler == say_and_raise);
 }
 
+static _Atomic int turned_off;
+
+/* faulthandler.disable() puts back what was before it, but a handler in front of it calls it still. */
+static void
+say_unless_turned_off(int number)
+{
+    if (!turned_off) {
+        say_and_raise(number);
+    }
+}
+
+static void
+theirs_turned_off(void)
+{
+    install();
+    struct sigaction theirs = {.sa_handler = say_unless_turned_off, .sa_flags = SA_NODEFER | SA_ONSTACK};
+    sigaction(SIGSEGV, &theirs, &before_theirs);
+    install();
+    turned_off = 1;
+    sigaction(SIGSEGV, &before_theirs, NULL);
+    *elsewhere = 1;
+}
+
+static char *repaired;
+
+static void
+repair(int number)
+{
+    (void)number;
+    calls++;
+    mprotect(repaired, 4096, PROT_READ | PROT_WRITE);
+}
+
+static void
+fault_and_be_repaired_often(void)
+{
+    signal(SIGSEGV, repair);
+    install();
+    repaired = mmap(NULL, 4096, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    for (int i = 1; i <= 5000; i++) {
+        mprotect(repaired, 4096, PROT_READ);
+        incref(repaired);
+        EXPECT(calls == i);
+    }
+    EXPECT(peek(repaired) == 5000);
+}
+
+static void
+a_handler_that_does_nothing_is_passed_over(void **state)
+{
+    (void)state;
+    assert_died(theirs_turned_off, SIGSEGV, "theirs says", NULL);
+    assert_exited(fault_and_be_repaired_often, 0);
+}
+
 static void
 theirs_twice(void)
 {
@@ -310,6 +365,7 @@ main(void)
         cmocka_unit_test(handlers_from_before_get_faults_elsewhere),
         cmocka_unit_test(without_a_handler_faults_end_the_process_as_before),
         cmocka_unit_test(stack_overflow_ends_the_process_as_before),
+        cmocka_unit_test(a_handler_that_does_nothing_is_passed_over),
         cmocka_unit_test(handlers_in_the_manner_of_faulthandler),
     };
     return cmocka_run_group_tests(tests, open_process, NULL);
