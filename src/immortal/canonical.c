@@ -21,6 +21,13 @@ add_string(PyObject *str, void *context)
 {
     (void)context;
     const PyASCIIObject *s = (const PyASCIIObject *)str;
+    if (stoa__canonical.first_string == 0) {
+        stoa__canonical.first_string = (uintptr_t)str;
+    }
+    stoa__canonical.last_string = (uintptr_t)str;
+    if (s->length < 2) {
+        return; /* 3.12 has two of some: the one in the table of characters is ours */
+    }
     if (stoa__canonical.string_count * 2 >= STOA_CANONICAL_SLOTS || PyObject_Hash(str) == -1) {
         return; /* twice as many as any version has; the hash is wanted by tables of keys, and cannot fail */
     }
@@ -171,15 +178,15 @@ static bool
 is_canonical_str(const PyObject *object)
 {
     const PyASCIIObject *str = (const PyASCIIObject *)object;
-    if (!str->state.compact || str->state.kind != 1) {
+    if ((uintptr_t)object - stoa__canonical.first_string <=
+        stoa__canonical.last_string - stoa__canonical.first_string) {
+        return true;
+    }
+    if (str->length > 1 || !str->state.compact || str->state.kind != 1) {
         return false;
     }
-    const char *data = stoa__str_data(str);
-    if (str->length <= 1) {
-        return object ==
-               (str->length == 0 ? stoa__canonical.empty_str : stoa__canonical.chars[(unsigned char)data[0]]);
-    }
-    return str->state.ascii && object == stoa__canonical_string(data, (size_t)str->length);
+    return object == (str->length == 0 ? stoa__canonical.empty_str
+                                       : stoa__canonical.chars[*(const unsigned char *)stoa__str_data(str)]);
 }
 
 bool

@@ -12,6 +12,7 @@ typedef struct stoa_canonical {
     int64_t int_low, int_high; /* both included */
     size_t longest;            /* of the static strings */
     size_t string_count;
+    uintptr_t first_string, last_string; /* addresses: every str between them is static */
     PyObject *chars[256], *bytes[256];
     PyObject *ints[2 * STOA_SMALL_INTS];
     PyObject *strings[STOA_CANONICAL_SLOTS]; /* open addressing by stoa__canonical_slot */

@@ -84,7 +84,8 @@ stoa__make_int_digits(stoa_batch *batch, bool negative, const digit *digits, siz
 }
 
 stoa_shared *
-stoa__make_int_digits_keyed(stoa_batch *batch, const stoa_key *known, bool negative, const digit *digits, size_t count)
+stoa__make_int_digits_keyed(stoa_batch *batch, const stoa_key *known, bool negative, const digit *digits,
+                            size_t count)
 {
     if (count <= 1) {
         int64_t value = count == 0 ? 0 : negative ? -(int64_t)digits[0] : (int64_t)digits[0];

@@ -42,10 +42,10 @@ stoa_key stoa__key_of_str(int kind, bool ascii, const void *characters, Py_ssize
 stoa_key stoa__key_of_int(bool negative, const digit *digits, size_t count);
 stoa_key stoa__key_of_float(double value);
 /* As without `_keyed`; `key` is what key_of said of the same value, NULL: not known. */
-stoa_shared *stoa__make_str_keyed(stoa_batch *batch, const stoa_key *key, int kind, bool ascii, const void *characters,
-                                  Py_ssize_t length, Py_hash_t hash);
-stoa_shared *stoa__make_int_digits_keyed(stoa_batch *batch, const stoa_key *key, bool negative, const digit *digits,
-                                         size_t count);
+stoa_shared *stoa__make_str_keyed(stoa_batch *batch, const stoa_key *key, int kind, bool ascii,
+                                  const void *characters, Py_ssize_t length, Py_hash_t hash);
+stoa_shared *stoa__make_int_digits_keyed(stoa_batch *batch, const stoa_key *key, bool negative,
+                                         const digit *digits, size_t count);
 stoa_shared *stoa__make_float_keyed(stoa_batch *batch, const stoa_key *key, double value);
 
 stoa_shared *stoa__make_tuple(stoa_batch *batch, stoa_shared *const *items, Py_ssize_t count);

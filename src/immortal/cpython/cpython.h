@@ -293,8 +293,7 @@ bool stoa__runtime_fits(char *why, size_t size);
 /* Fills stoa__runtime; imports what a receiver of dates needs. GIL. 0, or -1 with an exception set. */
 int stoa__runtime_init(void);
 
-/* Calls `found` for each static string of the runtime (one address in all interpreters) longer than one character.
- * Interns nothing and leaks nothing. GIL. Returns how many there were. */
+/* Calls `found` for each static string of the runtime (one address in all interpreters), in order of address. Interns nothing and leaks nothing. GIL. Returns how many there were. */
 size_t stoa__runtime_static_strings(void (*found)(PyObject *str, void *context), void *context);
 
 /* A static builtin type: one address in all interpreters of the process, made ready in each? No GIL. */

@@ -154,11 +154,8 @@ stoa__runtime_static_strings(void (*found)(PyObject *str, void *context), void *
         at = before;
     }
     size_t count = 0;
-    for (size_t size; (size = static_string_size(at)) != 0; at += size) {
-        if (((const PyASCIIObject *)(const void *)at)->length > 1) {
-            found((PyObject *)(uintptr_t)at, context);
-            count++;
-        }
+    for (size_t size; (size = static_string_size(at)) != 0; at += size, count++) {
+        found((PyObject *)(uintptr_t)at, context);
     }
     return count;
 }
