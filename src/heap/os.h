@@ -47,10 +47,10 @@ stoa_err stoa__os_alloc_named(size_t size, void **out);
 /* Calls `accept` for each such memory until it says true. Returns that memory, or NULL. */
 void *stoa__os_find_named(bool (*accept)(const void *memory, size_t size));
 
-/* Makes the pages of a writable view present, one system call for many faults. False: not enough memory. True does not
+/* Makes the pages of a writable view present; its bytes stay what they are. One system call for many faults. False: not enough memory. True does not
  * promise that they are (older kernels cannot do it). */
 bool stoa__os_populate(void *writable, size_t size);
-/* Backs a 2 MiB-aligned range of both views with huge pages. False: this kernel has none for such memory. True does not
+/* Backs a 2 MiB-aligned range of both views with huge pages; its bytes stay what they are. False: this kernel has none for such memory. True does not
  * promise that all are huge (there may be too few). */
 bool stoa__os_make_huge(void *writable, void *readable, size_t size);
 /* Gives the pages of the file back; both views read zeros afterwards. */

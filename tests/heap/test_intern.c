@@ -1,0 +1,326 @@
+#include "heap_testing.h"
+
+#include <pthread.h>
+
+static stoa_region *
+new_region(void)
+{
+    stoa_region *region;
+    assert_int_equal(stoa__region_new("test", 0, &region), STOA_OK);
+    return region;
+}
+
+static void
+key_depends_on_tag_content_and_length(void **state)
+{
+    (void)state;
+    stoa_key a = stoa__key(1, "abc", 3);
+    stoa_key same = stoa__key(1, "abcd", 3);
+    assert_memory_equal(&a, &same, sizeof a);
+    stoa_key other_tag = stoa__key(2, "abc", 3);
+    stoa_key other_length = stoa__key(1, "abcd", 4);
+    stoa_key empty = stoa__key(1, "", 0);
+    assert_memory_not_equal(&a, &other_tag, sizeof a);
+    assert_memory_not_equal(&a, &other_length, sizeof a);
+    assert_memory_not_equal(&a, &empty, sizeof a);
+}
+
+static void
+equal_content_is_found_again(void **state)
+{
+    (void)state;
+    stoa_region *region = new_region();
+    const toy *objects[1000];
+    for (uint64_t i = 0; i < 1000; i++) {
+        objects[i] = toy_freeze(region, i, 64);
+    }
+    for (uint64_t i = 0; i < 1000; i++) {
+        assert_ptr_equal(toy_freeze(region, i, 64), objects[i]);
+    }
+    stoa_region_stats stats = stats_of(region);
+    assert_int_equal(stats.objects, 1000);
+    assert_int_equal(stats.intern_entries, 1000);
+    assert_int_equal(stats.intern_hits, 1000);
+    assert_int_equal(stats.intern_misses, 1000);
+    assert_true(stats.intern_bytes > 16000);
+    stoa__region_unref(region);
+}
+
+static bool
+never_same(const void *candidate, const void *wanted)
+{
+    (void)candidate;
+    (void)wanted;
+    return false;
+}
+
+static void
+collision_is_not_a_hit(void **state)
+{
+    (void)state;
+    stoa_region *region = new_region();
+    stoa_batch batch;
+    assert_int_equal(stoa__batch_begin(&batch, region, STOA_BATCH_INTERN), STOA_OK);
+    const toy *a = stoa__batch_alloc(&batch, 64);
+    const toy *b = stoa__batch_alloc(&batch, 64);
+    ((toy *)stoa__rw(a))->values[0] = 1;
+    ((toy *)stoa__rw(b))->values[0] = 2;
+    stoa_key key = {42, 43};
+    stoa__intern_add(&batch, key, a);
+    stoa__intern_add(&batch, key, b);
+    uint64_t one = 1, two = 2, three = 3;
+    assert_ptr_equal(stoa__intern_find(&batch, key, toy_same, &one), a);
+    assert_ptr_equal(stoa__intern_find(&batch, key, toy_same, &two), b);
+    assert_null(stoa__intern_find(&batch, key, toy_same, &three));
+    assert_null(stoa__intern_find(&batch, key, never_same, &one));
+    stoa__batch_commit(&batch);
+    check_heap();
+    stoa__region_unref(region);
+}
+
+static void
+without_the_flag_nothing_is_looked_up_or_entered(void **state)
+{
+    (void)state;
+    stoa_region *region = new_region();
+    toy_freeze(region, 1, 64);
+    stoa_batch batch;
+    assert_int_equal(stoa__batch_begin(&batch, region, 0), STOA_OK);
+    assert_null(toy_find(&batch, 1));
+    assert_non_null(toy_new(&batch, 2, 64));
+    stoa__intern_prefetch(&batch, toy_key(1));
+    stoa__batch_commit(&batch);
+    assert_int_equal(stats_of(region).intern_entries, 1);
+    stoa__region_unref(region);
+}
+
+static void
+open_batch_sees_its_own_entries_and_others_do_not(void **state)
+{
+    (void)state;
+    stoa_region *region = new_region();
+    stoa_batch mine, others;
+    assert_int_equal(stoa__batch_begin(&mine, region, STOA_BATCH_INTERN), STOA_OK);
+    assert_int_equal(stoa__batch_begin(&others, region, STOA_BATCH_INTERN), STOA_OK);
+    const toy *object = NULL;
+    for (uint64_t i = 0; i < 200000; i++) { /* several chunks, several growths */
+        const toy *made = toy_new(&mine, i, 64);
+        object = i == 5 ? made : object;
+    }
+    stoa__intern_prefetch(&mine, toy_key(5));
+    assert_ptr_equal(toy_find(&mine, 5), object);
+    assert_non_null(toy_find(&mine, 199999));
+    assert_null(toy_find(&others, 5));
+    const toy *second = toy_new(&others, 5, 64); /* both may keep theirs */
+    assert_ptr_equal(toy_find(&others, 5), second);
+    stoa__batch_commit(&mine);
+    assert_non_null(toy_find(&others, 6));
+    stoa__batch_commit(&others);
+    const toy *winner = toy_freeze(region, 5, 64);
+    assert_true(winner == object || winner == second);
+    assert_ptr_equal(toy_freeze(region, 5, 64), winner);
+    check_heap();
+    stoa__region_unref(region);
+}
+
+static void
+aborted_entries_are_gone(void **state)
+{
+    (void)state;
+    static const uint64_t counts[] = {1, 100, 4096, 4097, 100000}; /* noted one by one, and too many for that */
+    stoa_region *region = new_region();
+    for (uint64_t i = 0; i < 3000; i++) {
+        toy_freeze(region, 1000000 + i, 64);
+    }
+    for (size_t k = 0; k < sizeof counts / sizeof *counts; k++) {
+        stoa_batch batch;
+        assert_int_equal(stoa__batch_begin(&batch, region, STOA_BATCH_INTERN), STOA_OK);
+        for (uint64_t i = 0; i < counts[k]; i++) {
+            toy_new(&batch, i, 64);
+        }
+        stoa__batch_abort(&batch);
+        assert_int_equal(stats_of(region).intern_entries, 3000);
+        assert_int_equal(stoa__batch_begin(&batch, region, STOA_BATCH_INTERN), STOA_OK);
+        for (uint64_t i = 0; i < counts[k]; i++) {
+            assert_null(toy_find(&batch, i));
+        }
+        for (uint64_t i = 0; i < 3000; i++) {
+            assert_non_null(toy_find(&batch, 1000000 + i));
+        }
+        stoa__batch_abort(&batch);
+        check_heap();
+    }
+    stoa__region_unref(region);
+}
+
+static void
+endless_aborts_do_not_grow_the_table(void **state)
+{
+    (void)state;
+    stoa_region *region = new_region();
+    for (uint64_t i = 0; i < 500; i++) {
+        toy_freeze(region, i, 64);
+    }
+    size_t most = 0;
+    for (uint64_t round = 0; round < 2000; round++) {
+        stoa_batch batch;
+        assert_int_equal(stoa__batch_begin(&batch, region, STOA_BATCH_INTERN), STOA_OK);
+        for (uint64_t i = 0; i < 50; i++) {
+            toy_new(&batch, 1000 + round * 50 + i, 64);
+        }
+        stoa__batch_abort(&batch);
+        size_t bytes = stats_of(region).intern_bytes;
+        most = bytes > most ? bytes : most;
+    }
+    assert_true(most < 300000);
+    check_heap();
+    stoa__region_unref(region);
+}
+
+static void
+other_regions_fall_back_to_the_default_one(void **state)
+{
+    (void)state;
+    stoa_region *region = new_region();
+    const toy *general = toy_freeze(NULL, 987654321, 64);
+    assert_ptr_equal(toy_freeze(region, 987654321, 64), general);
+    const toy *special = toy_freeze(region, 987654322, 64);
+    assert_int_equal(stoa__region_of(special), stoa__region_id(region));
+    assert_ptr_not_equal(toy_freeze(NULL, 987654322, 64), special); /* never the other way */
+    stoa__region_unref(region);
+}
+
+/* ---- threads ---- */
+
+#define THREADS 4
+#define VALUES 30000
+
+static stoa_region *shared;
+
+/* Everybody freezes the same values in another order, in small batches of which some are aborted; what is found must be
+ * whole at any time. */
+static void *
+intern_same_values(void *arg)
+{
+    uint64_t step = 2 * (uint64_t)(uintptr_t)arg + 1;
+    uint64_t at = step * 7919;
+    for (uint64_t done = 0; done < VALUES;) {
+        stoa_batch batch;
+        CHECK(stoa__batch_begin(&batch, shared, STOA_BATCH_INTERN) == STOA_OK);
+        bool abort_it = done % 7 == step % 7;
+        for (int i = 0; i < 100; i++, done++, at += step) {
+            uint64_t value = at % VALUES;
+            stoa__intern_prefetch(&batch, toy_key(value));
+            const toy *object = toy_find(&batch, value);
+            if (object == NULL) {
+                object = toy_new(&batch, value, 24 + 8 * (value % 20));
+            }
+            CHECK(object != NULL);
+            CHECK(object->size == 24 + 8 * (value % 20));
+            CHECK(toy_is_whole(object, value));
+        }
+        if (abort_it) {
+            stoa__batch_abort(&batch);
+        }
+        else {
+            stoa__batch_commit(&batch);
+        }
+    }
+    return NULL;
+}
+
+static void
+threads_intern_the_same_values_with_aborts(void **state)
+{
+    (void)state;
+    shared = new_region();
+    pthread_t threads[THREADS];
+    for (uintptr_t i = 0; i < THREADS; i++) {
+        assert_int_equal(pthread_create(&threads[i], NULL, intern_same_values, (void *)i), 0);
+    }
+    for (int i = 0; i < THREADS; i++) {
+        pthread_join(threads[i], NULL);
+    }
+    check_heap();
+    stoa_region_stats stats = stats_of(shared);
+    assert_int_equal(stats.intern_entries, stats.objects);
+    assert_true(stats.objects <= VALUES * THREADS);
+    stoa_batch batch;
+    assert_int_equal(stoa__batch_begin(&batch, shared, STOA_BATCH_INTERN), STOA_OK);
+    uint64_t found = 0;
+    for (uint64_t i = 0; i < VALUES; i++) {
+        found += toy_find(&batch, i) != NULL;
+    }
+    stoa__batch_abort(&batch);
+    assert_true(found > VALUES / 2);
+    stoa__region_unref(shared);
+}
+
+static _Atomic bool stop;
+
+static void *
+read_while_it_grows(void *unused)
+{
+    (void)unused;
+    uint64_t seen = 0;
+    while (!atomic_load(&stop)) {
+        stoa_batch batch;
+        CHECK(stoa__batch_begin(&batch, shared, STOA_BATCH_INTERN) == STOA_OK);
+        for (uint64_t i = 0; i < 1000; i++) {
+            CHECK(toy_find(&batch, i) != NULL); /* sealed before the growth began: never missed */
+            uint64_t far = 1000 + (seen++ * 7919) % 150000;
+            const toy *object = toy_find(&batch, far);
+            CHECK(object == NULL || toy_is_whole(object, far));
+        }
+        stoa__batch_abort(&batch);
+    }
+    return NULL;
+}
+
+static void
+readers_go_on_while_the_table_grows(void **state)
+{
+    (void)state;
+    shared = new_region();
+    for (uint64_t i = 0; i < 1000; i++) {
+        toy_freeze(shared, i, 64);
+    }
+    atomic_store(&stop, false);
+    pthread_t threads[2];
+    for (int i = 0; i < 2; i++) {
+        assert_int_equal(pthread_create(&threads[i], NULL, read_while_it_grows, NULL), 0);
+    }
+    for (uint64_t i = 1000; i < 150000;) {
+        stoa_batch batch;
+        assert_int_equal(stoa__batch_begin(&batch, shared, STOA_BATCH_INTERN), STOA_OK);
+        for (int k = 0; k < 500; k++) {
+            assert_non_null(toy_new(&batch, i++, 32));
+        }
+        stoa__batch_commit(&batch);
+    }
+    atomic_store(&stop, true);
+    for (int i = 0; i < 2; i++) {
+        pthread_join(threads[i], NULL);
+    }
+    check_heap();
+    assert_int_equal(stats_of(shared).intern_entries, 150000);
+    stoa__region_unref(shared);
+}
+
+int
+main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(key_depends_on_tag_content_and_length),
+        cmocka_unit_test(equal_content_is_found_again),
+        cmocka_unit_test(collision_is_not_a_hit),
+        cmocka_unit_test(without_the_flag_nothing_is_looked_up_or_entered),
+        cmocka_unit_test(open_batch_sees_its_own_entries_and_others_do_not),
+        cmocka_unit_test(aborted_entries_are_gone),
+        cmocka_unit_test(endless_aborts_do_not_grow_the_table),
+        cmocka_unit_test(other_regions_fall_back_to_the_default_one),
+        cmocka_unit_test(threads_intern_the_same_values_with_aborts),
+        cmocka_unit_test(readers_go_on_while_the_table_grows),
+    };
+    return cmocka_run_group_tests(tests, open_process, NULL);
+}
