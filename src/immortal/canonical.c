@@ -70,6 +70,18 @@ fill_ints(void)
     return 0;
 }
 
+/* The runtime's str of one character. 3.12 has two of some ('a', '_' ...): compiled code gets the interned one, and making a
+ * code object would write that one into a shared tuple that holds the other (hazard W14). */
+static PyObject *
+one_character(unsigned character)
+{
+    PyObject *str = PyUnicode_FromOrdinal((int)character);
+    if (str != NULL && character < 128) {
+        PyUnicode_InternInPlace(&str);
+    }
+    return str;
+}
+
 static int
 fill(void)
 {
@@ -78,7 +90,7 @@ fill(void)
     }
     for (unsigned i = 0; i < 256; i++) {
         char byte = (char)i;
-        PyObject *str = PyUnicode_FromOrdinal((int)i), *bytes = PyBytes_FromStringAndSize(&byte, 1);
+        PyObject *str = one_character(i), *bytes = PyBytes_FromStringAndSize(&byte, 1);
         if (str == NULL || bytes == NULL || PyObject_Hash(str) == -1 || PyObject_Hash(bytes) == -1) {
             return -1;
         }
