@@ -8,6 +8,7 @@
 #include "heap/process.h"
 #include "immortal/canonical.h"
 #include "immortal/cpython/gilstate.h"
+#include "immortal/describe.h" // the guard's view of our objects
 #include "immortal/exceptions.h"
 #include "proxy/thread_state.h"
 
@@ -36,7 +37,7 @@ stoa__ready(void)
     if (stoa__canonical_init() < 0) {
         return STOA_EVERSION;
     }
-    if ((err = stoa__guard_install(NULL)) != STOA_OK) {
+    if ((err = stoa__guard_install(&stoa__describer)) != STOA_OK) {
         return err;
     }
     stoa__interps_set_fork_hook(stoa__thread_states_after_fork);
@@ -175,6 +176,9 @@ stoa__member_register(const char *name, bool ours, bool shared_gil, PyThreadStat
     stoa_err err = stoa__ready();
     if (err != STOA_OK) {
         stoa__raise(err);
+        return -1;
+    }
+    if (stoa__canonical_init() < 0) { /* imports, in this interpreter, what it needs to use shared objects */
         return -1;
     }
     PyInterpreterState *interp = PyInterpreterState_Get();
