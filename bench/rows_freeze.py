@@ -1,0 +1,68 @@
+"""F2: freezing JSON-like records, per distinct object; baseline pickle dumps + loads of the same data."""
+import gc
+import json
+import pickle
+import subprocess
+import sys
+import time
+
+import stoa
+from measure import median, median_ratio, row
+from records import count_objects, make_records
+
+ROUND = """
+import sys
+sys.path.insert(0, {here!r})
+import rows_freeze
+rows_freeze.one_round({seed}, {count}, {turn})
+"""
+
+
+def one_round(seed, count, turn):
+    """In a process of its own, so that each freeze meets a heap that has not seen the data: nanoseconds per object."""
+    data = make_records(count, seed)
+    objects, references = count_objects(data)
+    gc.collect()
+
+    def interned():
+        return stoa.freeze(data)
+
+    def plain():
+        return stoa.freeze(data, intern=False)
+
+    def pickled():
+        return pickle.loads(pickle.dumps(data, pickle.HIGHEST_PROTOCOL))
+
+    ways = {"interned": interned, "plain": plain, "pickle": pickled}
+    order = list(ways)
+    order = order[turn % 3:] + order[:turn % 3]
+    figures = {}
+    for name in order:
+        gc.collect()
+        started = time.perf_counter()
+        kept = ways[name]()
+        figures[name] = (time.perf_counter() - started) / objects * 1e9
+        del kept
+    print(json.dumps({"figures": figures, "objects": objects, "references": references}))
+
+
+def rows(group, quick):
+    import os
+
+    here = os.path.dirname(os.path.abspath(__file__))
+    count = 3000 if quick else 75_000
+    rounds = []
+    for turn in range(3 if quick else 6):
+        code = ROUND.format(here=here, seed=turn + 1, count=count, turn=turn)
+        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+        if done.returncode != 0:
+            raise RuntimeError(done.stderr)
+        rounds.append(json.loads(done.stdout))
+    figures = {name: [each["figures"][name] for each in rounds] for name in ("interned", "plain", "pickle")}
+    settings = {"objects": rounds[0]["objects"], "references": rounds[0]["references"], "records": count, "rounds": len(rounds)}
+    result = []
+    for name, label, bar in (("interned", "freeze, interned", 60), ("plain", "freeze, not interned", 35)):
+        value = median(figures[name])
+        result.append(row("F2", f"{label}, per object", value, "ns", "pickle dumps + loads", median(figures["pickle"]),
+                          ratio=median_ratio(figures[name], figures["pickle"]), bar=f"<= {bar} ns", ok=value <= bar, **settings))
+    return result

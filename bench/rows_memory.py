@@ -1,0 +1,147 @@
+"""F10: heap bytes against the sizes of the same graph. F11: what a further interpreter adds. F21: whole process, N users."""
+import gc
+import json
+import os
+import pickle
+import subprocess
+import sys
+
+import stoa
+from measure import row
+from records import count_objects, make_records, total_size
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+
+
+def used_bytes():
+    return stoa.stats()["region"]["used_bytes"]
+
+
+def heap_pages():
+    """Bytes of physical memory behind the shared heap: blocks of the file that it is mapped from."""
+    inodes, total = set(), 0
+    for name in os.listdir("/proc/self/fd"):
+        try:
+            info, target = os.stat(f"/proc/self/fd/{name}"), os.readlink(f"/proc/self/fd/{name}")
+        except OSError:
+            continue
+        if "memfd:" in target and info.st_ino not in inodes:
+            inodes.add(info.st_ino)
+            total += info.st_blocks * 512
+    return total
+
+
+def process_memory():
+    """Proportional set size of this process, in bytes."""
+    with open("/proc/self/smaps_rollup") as file:
+        return next(int(line.split()[1]) * 1024 for line in file if line.startswith("Pss:"))
+
+
+def against_sizes(quick):
+    result = []
+    data = make_records(3000 if quick else 75_000)
+    plain_bytes = total_size(data)
+    objects, _ = count_objects(data)
+    for intern, bar, label in ((False, 1.00, "not interned"), (True, 0.60, "interned")):
+        before, pages = used_bytes(), heap_pages()
+        stoa.freeze(data, intern=intern)
+        used = used_bytes() - before
+        result.append(row("F10", f"heap bytes of JSON-like records, {label}", used, "bytes", "sum of sys.getsizeof", plain_bytes, bar=f"<= {bar:.2f}",
+                          ok=used / plain_bytes <= bar, objects=objects, pages_bytes=heap_pages() - pages))
+    return result
+
+
+def walk():
+    """Touches every object of the published graph; in whatever interpreter it runs."""
+    waiting, total = [stoa.lookup("bench/data")], 0
+    while waiting:
+        node = waiting.pop()
+        total += 1
+        if hasattr(node, "items"):
+            for key, value in node.items():
+                hash(key)
+                waiting.append(value)
+        elif type(node) is tuple:
+            waiting.extend(node)
+        else:
+            hash(node)
+    return total
+
+
+def further_interpreters(quick):
+    """Data bytes: what the heap's file and the heap's counters grow by, and private pages inside the heap's mapping."""
+    data = make_records(2000 if quick else 20_000)
+    stoa.publish("bench/data", data)
+    text = pickle.dumps(data)
+    del data
+    interpreters = [stoa.Interpreter() for _ in range(4)]
+    for each in interpreters:
+        each.exec(f"import sys; sys.path.insert(0, {HERE!r}); import stoa, rows_memory")
+    interpreters[0].exec("rows_memory.walk()")
+    gc.collect()
+    before = heap_pages(), used_bytes(), private_pages()
+    for each in interpreters[1:]:
+        each.exec("rows_memory.walk()")
+    after = heap_pages(), used_bytes(), private_pages()
+    added = sum(b - a for a, b in zip(before, after)) / 3
+    size = process_memory()
+    copies = [pickle.loads(text) for _ in range(2)]
+    private = (process_memory() - size) / len(copies)
+    del copies
+    for each in interpreters:
+        each.close()
+    return [row("F11", "data bytes added per further interpreter", added, "bytes", "unpickling its own copy", private, bar="0", ok=added == 0)]
+
+
+def private_pages():
+    """Bytes of pages in the heap's mappings that belong to this process alone (copied on write)."""
+    total, inside = 0, False
+    with open("/proc/self/smaps") as file:
+        for line in file:
+            first = line.split(None, 1)[0]
+            if "-" in first and not first.endswith(":"):
+                inside = "memfd:" in line
+            elif inside and first == "Anonymous:":
+                total += int(line.split()[1]) * 1024
+    return total
+
+
+USERS = """
+import sys
+sys.path.insert(0, {here!r})
+import rows_memory
+rows_memory.users({way!r}, {records})
+"""
+
+
+def users(way, records):
+    """Four interpreters ready to use the data, one way or the other: prints the memory that this took."""
+    data = make_records(records)
+    if way == "shared":
+        stoa.publish("bench/data", data)
+    else:
+        stoa.publish("bench/text", pickle.dumps(data))
+    del data
+    gc.collect()
+    start = process_memory()
+    interpreters = [stoa.Interpreter() for _ in range(4)]
+    use = "rows_memory.walk()" if way == "shared" else "import pickle; data = pickle.loads(stoa.lookup('bench/text'))"
+    for each in interpreters:
+        each.exec(f"import sys; sys.path.insert(0, {HERE!r}); import stoa, rows_memory; {use}")
+    print((process_memory() - start) / 4)
+
+
+def whole_process(quick):
+    figures = {}
+    for way in ("shared", "private"):
+        code = USERS.format(here=HERE, way=way, records=2000 if quick else 20_000)
+        figures[way] = float(subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()[-1])
+    return [row("F21", f"memory per interpreter that uses {2000 if quick else 20_000} records", figures["shared"], "bytes", "private copies", figures["private"])]
+
+
+def rows(group, quick):
+    return {"F10": against_sizes, "F11": further_interpreters, "F21": whole_process}[group](quick)
+
+
+if __name__ == "__main__":
+    print(json.dumps(rows("F10", True)))

@@ -1,0 +1,13 @@
+# bench/*.c: libraries that bench/run.py loads.
+file(GLOB sources CONFIGURE_DEPENDS bench/*.c)
+if(TARGET libstoa)
+    foreach(source IN LISTS sources)
+        get_filename_component(stem "${source}" NAME_WE)
+        add_library(bench_${stem} MODULE "${source}")
+        target_compile_definitions(bench_${stem} PRIVATE _GNU_SOURCE)
+        target_compile_options(bench_${stem} PRIVATE -Wall -Wextra ${STOA_SANITIZER_FLAGS})
+        target_link_options(bench_${stem} PRIVATE ${STOA_SANITIZER_FLAGS})
+        target_link_libraries(bench_${stem} PRIVATE libstoa Threads::Threads)
+        set_target_properties(bench_${stem} PROPERTIES PREFIX "" LIBRARY_OUTPUT_DIRECTORY "${PROJECT_BINARY_DIR}/bench")
+    endforeach()
+endif()
