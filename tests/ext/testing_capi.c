@@ -66,8 +66,7 @@ dict_set(PyObject *self, PyObject *args)
 {
     (void)self;
     PyObject *dict, *key, *value;
-    if (!PyArg_ParseTuple(args, "OOO:dict_set", &dict, &key, &value) ||
-        PyDict_SetItem(dict, key, value) < 0) {
+    if (!PyArg_ParseTuple(args, "OOO:dict_set", &dict, &key, &value) || PyDict_SetItem(dict, key, value) < 0) {
         return NULL;
     }
     return Py_XNewRef(PyDict_GetItemWithError(dict, key));

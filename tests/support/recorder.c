@@ -9,9 +9,9 @@
 #include <ucontext.h>
 #include <unistd.h>
 
-#define OPEN_PAGES     1024  /* pages open at a time: two with single stepping, else all that were written */
-#define TRAP_FLAG      0x100 /* x86 EFLAGS.TF */
-#define HANDLER_FRAMES 2     /* our handler and the kernel's trampoline, on top of each backtrace */
+#define OPEN_PAGES 1024  /* pages open at a time: two with single stepping, else all that were written */
+#define TRAP_FLAG 0x100  /* x86 EFLAGS.TF */
+#define HANDLER_FRAMES 2 /* our handler and the kernel's trampoline, on top of each backtrace */
 
 static struct {
     uintptr_t base;

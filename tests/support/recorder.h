@@ -17,8 +17,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define RECORDER_DEPTH 24  /* native frames kept of each write */
-#define RECORDER_KEPT  256 /* writes kept; more are only counted */
+#define RECORDER_DEPTH 24 /* native frames kept of each write */
+#define RECORDER_KEPT 256 /* writes kept; more are only counted */
 
 typedef struct recorder_write {
     uintptr_t address; /* where the write went */

@@ -1,0 +1,521 @@
+"""What bad input gets: a clear error, nothing lost, nothing leaked, the process alive.
+
+Each case notes the bytes that the heap uses before and after: a freeze that failed has left nothing behind.
+What a C host can do wrong (bad UTF-8 in the builder, threads without a thread state) is in tests/capi."""
+import builtins
+import collections
+import gc
+import json
+import os
+import pickle
+import subprocess
+import sys
+import textwrap
+import threading
+import time
+import unittest
+
+import stoa
+from stoa_tests import used_bytes as used
+
+
+class Hostile(unittest.TestCase):
+    def setUp(self):
+        stoa.freeze("warm up")
+        gc.collect()
+
+    def refused(self, value, path=None, kind=None, error=stoa.NotFreezable, function=stoa.freeze):
+        """function(value) raises `error` for that path, and the heap is as before."""
+        before = used()
+        with self.assertRaises(error) as caught:
+            function(value)
+        self.assertEqual(used(), before, "bytes left behind")
+        message = str(caught.exception)
+        if path is not None:
+            self.assertEqual(caught.exception.path, path)
+            self.assertIn(path, message)
+        if kind is not None:
+            self.assertEqual(caught.exception.type_name, kind)
+            self.assertIn(kind, message)
+        return caught.exception
+
+
+class Unfreezable(Hostile):
+    def test_path_type_and_remedy(self):
+        class Session:
+            pass
+
+        error = self.refused({"users": [{}, {}, {}, {"name": Session()}]}, "$['users'][3]['name']")
+        self.assertIn("Session", error.type_name)
+        self.assertGreater(len(str(error)), 60, "the message names the remedy")
+        self.assertIsInstance(error, TypeError)
+        self.assertIsInstance(error, stoa.Error)
+
+    def test_in_every_kind_of_container(self):
+        bad = type("Bad", (), {"__hash__": lambda self: 1})()
+        for value in ([bad], (bad,), {bad}, frozenset({bad}), {"k": bad}, {bad: 1}, {(1, bad): 2}, [[[{"k": (0, bad)}]]], slice(bad), {"a": {"b": {"c": bad}}}):
+            with self.subTest(repr(value)[:40]):
+                self.assertTrue(self.refused(value).path.startswith("$"))
+
+    def test_after_much_good(self):
+        self.refused([f"good {i}" for i in range(200_000)] + [object()], "$[200000]", "object")
+
+    def test_share_refuses_each_mutable_by_path(self):
+        for value, kind in (([1], "list"), ({1}, "set"), ({"a": 1}, "dict"), (bytearray(b"x"), "bytearray")):
+            self.refused((1, ("x", value)), "$[1][1]", kind, function=stoa.share)
+
+    def test_keys_with_strange_text(self):
+        for key in ("it's", 'say "x"', "new\nline", "\ud800", "\u6f22", "", "a" * 10_000, 5, None, (1, "x"), b"raw"):
+            with self.subTest(repr(key)[:30]):
+                self.assertTrue(self.refused({key: object()}).path.startswith("$["))
+
+    def test_wrong_arguments(self):
+        for call in (lambda: stoa.freeze(), lambda: stoa.freeze(1, 2), lambda: stoa.freeze(1, region="x"), lambda: stoa.freeze(1, nonsense=1),
+                     lambda: stoa.freeze(obj=1), lambda: stoa.share(), lambda: stoa.thaw(), lambda: stoa.is_shared(), lambda: stoa.publish(1, 2),
+                     lambda: stoa.publish("x"), lambda: stoa.publish(b"x", 1), lambda: stoa.lookup(), lambda: stoa.lookup(None), lambda: stoa.once("x", 5),
+                     lambda: stoa.unpublish(3), lambda: stoa.names(1), lambda: stoa.lookup("x", timeout="soon"), lambda: stoa.Region(limit="big"),
+                     lambda: stoa.Interpreter(5)):
+            self.refused(None, error=TypeError, function=lambda _: call())
+
+    def test_wrong_values(self):
+        for call in (lambda: stoa.Region(limit=-1), lambda: stoa.Region(limit=-(1 << 80)), lambda: stoa.Interpreter(gil="none"), lambda: stoa.Interpreter(gil=5),
+                     lambda: stoa.lookup("absent", timeout=float("nan")), lambda: stoa.publish("bad \ud800", 1), lambda: stoa.Interpreter(name="bad \ud800")):
+            with self.subTest(call.__code__.co_firstlineno):
+                self.refused(None, error=(ValueError, OverflowError), function=lambda _: call())
+
+
+class Cycles(Hostile):
+    def cycle(self, value, function=stoa.freeze):
+        error = self.refused(value, function=function)
+        self.assertRegex(str(error), "(?i)itself|cycle")
+        return error.path
+
+    def test_list_in_itself(self):
+        value = [1]
+        value.append(value)
+        self.assertEqual(self.cycle(value), "$[1]")
+
+    def test_through_dict_and_tuple(self):
+        value = {"a": []}
+        value["a"].append((1, value))
+        self.assertEqual(self.cycle(value), "$['a'][0][1]")
+
+    def test_tuple_only(self):
+        inner = []
+        value = (inner,)
+        inner.append(value)
+        self.cycle(value)
+
+    def test_long_way_round(self):
+        first = value = []
+        for _ in range(100_000):
+            value.append([])
+            value = value[0]
+        value.append(first)
+        self.assertTrue(self.cycle(first).startswith("$[0][0]"))
+
+    def test_shared_parts_are_no_cycle(self):
+        part = [1, 2]
+        frozen = stoa.freeze([part, [part], {"k": part}])
+        self.assertIs(frozen[0], frozen[1][0])
+        self.assertIs(frozen[0], frozen[2]["k"])
+
+
+class Depth(Hostile):
+    def test_a_million_levels(self):
+        for wrap in (lambda x: [x], lambda x: (x,), lambda x: {"k": x}):
+            value = "the bottom"
+            for _ in range(1_000_000):
+                value = wrap(value)
+            frozen = stoa.freeze(value)
+            depth = 0
+            while not isinstance(frozen, str):
+                frozen = frozen["k"] if hasattr(frozen, "items") else frozen[0]
+                depth += 1
+            self.assertEqual((depth, frozen), (1_000_000, "the bottom"))
+            while not isinstance(value, str):  # take it apart: CPython's own deallocation is not what is tested
+                value = value["k"] if isinstance(value, dict) else value[0]
+
+    def test_a_million_levels_and_then_a_bad_object(self):
+        value = object()
+        for _ in range(1_000_000):
+            value = [value]
+        error = self.refused(value, kind="object")
+        self.assertLess(len(str(error)), 100_000, "the message does not repeat the whole path")
+        while type(value) is list:
+            value = value[0]
+
+    def test_deep_value_thawed_and_compared(self):
+        value = 7
+        for _ in range(100_000):
+            value = [value]
+        thawed = stoa.thaw(stoa.freeze(value))
+        for _ in range(100_000):
+            self.assertIs(type(thawed), list)
+            thawed, value = thawed[0], value[0]
+        self.assertEqual(thawed, 7)
+
+
+class Text(Hostile):
+    def test_lone_surrogates(self):
+        for text in ("\ud800", "a\udfff", "\udc80" * 1000, "\ud83d\ude00", "\u6f22\ud800"):
+            frozen = stoa.freeze([text, {text: text}])
+            self.assertEqual(frozen[0], text)
+            self.assertEqual(hash(frozen[0]), hash(text))
+            self.assertEqual(frozen[1][text], text)
+            self.assertRaises(UnicodeEncodeError, frozen[0].encode)
+            self.assertEqual(frozen[0].encode("utf-8", "surrogatepass"), text.encode("utf-8", "surrogatepass"))
+
+    def test_nul_and_extremes(self):
+        for text in ("\0", "a\0b", "\uffff" * 3, "\U0010ffff" * 2, "\x7f\x80"):
+            self.assertEqual(stoa.freeze([text])[0], text)
+            self.assertEqual(stoa.freeze({text: 1})[text], 1)
+
+    def test_names_with_strange_text(self):
+        self.assertRaises(ValueError, stoa.publish, "", 1)
+        self.assertRaises(ValueError, stoa.publish, "x" * 100_000, 1)
+        for name in ("\0", "a\0b", "caf\xe9", "\u6f22", "\U0001f40d", "x" * 4096):
+            stoa.publish(name, [name])
+            self.assertEqual(stoa.lookup(name), (name,))
+            self.assertIn(name, stoa.names())
+            stoa.unpublish(name)
+            self.assertRaises(KeyError, stoa.lookup, name)
+
+
+class Subclasses(Hostile):
+    def test_refused_without_running_their_code(self):
+        ran = []
+
+        def spy(name):
+            return lambda self, *args: ran.append(name)
+
+        for base in (list, dict, set, tuple, frozenset, bytearray, str, int, bytes):
+            body = {name: spy(name) for name in ("__iter__", "__len__", "__getitem__", "keys", "items", "__eq__")}
+            body["__hash__"] = lambda self: 1
+            error = self.refused([0, type(f"My{base.__name__}", (base,), body)()], "$[1]")
+            self.assertIn(f"My{base.__name__}", error.type_name)
+        self.assertEqual(ran, [])
+
+    def test_standard_subclasses(self):
+        for value in (collections.OrderedDict(a=1), collections.defaultdict(int), collections.Counter("a"), json.JSONDecodeError("m", "d", 0)):
+            self.refused([value], "$[0]")
+
+
+class RaisingKeys(Hostile):
+    def test_hash_that_raises(self):
+        class Key:
+            angry = False
+
+            def __hash__(self):
+                if Key.angry:
+                    raise RuntimeError("no hash today")
+                return 1
+
+        value = {Key(): 1}
+        Key.angry = True
+        self.refused([value])
+        self.refused([list(value)], "$[0][0]")
+
+    def test_eq_that_raises_or_changes_the_container(self):
+        holder = {}
+
+        class Key:
+            def __hash__(self):
+                return hash("name")
+
+            def __eq__(self, other):
+                holder.clear()
+                raise RuntimeError("compared")
+
+        holder[Key()] = 1
+        self.refused({"a": holder, "b": [holder]})
+        self.assertEqual(len(holder), 1, "the walk has run no code of the object's")
+
+    def test_finalizer_during_a_walk_does_not_matter(self):
+        class Noisy:
+            def __del__(self):
+                Noisy.ended += 1
+
+        Noisy.ended = 0
+        for _ in range(50):
+            self.refused([[1, 2, 3], Noisy()])
+        gc.collect()
+        self.assertEqual(Noisy.ended, 50)
+
+
+class ConcurrentChange(Hostile):
+    def test_mapping_changed_by_another_thread(self):
+        table, stop = {i: [i] for i in range(500)}, threading.Event()
+
+        def change():
+            number = 500
+            while not stop.is_set():
+                table[number] = [number]
+                table.pop(number - 500, None)
+                number += 1
+
+        thread = threading.Thread(target=change)
+        thread.start()
+        try:
+            before = sys.getswitchinterval()
+            sys.setswitchinterval(1e-5)
+            for _ in range(300):
+                try:
+                    frozen = stoa.freeze(table)
+                except RuntimeError as error:  # allowed: it says that the mapping changed
+                    self.assertIn("changed", str(error))
+                else:
+                    self.assertTrue(all(value == (key,) for key, value in frozen.items()))
+        finally:
+            sys.setswitchinterval(before)
+            stop.set()
+            thread.join()
+
+    def test_list_changed_by_another_thread(self):
+        items, stop = list(range(1000)), threading.Event()
+
+        def change():
+            while not stop.is_set():
+                items.extend(range(1000))
+                del items[500:]
+                items[:] = [str(i) for i in range(2000)]
+
+        thread = threading.Thread(target=change)
+        thread.start()
+        try:
+            for _ in range(300):
+                frozen = stoa.freeze(items)
+                self.assertTrue(all(type(item) in (int, str) for item in frozen))
+        finally:
+            stop.set()
+            thread.join()
+
+
+class Limits(Hostile):
+    def test_region_limit_in_mid_freeze(self):
+        region = stoa.Region(name="small", limit=1 << 20)
+        kept = region.freeze(["kept", 1.5])
+        before, outside = region.stats()["used_bytes"], used()
+        big = [f"a string with the number {i}" for i in range(100_000)]
+        for intern in (True, False):
+            with self.assertRaises(MemoryError) as caught:
+                region.freeze(big, intern=intern)
+            self.assertIn("small", str(caught.exception))
+            self.assertEqual(region.stats()["used_bytes"], before)
+        self.assertEqual(used(), outside)
+        self.assertEqual(kept, ("kept", 1.5))
+        self.assertEqual(region.freeze({"still": ["works"]})["still"], ("works",))
+
+    def test_heap_limit(self):
+        script = """
+            import stoa
+            kept = stoa.freeze(['kept'] * 3)
+            before = stoa.stats()['region']['used_bytes']
+            for attempt in range(5):
+                try:
+                    stoa.freeze([str(i) * 20 for i in range(2_000_000)], intern=attempt % 2 == 0)
+                except MemoryError as error:
+                    assert 'STOA_HEAP_LIMIT' in str(error), error
+                else:
+                    raise SystemExit('no MemoryError')
+                assert stoa.stats()['region']['used_bytes'] == before
+            assert kept == ('kept',) * 3 and stoa.freeze({'more': 1})['more'] == 1
+        """
+        child = subprocess.run([sys.executable, "-c", textwrap.dedent(script)], env=dict(os.environ, STOA_HEAP_LIMIT="64M"), capture_output=True,
+                               text=True, timeout=100)
+        self.assertEqual(child.returncode, 0, child.stderr)
+
+    def test_address_space_limit(self):
+        child = subprocess.run(["bash", "-c", f"ulimit -v 4000000; exec {sys.executable} -c 'import stoa; print(stoa.freeze([1, \"x\"]))'"],
+                               capture_output=True, text=True, timeout=100)
+        if os.environ.get("STOA_SANITIZE"):
+            self.skipTest("sanitizers need their own address space")
+        self.assertEqual((child.returncode, child.stdout), (0, "(1, 'x')\n"), child.stderr)
+
+
+class Names(Hostile):
+    def test_in_use(self):
+        stoa.publish("hostile/taken", 1)
+        self.addCleanup(stoa.unpublish, "hostile/taken")
+        with self.assertRaises(stoa.NameTaken) as caught:
+            stoa.publish("hostile/taken", "another value that nobody has frozen")
+        self.assertIn("hostile/taken", str(caught.exception))
+        self.assertIsInstance(caught.exception, ValueError)
+        self.assertEqual(stoa.lookup("hostile/taken"), 1)
+
+    def test_unfreezable_value_takes_no_name(self):
+        self.refused(None, function=lambda _: stoa.publish("hostile/never", [object()]))
+        self.assertNotIn("hostile/never", stoa.names())
+        self.refused(None, function=lambda _: stoa.replace("hostile/never", [object()]))
+        self.assertNotIn("hostile/never", stoa.names())
+
+    def test_unknown(self):
+        self.refused("hostile/unknown", error=KeyError, function=stoa.lookup)
+        self.refused("hostile/unknown", error=KeyError, function=stoa.unpublish)
+        self.assertIsNone(stoa.lookup("hostile/unknown", None))
+        started = time.monotonic()
+        self.assertEqual(stoa.lookup("hostile/unknown", 5, timeout=0.05), 5)
+        self.assertRaises(KeyError, stoa.lookup, "hostile/unknown", timeout=0.05)
+        self.assertGreater(time.monotonic() - started, 0.09)
+
+    def test_once_whose_factory_fails(self):
+        for error in (RuntimeError("no"), KeyboardInterrupt(), SystemExit(3)):
+            def factory():
+                raise error
+
+            with self.assertRaises(type(error)):
+                stoa.once("hostile/once", factory)
+        self.refused(None, function=lambda _: stoa.once("hostile/once", object))
+        self.assertEqual(stoa.once("hostile/once", lambda: [1]), (1,))
+
+    def test_once_inside_itself(self):
+        with self.assertRaises(stoa.Error) as caught:
+            stoa.once("hostile/twice", lambda: stoa.once("hostile/twice", lambda: 1, timeout=5))
+        self.assertIn("hostile/twice", str(caught.exception))
+
+
+class Numbers(Hostile):
+    def test_nan_keys(self):
+        nan = float("nan")
+        frozen = stoa.freeze({nan: 1, "x": 2, float("nan"): 3})
+        self.assertEqual((len(frozen), list(frozen.values())), (3, [1, 2, 3]))
+        inside = next(iter(frozen))
+        self.assertEqual(frozen[inside], 1)
+        self.assertNotIn(float("nan"), frozen)
+        self.assertEqual(len(stoa.freeze({nan, float("nan"), 1.0})), 3)
+
+    def test_equal_keys_of_other_types(self):
+        self.assertEqual(stoa.freeze([1, 1.0, True, 0.0, -0.0]), (1, 1.0, True, 0.0, -0.0))
+        self.assertEqual([type(x) for x in stoa.freeze([1, 1.0, True])], [int, float, bool])
+        self.assertEqual(str(stoa.freeze([0.0, -0.0])), "(0.0, -0.0)")
+        self.assertEqual(stoa.freeze({1: "a"})[True], "a")
+        self.assertEqual(stoa.freeze({1.0: "a"})[1], "a")
+
+
+class OtherInterpreters(Hostile):
+    def test_closed_interpreter(self):
+        interpreter = stoa.Interpreter(name="soon gone")
+        interpreter.close()
+        interpreter.close()
+        self.assertTrue(interpreter.closed)
+        for call in (lambda: interpreter.exec("1"), lambda: interpreter.call(len, ()), lambda: interpreter.submit(len, ()), lambda: interpreter.prepare_main(a=1)):
+            with self.assertRaises(stoa.InterpreterGone) as caught:
+                call()
+            self.assertIn("soon gone", str(caught.exception))
+
+    def test_syntax_error_in_exec(self):
+        with stoa.Interpreter() as interpreter:
+            for source in ("def (", "x = = 1", "\0", "if True:\npass", "'unclosed"):
+                with self.assertRaises((SyntaxError, ValueError)) as caught:
+                    interpreter.exec(source)
+                self.assertTrue(str(caught.exception))
+            interpreter.exec("x = 1")
+
+    def test_exception_from_exec(self):
+        with stoa.Interpreter(name="raiser") as interpreter:
+            with self.assertRaises(ZeroDivisionError) as caught:
+                interpreter.exec("def inner():\n    return 1 / 0\ninner()")
+            self.assertIn("division", str(caught.exception))
+            self.assertIn("inner", str(caught.exception.__cause__), "the remote traceback")
+            interpreter.exec("assert 1 + 1 == 2")
+
+    def test_exception_of_a_type_that_is_not_here(self):
+        with stoa.Interpreter() as interpreter:
+            with self.assertRaises(stoa.RemoteError) as caught:
+                interpreter.exec("class Own(Exception):\n    pass\nraise Own('only there')")
+            self.assertIn("Own", caught.exception.type_name)
+            self.assertIn("only there", str(caught.exception))
+
+    def test_exceptions_that_misbehave(self):
+        sources = ("class E(Exception):\n def __str__(self): raise ValueError('no text')\nraise E",
+                   "class E(Exception):\n def __init__(self, a, b): super().__init__(a)\nraise E(1, 2)",
+                   "class E(BaseException):\n def __repr__(self): return 5\nraise E", "raise KeyError(object())", "raise ValueError('\\ud800')",
+                   "raise ExceptionGroup('g', [ValueError(1), TypeError(2)])", "e = ValueError(1)\ne.__cause__ = e\nraise e",
+                   "def f(): f()\nf()", "raise SystemError", "raise OSError(2, 'text', 'file')", "raise UnicodeDecodeError('a', b'b', 0, 1, 'r')")
+        with stoa.Interpreter() as interpreter:
+            for source in sources:
+                with self.subTest(source), self.assertRaises(BaseException) as caught:
+                    interpreter.exec(source)
+                self.assertNotIsInstance(caught.exception, AssertionError)
+                interpreter.exec("1")
+
+    def test_system_exit_does_not_end_this_program(self):
+        with stoa.Interpreter() as interpreter:
+            for source, code in (("raise SystemExit(3)", "3"), ("import sys; sys.exit('a reason')", "a reason"), ("raise SystemExit", "SystemExit")):
+                with self.assertRaises(stoa.RemoteError) as caught:
+                    interpreter.exec(source)
+                self.assertIn("SystemExit", caught.exception.type_name)
+                self.assertIn(code, str(caught.exception))
+            interpreter.exec("1")
+
+    def test_bad_things_to_call(self):
+        with stoa.Interpreter() as interpreter:
+            for function, errors in (("no_such_module_anywhere:f", ImportError), ("json:no_such", AttributeError), ("json", ValueError), ("", ValueError),
+                                     (":x", ValueError), ("json:", ValueError), (5, TypeError), (None, TypeError), ("json:__name__", TypeError)):
+                with self.subTest(function), self.assertRaises(errors):
+                    interpreter.call(function)
+            self.assertEqual(interpreter.call("json:dumps", (1, 2)), "[1, 2]")
+
+    def test_arguments_and_results_that_cannot_cross(self):
+        with stoa.Interpreter() as interpreter:
+            with self.assertRaises(TypeError) as caught:
+                interpreter.call("builtins:len", object())
+            self.assertIn("object", str(caught.exception))
+            with self.assertRaises(TypeError):
+                interpreter.call("builtins:object")
+            with self.assertRaises(TypeError):
+                interpreter.call("builtins:len", [1], unknown=object())
+
+    def test_source_that_is_none(self):
+        with stoa.Interpreter() as interpreter:
+            for source in (None, 5, b"x = 1", ["x"]):
+                with self.subTest(source), self.assertRaises(TypeError):
+                    interpreter.exec(source)
+
+    def test_prepare_main_with_bad_names_and_values(self):
+        with stoa.Interpreter() as interpreter:
+            self.assertRaises(TypeError, interpreter.prepare_main, {5: 1})
+            self.assertRaises(TypeError, interpreter.prepare_main, {"a": object()})
+            interpreter.exec("assert 'a' not in globals()")
+
+
+class Processes(unittest.TestCase):
+    def run_child(self, script, **environment):
+        return subprocess.run([sys.executable, "-c", textwrap.dedent(script)], env={**os.environ, **environment}, capture_output=True, text=True, timeout=100)
+
+    def test_interpreters_left_open_at_exit(self):
+        child = self.run_child("""
+            import stoa
+            kept = [stoa.Interpreter() for _ in range(3)]
+            for i in kept:
+                i.exec("import stoa; x = stoa.freeze(['in here'])")
+            print('end')
+        """)
+        self.assertEqual((child.returncode, child.stdout), (0, "end\n"), child.stderr)
+
+    def test_bad_settings_are_named(self):
+        for name, value in (("STOA_GUARD", "sometimes"), ("STOA_HEAP_RESERVE", "much"), ("STOA_HEAP_LIMIT", "-5")):
+            child = self.run_child("import stoa; print(stoa.freeze((1, 'x y')))", **{name: value})
+            with self.subTest(name):
+                self.assertIn(name, child.stderr)
+                self.assertNotIn("Traceback (most recent call last):\n  File \"<frozen", child.stderr)
+                self.assertGreaterEqual(child.returncode, 0)
+
+    def test_shared_objects_pickled_into_another_process(self):
+        value = stoa.freeze({"a": [1, {"b"}], "c": b"x"})
+        child = self.run_child("import sys, pickle; print(pickle.loads(bytes.fromhex(sys.stdin.read() or '80044b052e')))")
+        self.assertEqual(child.returncode, 0, child.stderr)
+        self.assertEqual(pickle.loads(pickle.dumps(stoa.thaw(value))), {"a": [1, {"b"}], "c": b"x"})
+
+    def test_builtins_replaced(self):
+        child = self.run_child("""
+            import builtins, stoa
+            builtins.frozenset = builtins.dict = builtins.tuple = None
+            print(stoa.freeze({'a': [1, {2}]})['a'][0], stoa.thaw(stoa.freeze([1])))
+        """)
+        self.assertEqual((child.returncode, child.stdout), (0, "1 [1]\n"), child.stderr)
+        self.assertTrue(builtins.tuple)
+
+
+if __name__ == "__main__":
+    unittest.main()
