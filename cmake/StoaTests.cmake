@@ -10,7 +10,7 @@
 #   tests/stoa_tests/                     the package stoa_tests: batteries and runners, importable from build/python
 #   tests/ext/*.c                         extension modules for tests (cmake/StoaTestModules.cmake)
 #   tests/install/                        an installed prefix, used by projects outside of this tree
-#   examples/*.c, examples/*.py           each is run, and passes when it exits with 0
+#   examples/*.c, examples/*.py           each is run, and passes when it exits with 0; the rest of x.c is in x/*.c
 find_library(STOA_CMOCKA_LIBRARY cmocka)
 find_path(STOA_CMOCKA_INCLUDE cmocka.h)
 set(STOA_HAVE_CMOCKA OFF)
@@ -192,7 +192,8 @@ if(TARGET libstoa AND STOA_CAN_EMBED)
     file(GLOB sources CONFIGURE_DEPENDS examples/*.c)
     foreach(source IN LISTS sources)
         get_filename_component(stem "${source}" NAME_WE)
-        add_executable(example_${stem} "${source}")
+        file(GLOB rest CONFIGURE_DEPENDS examples/${stem}/*.c)
+        add_executable(example_${stem} "${source}" ${rest})
         set_target_properties(example_${stem} PROPERTIES OUTPUT_NAME ${stem}
                                                          RUNTIME_OUTPUT_DIRECTORY "${PROJECT_BINARY_DIR}/examples")
         # what an outsider has: the public headers, libstoa, a Python

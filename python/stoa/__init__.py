@@ -10,6 +10,35 @@ Region, stats                    memory: limits and figures
 
 import sys as _sys
 
+__all__ = [
+    "Deadlock",
+    "Error",
+    "Future",
+    "Interpreter",
+    "InterpreterGone",
+    "NameTaken",
+    "NotFreezable",
+    "Region",
+    "RemoteError",
+    "Timeout",
+    "UnsupportedPython",
+    "by_copy",
+    "current",
+    "freeze",
+    "interpreters",
+    "is_shared",
+    "lookup",
+    "main",
+    "names",
+    "once",
+    "publish",
+    "replace",
+    "share",
+    "stats",
+    "thaw",
+    "unpublish",
+]
+
 
 def _diagnosing():
     """Is this `python -m stoa doctor`? It must be able to say why the rest cannot be imported."""
@@ -28,6 +57,7 @@ try:
         RemoteError,
         Timeout,
         UnsupportedPython,
+        __version__,
         by_copy,
         current,
         freeze,
@@ -44,7 +74,7 @@ try:
         thaw,
         unpublish,
     )
-except ImportError:
+except Exception:
     if not _diagnosing():
         raise
 
@@ -56,3 +86,7 @@ def __getattr__(name):
         globals()["Future"] = Future
         return Future
     raise AttributeError(f"module 'stoa' has no attribute {name!r}")
+
+
+def __dir__():
+    return sorted({*globals(), *__all__})

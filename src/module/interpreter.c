@@ -380,8 +380,9 @@ static PyMethodDef interpreter_methods[] = {
      prepare_main_doc},
     {"interrupt", interpreter_interrupt, METH_NOARGS, interrupt_doc},
     {"close", (PyCFunction)(void (*)(void))interpreter_close, METH_VARARGS | METH_KEYWORDS, close_doc},
-    {"__enter__", interpreter_enter, METH_NOARGS, NULL},
-    {"__exit__", interpreter_exit, METH_VARARGS, NULL},
+    {"__enter__", interpreter_enter, METH_NOARGS, "__enter__($self, /)\n--\n\nItself."},
+    {"__exit__", interpreter_exit, METH_VARARGS,
+     "__exit__($self, exc_type, exc, traceback, /)\n--\n\nCloses it."},
     {"__reduce__", interpreter_reduce, METH_NOARGS, NULL},
     {NULL, NULL, 0, NULL},
 };

@@ -32,6 +32,7 @@ STOA_API PyObject *stoa_module_init(void);
 int stoa__module_add_names(PyObject *module);
 int stoa__module_add_interpreter(PyObject *module);
 int stoa__module_add_stats(PyObject *module);
+int stoa__module_add_build_info(PyObject *module);
 
 /* Seconds from Python: None waits for ever. -1 with an exception (not a number, NaN). */
 int stoa__module_deadline(PyObject *seconds, stoa_deadline *out);

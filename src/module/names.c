@@ -83,7 +83,7 @@ lookup_keywords(PyObject *const *values, PyObject *names, PyObject **fallback, P
 
 PyDoc_STRVAR(
     lookup_doc,
-    "lookup($module, name, /, default=<KeyError>, *, timeout=0)\n--\n\n"
+    "lookup($module, name, /, default=..., *, timeout=0)\n--\n\n"
     "The object that name stands for, by pointer: O(1), no copy.\n\n"
     "Waits up to timeout seconds (None: for ever) for the name to appear; then default, else KeyError.");
 

@@ -4,7 +4,7 @@ import os
 import stat
 
 LEFT_OUT_FOLDERS = frozenset(
-    ("__pycache__", ".git", ".hg", ".svn", ".tox", ".venv", "node_modules", "site-packages", "dist-packages")
+    (".git", ".hg", ".svn", ".tox", ".venv", "node_modules", "site-packages", "dist-packages")
 )
 # Word numbers are 32-bit and a file of n bytes is given n // 2 + 2 of them, so this many bytes fit with room to spare.
 MAX_TOTAL = 7 << 30
@@ -46,6 +46,8 @@ def scan(root, suffixes=(), max_file=16 << 20, max_total=MAX_TOTAL):
                 skipped.append((name, f"cannot be read: {error.strerror}"))
                 continue
             if stat.S_ISDIR(info.st_mode):
+                if entry.name == b"__pycache__":
+                    continue  # nobody expects these
                 if os.fsdecode(entry.name) in LEFT_OUT_FOLDERS:
                     skipped.append((name, "folder left out"))
                 else:

@@ -15,7 +15,7 @@ from .scan import scan, split
 from .words import index_part
 
 INDEX, QUERIES = "stoa.demo.index", "stoa.demo.queries"
-BATCH = 1000
+BATCH = 1000  # queries, at most: fewer where every interpreter would not get some
 
 
 class Clock:
@@ -61,7 +61,8 @@ def build(parent, files, count):
 
 def batches_of(queries, count):
     """For each of `count` interpreters the batches it answers."""
-    batches = [tuple(queries[at : at + BATCH]) for at in range(0, len(queries), BATCH)]
+    size = min(BATCH, -(-len(queries) // (4 * count)) or 1)
+    batches = [tuple(queries[at : at + size]) for at in range(0, len(queries), size)]
     return [tuple(batches[i::count]) for i in range(count)]
 
 
@@ -133,7 +134,7 @@ def main(parent):
         "skipped": skipped,
         "files": len(index["files"]),
         "text_bytes": sum(len(record[1]) for record in index["files"]),
-        "lines": sum(len(record[3]) // 4 for record in index["files"]),
+        "lines": sum(data.count(b"\n") + (data[-1:] not in (b"", b"\n")) for _, data, _, _ in index["files"]),
         "words": index["words"],
         "terms": len(index["terms"]),
         "built_by": built_by,
@@ -149,7 +150,7 @@ def main(parent):
 
 def heap_bytes():
     """Bytes of all objects in the shared heap."""
-    return stoa.stats()["used_bytes"]
+    return stoa.stats()["region"]["used_bytes"]
 
 
 if __name__ == "__main__":

@@ -1,0 +1,50 @@
+"""What a type checker has to understand. Read by mypy in CI, never run."""
+
+import asyncio
+import math
+from typing import Any, assert_type
+
+import stoa
+
+
+def objects() -> None:
+    assert_type(stoa.share(("a", 1)), tuple[str, int])
+    assert_type(stoa.freeze([1]), Any)
+    assert_type(stoa.is_shared(None), bool)
+    assert_type(stoa.lookup("x"), Any)
+    assert_type(stoa.names(), tuple[str, ...])
+    region = stoa.Region("jobs", limit=1 << 20)
+    assert_type(region.share(b"x"), bytes)
+    stoa.freeze({"a": 1}, region=region, intern=False)
+    stoa.once("x", dict, timeout=1.5)
+    stoa.publish("y", 1, region=region)
+
+
+def interpreters() -> None:
+    with stoa.Interpreter(name="a", gil="shared") as worker:
+        assert_type(worker, stoa.Interpreter)
+        assert_type(worker.call(math.sqrt, 2.0), float)
+        assert_type(worker.call("math:sqrt", 2.0), Any)
+        assert_type(worker.submit(math.isqrt, 2), stoa.Future[int])
+        assert_type(worker.submit(math.isqrt, 2).result(timeout=1), int)
+        worker.exec("pass")
+        worker.close(timeout=1)
+        worker.prepare_main({"x": 1}, y=2)
+    assert_type(stoa.interpreters(), list[stoa.Interpreter])
+
+
+async def awaited(future: stoa.Future[int]) -> None:
+    assert_type(await future, int)
+    await asyncio.gather(future, future)
+
+
+def errors() -> None:
+    try:
+        stoa.freeze(object())
+    except stoa.NotFreezable as error:
+        assert_type(error.path, str)
+    except (stoa.NameTaken, stoa.InterpreterGone, stoa.Timeout, stoa.RemoteError):
+        raise
+    error_type: type[TypeError] = stoa.NotFreezable
+    wrong: stoa.Interpreter = stoa.Interpreter(gil="none")  # type: ignore[arg-type]
+    print(error_type, wrong)
