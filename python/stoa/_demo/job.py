@@ -237,7 +237,7 @@ def run(args):
         result = figures(settings, shared, private, time.monotonic() - begin)
         terminal.print_result(progress.out, result)
         if not args.no_report:
-            progress.out.write(f"\nReport: {write_report(args.report, result)}\n")
+            progress.write(f"\nReport: {write_report(args.report, result)}\n")
         if args.json:
             write_json(args.json, result)
     except DemoError as error:

@@ -43,18 +43,20 @@ class Progress:
         self.begin = 0.0
         self.last = (0, 0)
 
-    def title(self, root):
-        self.out.write(f"Stoa demo: a full-text index of {printable(self.out, root)}\n")
+    def write(self, text):
+        self.out.write(printable(self.out, text))
         self.out.flush()
+
+    def title(self, root):
+        self.write(f"Stoa demo: a full-text index of {root}\n")
 
     def way(self, name, count):
         self.finish()
-        self.out.write(f"\n{name}, {count} interpreter{'s' * (count != 1)}\n")
-        self.out.flush()
+        self.write(f"\n{name}, {count} interpreter{'s' * (count != 1)}\n")
 
     def note(self, text):
         self.finish()
-        self.out.write(f"  {text}\n")
+        self.write(f"  {text}\n")
 
     def show(self, stage, done, total):
         if stage != self.stage:
@@ -62,8 +64,7 @@ class Progress:
             self.stage, self.begin = stage, time.monotonic()
         self.last = done, total
         if self.live:
-            self.out.write("\r\033[K  " + LABELS[stage] + self.bar())
-            self.out.flush()
+            self.write("\r\033[K  " + LABELS[stage] + self.bar())
 
     def bar(self):
         done, total = self.last
@@ -77,8 +78,7 @@ class Progress:
         """Ends the line of the stage under way."""
         if self.stage is not None:
             took = seconds(time.monotonic() - self.begin)
-            self.out.write(("\r\033[K" if self.live else "") + f"  {LABELS[self.stage]:34}{took:>10}\n")
-            self.out.flush()
+            self.write(("\r\033[K" if self.live else "") + f"  {LABELS[self.stage]:34}{took:>10}\n")
             self.stage = None
 
 
@@ -91,6 +91,9 @@ def can_print(out, text):
 
 
 def printable(out, text):
+    """`text` with what the stream's encoding lacks written in another way."""
+    if not can_print(out, "µ…"):
+        text = text.replace("µ", "u").replace("…", "...")
     encoding = out.encoding or "ascii"
     return text.encode(encoding, "backslashreplace").decode(encoding)
 
