@@ -125,26 +125,19 @@ stoa__canonical_init(void)
         stoa__raise_unsupported(why);
         return -1;
     }
-    /* in each interpreter: what it must have imported to use the objects */
-    if (stoa__runtime_init() < 0) {
-        return -1;
-    }
     int was = 0;
     while (!atomic_compare_exchange_strong(&state, &was, 1)) {
         if (was == 2) {
-            return 0;
+            return stoa__runtime_receive();
         }
-        was = 0; /* another interpreter fills: it needs its own GIL only */
+        was = 0; /* another thread fills: all it needs is its own interpreter's GIL */
         Py_BEGIN_ALLOW_THREADS
             ;
             sched_yield();
         Py_END_ALLOW_THREADS;
     }
     memset(&stoa__canonical, 0, sizeof stoa__canonical);
-    int result = fill();
-    if (result == 0) {
-        result = stoa__probe();
-    }
+    int result = stoa__runtime_init() < 0 || fill() < 0 || stoa__probe() < 0 ? -1 : 0;
     atomic_store(&state, result == 0 ? 2 : 0);
     return result;
 }

@@ -64,8 +64,11 @@ extent(const PyObject *object)
         return sizeof *set + (set->table == set->smalltable ? 0 : ((size_t)set->mask + 1) * sizeof(setentry));
     }
     if (type == &STOA_MAPPING_TYPE) {
-        const stoa_keys *keys = stoa__dict_keys(stoa__mapping_dict(object));
-        return (size_t)((const char *)keys - (const char *)object) + keys_size(keys);
+        const PyDictObject *dict = stoa__mapping_dict(object);
+        const stoa_keys *keys = stoa__in_heap(dict) ? stoa__dict_keys(dict) : NULL;
+        if (stoa__in_heap(keys)) { /* the object may be damaged: that is why somebody asks */
+            return (size_t)((const char *)keys - (const char *)object) + keys_size(keys);
+        }
     }
     return (size_t)type->tp_basicsize;
 }
@@ -155,11 +158,11 @@ put_content(writer *w, const PyObject *object)
 {
     bool is_str = object->ob_type == &PyUnicode_Type;
     const void *data = is_str ? stoa__str_data(object) : (const void *)((const PyBytesObject *)object)->ob_sval;
-    int kind = is_str ? (int)((const PyASCIIObject *)object)->state.kind : 1;
+    unsigned kind = is_str ? ((const PyASCIIObject *)object)->state.kind : 1;
     Py_ssize_t length = is_str ? ((const PyASCIIObject *)object)->length : Py_SIZE(object);
     put(w, is_str ? " '" : " b'");
     for (Py_ssize_t i = 0; i < length && i < SHOWN; i++) {
-        Py_UCS4 c = PyUnicode_READ(kind, data, i);
+        uint32_t c = stoa__str_read(kind, data, i);
         put_char(w, c >= ' ' && c < 127 ? (char)c : '?');
     }
     put(w, length > SHOWN ? "…'" : "'");
@@ -182,7 +185,8 @@ put_object(writer *w, const PyObject *object)
         put_number(w,
                    (uint64_t)(type == &PyTuple_Type       ? Py_SIZE(object)
                               : type == &PyFrozenSet_Type ? ((const PySetObject *)object)->used
-                                                          : stoa__mapping_dict(object)->ma_used),
+                              : stoa__in_heap(stoa__mapping_dict(object)) ? stoa__mapping_dict(object)->ma_used
+                                                                          : 0),
                    10);
         put(w, " items");
     }

@@ -109,6 +109,16 @@ stoa__str_is_compact(const PyObject *str)
     return ((const PyASCIIObject *)str)->state.compact;
 }
 
+/* Character number `at`; no assertions, so that a damaged str can be shown. */
+static inline uint32_t
+stoa__str_read(unsigned kind, const void *data, Py_ssize_t at)
+{
+    return kind == 1   ? ((const uint8_t *)data)[at]
+           : kind == 2 ? ((const uint16_t *)data)[at]
+           : kind == 4 ? ((const uint32_t *)data)[at]
+                       : '?';
+}
+
 /* ---- bytes --------------------------------------------------------------------------------------------------------- */
 
 #define STOA_BYTES_HEAD offsetof(PyBytesObject, ob_sval)
@@ -290,8 +300,12 @@ extern stoa_runtime stoa__runtime;
 /* Is the running interpreter one of the minor we were compiled for? Else false, and the reason in `why`. No GIL. */
 bool stoa__runtime_fits(char *why, size_t size);
 
-/* Fills stoa__runtime; imports what a receiver of dates needs. GIL. 0, or -1 with an exception set. */
+/* Fills stoa__runtime, once. GIL. 0, or -1 with an exception set. */
 int stoa__runtime_init(void);
+
+/* Makes this interpreter ready to be given shared objects: imports _datetime where the types of dates need it. GIL.
+ * 0, or -1 with an exception set. */
+int stoa__runtime_receive(void);
 
 /* Calls `found` for each static string of the runtime (one address in all interpreters), in order of address. Interns nothing and leaks nothing. GIL. Returns how many there were. */
 size_t stoa__runtime_static_strings(void (*found)(PyObject *str, void *context), void *context);

@@ -51,7 +51,6 @@ static int
 find_dates(void)
 {
 #if STOA_NATIVE_DATES
-    /* also makes the types ready in this interpreter: on 3.13 a date is a crash without it */
     PyDateTime_IMPORT;
     if (PyDateTimeAPI == NULL) {
         return -1;
@@ -65,6 +64,20 @@ find_dates(void)
     stoa__runtime.datetime = PyDateTimeAPI->DateTimeType;
     stoa__runtime.timedelta = PyDateTimeAPI->DeltaType;
     stoa__runtime.utc = PyDateTimeAPI->TimeZone_UTC;
+#endif
+    return 0;
+}
+
+int
+stoa__runtime_receive(void)
+{
+#if STOA_NATIVE_DATES
+    /* makes the types ready in this interpreter: on 3.13 a date is a crash without it */
+    PyObject *module = PyImport_ImportModule("_datetime");
+    if (module == NULL) {
+        return -1;
+    }
+    Py_DECREF(module); /* sys.modules keeps it */
 #endif
     return 0;
 }

@@ -71,10 +71,10 @@ put_str(int fd, PyObject *str)
         put_text(fd, "?");
         return;
     }
-    int kind = (int)((PyASCIIObject *)str)->state.kind;
+    unsigned kind = ((PyASCIIObject *)str)->state.kind;
     Py_ssize_t length = ((PyASCIIObject *)str)->length;
     for (Py_ssize_t i = 0; i < length && i < 400; i++) {
-        Py_UCS4 c = PyUnicode_READ(kind, stoa__str_data(str), i);
+        uint32_t c = stoa__str_read(kind, stoa__str_data(str), i);
         char byte = c >= ' ' && c < 127 ? (char)c : '?';
         put(fd, &byte, 1);
     }
