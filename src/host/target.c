@@ -29,18 +29,15 @@ follow(PyObject *object, PyObject *qualname)
     return found;
 }
 
-/* sys.modules first: importing what is there already costs ten times as much. */
+/* The module of a dotted name; imported, or waited for while another thread imports it. */
 static PyObject *
 get_module(PyObject *name)
 {
-    PyObject *module = PyImport_GetModule(name);
-    if (module == NULL && !PyErr_Occurred()) {
-        module = PyImport_Import(name);
-        if (module != NULL) { /* the outermost package of a dotted name */
-            PyObject *exact = PyImport_GetModule(name);
-            if (exact != NULL) {
-                Py_SETREF(module, exact);
-            }
+    PyObject *module = PyImport_ImportModuleLevelObject(name, NULL, NULL, NULL, 0);
+    if (module != NULL && PyUnicode_FindChar(name, '.', 0, PyUnicode_GET_LENGTH(name), 1) >= 0) {
+        Py_SETREF(module, PyImport_GetModule(name)); /* it was the outermost package */
+        if (module == NULL && !PyErr_Occurred()) {
+            PyErr_Format(PyExc_ModuleNotFoundError, "module %R took itself out of sys.modules", name);
         }
     }
     return module;

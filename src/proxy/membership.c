@@ -1,5 +1,6 @@
 #include "proxy/membership.h"
 
+#include <pthread.h>
 #include <stdlib.h>
 
 #include "heap/counters.h"
@@ -9,6 +10,7 @@
 #include "immortal/canonical.h"
 #include "immortal/cpython/gilstate.h"
 #include "immortal/describe.h" // the guard's view of our objects
+#include "immortal/cpython/interp_list.h"
 #include "immortal/exceptions.h"
 #include "proxy/thread_state.h"
 
@@ -20,9 +22,20 @@ void (*stoa__main_leaving)(void);
 
 /* ---- the library itself ------------------------------------------------------------------------------------------ */
 
+/* The child of os.fork() in the main interpreter. Elsewhere os.fork() is refused; a fork by C code is left alone. */
+static void
+after_fork_in_child(void)
+{
+    PyThreadState *state = stoa__current_state();
+    if (state != NULL && state->interp == PyInterpreterState_Main()) {
+        stoa__interp_list_keep_main();
+    }
+}
+
 stoa_err
 stoa__ready(void)
 {
+    static _Atomic bool fork_hooked;
     static _Atomic bool ready; /* under a GIL; two interpreters at once do idempotent things twice */
     if (ready) {
         return STOA_OK;
@@ -41,6 +54,11 @@ stoa__ready(void)
         return err;
     }
     stoa__interps_set_fork_hook(stoa__thread_states_after_fork);
+    stoa__interp_list_init();
+    if (!atomic_exchange(&fork_hooked, true) && pthread_atfork(NULL, NULL, after_fork_in_child) != 0) {
+        fork_hooked = false;
+        return stoa__fail(STOA_ENOMEM, "no memory to register for fork");
+    }
     ready = true;
     return STOA_OK;
 }
@@ -179,6 +197,9 @@ stoa__member_register(const char *name, bool ours, bool shared_gil, PyThreadStat
         return -1;
     }
     if (stoa__canonical_init() < 0) { /* imports, in this interpreter, what it needs to use shared objects */
+        if (!PyErr_Occurred()) {
+            stoa__raise(STOA_EVERSION);
+        }
         return -1;
     }
     PyInterpreterState *interp = PyInterpreterState_Get();

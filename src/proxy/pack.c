@@ -434,14 +434,19 @@ datetime_class(PyObject *object)
 
 /* date and its kin say themselves what they are made from: (class, arguments). */
 static int
-pack_datetime(packer *p, PyObject *object, bool copy)
+pack_datetime(packer *p, PyObject *object, int which, bool copy)
 {
-    PyObject *reduced = PyObject_CallMethod(object, "__reduce_ex__", "i", 4);
     PyObject *arguments = NULL;
+    if (strcmp(stoa__datetime_classes[which], "timezone") == 0) {
+        PyObject *given = PyObject_CallMethod(object, "__getinitargs__", NULL);
+        arguments = given == NULL ? NULL : PySequence_Tuple(given);
+        Py_XDECREF(given);
+        return push_frame(p, object, arguments, STOA_OP_DATETIME, copy, false);
+    }
+    PyObject *reduced = PyObject_CallMethod(object, "__reduce_ex__", "i", 4);
     if (reduced != NULL && PyTuple_CheckExact(reduced) && PyTuple_GET_SIZE(reduced) == 2) {
         arguments = PySequence_Tuple(PyTuple_GET_ITEM(reduced, 1));
-    }
-    else if (reduced != NULL) {
+    } else if (reduced != NULL) {
         PyErr_SetString(PyExc_TypeError, "stoa: datetime object of an unknown make");
     }
     Py_XDECREF(reduced);
@@ -542,7 +547,8 @@ pack_one(packer *p, PyObject *object, bool copy)
     if (serial != 0) {
         return stoa__parcel_write_op(p->parcel, STOA_OP_INTERPRETER, serial);
     }
-    return datetime_class(object) != 0 ? pack_datetime(p, object, copy) : refuse_kind(p, object);
+    int which = datetime_class(object);
+    return which != 0 ? pack_datetime(p, object, which - 1, copy) : refuse_kind(p, object);
 }
 
 /* All items of the innermost frame are written: the container itself. */

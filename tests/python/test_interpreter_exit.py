@@ -1,0 +1,279 @@
+"""How processes end with interpreters in every state: no abort, no hang, nothing on standard error."""
+
+import sys
+import unittest
+
+from child import check
+
+
+class Exit(unittest.TestCase):
+    def test_left_open(self):
+        check(self, """
+        import stoa
+        interps = [stoa.Interpreter() for _ in range(4)]
+        for interp in interps:
+            interp.exec("import stoa, json; x = [stoa.publish(str(stoa.current().id), (1, 2))]")
+        print("end")
+        """, stdout="end\n")
+
+    def test_left_open_from_threads(self):
+        check(self, """
+        import stoa, threading
+        interps = [stoa.Interpreter() for _ in range(3)]
+        def visit():
+            for interp in interps:
+                interp.exec("import threading; threading.current_thread()")
+        threads = [threading.Thread(target=visit) for _ in range(5)]
+        for thread in threads: thread.start()
+        for thread in threads: thread.join()
+        """)
+
+    def test_daemon_threads_with_states(self):
+        check(self, """
+        import stoa, threading, time
+        interps = [stoa.Interpreter() for _ in range(3)]
+        ready = threading.Barrier(5)
+        def visit():
+            for interp in interps:
+                interp.exec("x = 1")
+            ready.wait()
+            time.sleep(1000)
+        for _ in range(4): threading.Thread(target=visit, daemon=True).start()
+        ready.wait()
+        """)
+
+    def test_daemon_threads_that_keep_calling(self):
+        check(self, """
+        import stoa, threading, time
+        interp = stoa.Interpreter()
+        def visit():
+            try:
+                while True:
+                    interp.call(pow, 2, 3)
+            except stoa.InterpreterGone:
+                pass
+        for _ in range(3): threading.Thread(target=visit, daemon=True).start()
+        time.sleep(0.1)
+        """)
+
+    def test_waiters(self):
+        check(self, """
+        import stoa, threading, time
+        interp = stoa.Interpreter()
+        def wait():
+            try:
+                interp.call("stoa:lookup", "never", timeout=None)
+            except stoa.InterpreterGone:
+                print("gone", flush=True)
+        threading.Thread(target=wait, daemon=True).start()
+        while not interp.running: time.sleep(0.001)
+        time.sleep(0.05)
+        """)
+
+    def test_submitted_work_outstanding(self):
+        check(self, """
+        import stoa, time
+        interp = stoa.Interpreter()
+        futures = [interp.submit("time:sleep", 0.1) for _ in range(50)]
+        while not futures[0].running(): time.sleep(0.001)
+        """, timeout=20)
+
+    def test_endless_submitted_work(self):
+        check(self, """
+        import stoa, time
+        interp = stoa.Interpreter()
+        interp.exec("def f():\\n    while True: pass")
+        future = interp.submit("__main__:f")
+        while not future.running(): time.sleep(0.001)
+        """, timeout=40)
+
+    def test_endless_daemon_call(self):
+        check(self, """
+        import stoa, threading, time
+        interp = stoa.Interpreter()
+        def run():
+            try:
+                interp.exec("while True: pass")
+            except BaseException:
+                pass
+        threading.Thread(target=run, daemon=True).start()
+        while not interp.running: time.sleep(0.001)
+        """, timeout=40)
+
+    def test_non_daemon_threads_are_waited_for(self):
+        check(self, """
+        import stoa, threading, time
+        interp = stoa.Interpreter()
+        def run():
+            time.sleep(0.2)
+            print(interp.call(pow, 2, 3))
+        threading.Thread(target=run).start()
+        """, stdout="8\n")
+
+    def test_exit_codes(self):
+        check(self, "import stoa, sys; stoa.Interpreter(); sys.exit(7)", returncode=7)
+        done = check(self, "import stoa; stoa.Interpreter().exec('1/0')", returncode=1, quiet=False)
+        self.assertIn("ZeroDivisionError", done.stderr)
+
+    def test_atexit_order(self):
+        check(self, """
+        import atexit
+        def late():
+            import stoa
+            print(stoa.lookup("name"), stoa.is_shared(stoa.freeze([1])), stoa.current().name)
+            try:
+                stoa.Interpreter()
+            except stoa.Error as error:
+                print(type(error).__name__)
+        atexit.register(late)
+        import stoa
+        stoa.publish("name", "still there")
+        """, stdout="still there True main\nInterpreterGone\n")
+
+    def test_finalisers_at_the_end(self):
+        check(self, """
+        import os, stoa, sys
+        class Late:
+            def __del__(self, write=os.write, lookup=stoa.lookup):
+                write(1, lookup("name", "lost").encode() + b"\\n")
+        stoa.publish("name", "value")
+        sys.keep = Late()
+        """, stdout="value\n")
+
+    def test_interpreters_inside_interpreters(self):
+        check(self, """
+        import stoa
+        a = stoa.Interpreter()
+        a.exec("import stoa\\nb = stoa.Interpreter()\\nb.exec('import stoa; c = stoa.Interpreter(); c.exec(\\"x = 1\\")')")
+        """)
+
+    def test_interrupted_program(self):
+        done = check(self, """
+        import os, signal, stoa, threading, time
+        interp = stoa.Interpreter()
+        threading.Timer(0.3, os.kill, (os.getpid(), signal.SIGINT)).start()
+        interp.call("stoa:lookup", "never", timeout=None)
+        """, returncode=-2, quiet=False)
+        self.assertIn("KeyboardInterrupt", done.stderr)
+
+    def test_many_in_turn(self):
+        check(self, """
+        import stoa
+        for n in range(30):
+            interp = stoa.Interpreter()
+            interp.exec("import json, threading; threading.current_thread()")
+            if n % 3: interp.close()
+        """, timeout=100)
+
+    @unittest.skipUnless(sys.version_info >= (3, 14), "3.12 and 3.13 themselves leak 2 MB an interpreter")
+    def test_memory_is_flat(self):
+        check(self, """
+        import stoa
+        def rss():
+            with open("/proc/self/statm") as file:
+                return int(file.read().split()[1]) * 4096
+        def rounds(count):
+            for _ in range(count):
+                with stoa.Interpreter() as interp:
+                    interp.exec("x = [str(n) for n in range(10000)]")
+        rounds(10)
+        before = rss()
+        rounds(20)
+        grown = rss() - before
+        assert grown < 20 * 300_000, grown
+        """, timeout=100)
+
+
+class Fork(unittest.TestCase):
+    def test_child_goes_on(self):
+        check(self, """
+        import os, stoa, sys, threading
+        a = stoa.Interpreter()
+        a.exec("x = 1")
+        a.submit(pow, 2, 3).result()
+        value = stoa.publish("before", {"k": ["v", 1]})
+        pid = os.fork()
+        if pid == 0:
+            assert stoa.lookup("before") is value
+            try:
+                a.exec("x")
+            except stoa.InterpreterGone:
+                pass
+            else:
+                os._exit(3)
+            assert [i.name for i in stoa.interpreters()] == ["main"], stoa.interpreters()
+            b = stoa.Interpreter()
+            assert b.call(pow, 2, 3) == 8
+            assert b.submit(pow, 2, 4).result() == 16
+            t = threading.Thread(target=lambda: b.call(pow, 2, 5)); t.start(); t.join()
+            assert stoa.main().submit(pow, 2, 6).result() == 64
+            stoa.publish("in the child", ["c", 2])
+            sys.exit(5)
+        _, status = os.waitpid(pid, 0)
+        assert os.waitstatus_to_exitcode(status) == 5, status
+        assert stoa.lookup("in the child", None) is None
+        assert a.call(pow, 2, 3) == 8
+        a.close()
+        print("parent")
+        """, stdout="parent\n", quiet=False)
+
+    def test_fork_from_a_thread_that_visited(self):
+        check(self, """
+        import os, stoa, threading, time
+        a = stoa.Interpreter()
+        def work():
+            a.exec("x = 1")
+            pid = os.fork()
+            if pid == 0:
+                with stoa.Interpreter() as b:
+                    ok = b.call(pow, 2, 3) == 8
+                os._exit(0 if ok else 4)
+            _, status = os.waitpid(pid, 0)
+            print(os.waitstatus_to_exitcode(status))
+        thread = threading.Thread(target=work); thread.start(); thread.join()
+        """, stdout="0\n", quiet=False)
+
+    def test_fork_while_others_are_inside(self):
+        check(self, """
+        import os, stoa, threading, time
+        a = stoa.Interpreter()
+        stop = threading.Event()
+        def spin():
+            while not stop.is_set():
+                a.call(pow, 2, 3)
+                stoa.main().call(pow, 2, 3)
+        threads = [threading.Thread(target=spin) for _ in range(3)]
+        for thread in threads: thread.start()
+        codes = []
+        for _ in range(20):
+            pid = os.fork()
+            if pid == 0:
+                ok = stoa.lookup("none", 1) == 1 and stoa.Interpreter().call(pow, 2, 3) == 8
+                os._exit(0 if ok else 4)
+            codes.append(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
+        stop.set()
+        for thread in threads: thread.join()
+        print(set(codes))
+        """, stdout="{0}\n", quiet=False, timeout=100)
+
+    def test_fork_inside_an_interpreter_is_refused(self):
+        check(self, """
+        import stoa
+        for gil in ("own", "shared"):
+            with stoa.Interpreter(gil=gil) as interp:
+                try:
+                    interp.exec("import os; os.fork()")
+                except RuntimeError as error:
+                    print("refused")
+        """, stdout="refused\nrefused\n")
+
+    def test_subprocess_inside_an_interpreter(self):
+        check(self, """
+        import stoa, sys
+        with stoa.Interpreter(gil="shared") as interp:
+            print(interp.call("subprocess:check_output", (sys.executable, "-c", "print(5)")))
+        """, stdout="b'5\\n'\n")
+
+
+if __name__ == "__main__":
+    unittest.main()
