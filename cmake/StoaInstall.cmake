@@ -39,5 +39,9 @@ if(NOT SKBUILD)
     write_basic_package_version_file(stoaConfigVersion.cmake COMPATIBILITY SameMinorVersion)
     install(FILES "${PROJECT_BINARY_DIR}/stoaConfig.cmake" "${PROJECT_BINARY_DIR}/stoaConfigVersion.cmake"
             DESTINATION "${config_dir}" COMPONENT stoa)
+    if(NOT STOA_PY_PLATLIB STREQUAL "${CMAKE_INSTALL_PREFIX}/${below}")
+        install(CODE "message(\"The Python package is in \${CMAKE_INSTALL_PREFIX}/${below}, where this Python does not\"
+                              \" look by itself: set PYTHONPATH\")" COMPONENT stoa)
+    endif()
     install(EXPORT stoaTargets NAMESPACE stoa:: DESTINATION "${config_dir}" COMPONENT stoa)
 endif()
