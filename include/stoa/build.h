@@ -12,7 +12,7 @@
  *     stoa_push_int64(b, 42);
  *     stoa_end(b);
  *     const stoa_object *answer;
- *     if (stoa_builder_finish(b, &answer) == STOA_OK) stoa_publish("config", …, answer);
+ *     if (stoa_builder_finish(b, &answer) == STOA_OK) stoa_publish("config", answer);
  *     stoa_builder_free(b);
  *
  * Two ways that mix freely. *Push*: stoa_begin_* … stoa_push_* … stoa_end builds containers as a parser meets them,
@@ -93,7 +93,8 @@ STOA_API stoa_err stoa_make_uint64(stoa_builder *builder, uint64_t value, const 
 STOA_API stoa_err stoa_make_int_bytes(stoa_builder *builder, const void *bytes, size_t size, bool is_signed,
                                       const stoa_object **out_object);
 STOA_API stoa_err stoa_make_double(stoa_builder *builder, double value, const stoa_object **out_object);
-STOA_API stoa_err stoa_make_text(stoa_builder *builder, const char *utf8, size_t size, const stoa_object **out_object);
+STOA_API stoa_err stoa_make_text(stoa_builder *builder, const char *utf8, size_t size,
+                                 const stoa_object **out_object);
 STOA_API stoa_err stoa_make_bytes(stoa_builder *builder, const void *bytes, size_t size,
                                   const stoa_object **out_object);
 STOA_API stoa_err stoa_make_tuple(stoa_builder *builder, const stoa_object *const *items, size_t count,
@@ -103,7 +104,8 @@ STOA_API stoa_err stoa_make_set(stoa_builder *builder, const stoa_object *const 
                                 const stoa_object **out_object);
 /* STOA_ETYPE: a key is unhashable. Order of the arrays; a later equal key replaces the earlier one's value. */
 STOA_API stoa_err stoa_make_mapping(stoa_builder *builder, const stoa_object *const *keys,
-                                    const stoa_object *const *values, size_t count, const stoa_object **out_object);
+                                    const stoa_object *const *values, size_t count,
+                                    const stoa_object **out_object);
 
 STOA_END_DECLS
 

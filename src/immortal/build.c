@@ -13,11 +13,13 @@ stoa_err
 stoa_builder_new(stoa_region *region, unsigned flags, stoa_builder **out_builder)
 {
     if (out_builder == NULL || (flags & ~STOA_BUILD_NO_INTERN) != 0) {
-        return stoa__fail(STOA_EINVAL, "stoa_builder_new: out_builder is NULL, or flags 0x%x has unknown bits", flags);
+        return stoa__fail(STOA_EINVAL,
+                          "stoa_builder_new: out_builder is NULL, or flags 0x%x has unknown bits", flags);
     }
     if (stoa__process == NULL || stoa__canonical_int(0) == NULL) {
-        return stoa__fail(STOA_ESTATE, "stoa_builder_new: no Python was prepared in this process, so the layout of its "
-                                       "objects is not known; call stoa_runtime_open first, or import stoa");
+        return stoa__fail(STOA_ESTATE,
+                          "stoa_builder_new: no Python was prepared in this process, so the layout of its "
+                          "objects is not known; call stoa_runtime_open first, or import stoa");
     }
     stoa_builder *builder = calloc(1, sizeof(*builder));
     if (builder == NULL) {
@@ -42,14 +44,17 @@ stoa__builder_work(stoa_builder *builder)
     }
     if (builder->working) {
         if (builder->fork_generation != stoa__fork_generation()) {
-            return stoa__fail(STOA_EFORKED, "this builder was begun before a fork, and what it has made so far belongs "
-                                            "to the parent; abort it and build anew");
+            return stoa__fail(STOA_EFORKED,
+                              "this builder was begun before a fork, and what it has made so far belongs "
+                              "to the parent; abort it and build anew");
         }
+        builder->before = builder->batch.next;
         return STOA_OK;
     }
     stoa_err err = stoa__batch_begin(&builder->batch, builder->region, builder->batch_flags);
     if (err == STOA_OK) {
         builder->working = true;
+        builder->before = builder->batch.next;
         builder->fork_generation = stoa__fork_generation();
     }
     return err;
@@ -71,16 +76,21 @@ stoa__builder_check(stoa_builder *builder, const stoa_object *object, const char
     const char *wrong;
     if (object == NULL) {
         wrong = "is NULL";
-    } else if (!stoa__in_heap(object)) {
+    }
+    else if (!stoa__in_heap(object)) {
         if (stoa__is_canonical((const PyObject *)object)) {
             return STOA_OK;
         }
         wrong = "is not shared: freeze it first";
-    } else if (!stoa__region_reaches(builder->region, stoa__region_of(object))) {
-        wrong = "lives in another region, which may end earlier than this one: build or freeze it in this region";
-    } else if (!stoa__batch_sees(&builder->batch, object)) {
+    }
+    else if (!stoa__region_reaches(builder->region, stoa__region_of(object))) {
+        wrong =
+            "lives in another region, which may end earlier than this one: build or freeze it in this region";
+    }
+    else if (!stoa__batch_sees(&builder->batch, object)) {
         wrong = "was made by a builder that has not finished yet";
-    } else {
+    }
+    else {
         return STOA_OK;
     }
     return stoa__fail(STOA_EINVAL, "%s %zu %s", what, index, wrong);
@@ -93,13 +103,15 @@ stoa_builder_finish(stoa_builder *builder, const stoa_object **out_object)
         return stoa__fail(STOA_EINVAL, "stoa_builder_finish: the builder is NULL");
     }
     if (builder->depth != 0) {
-        return stoa__fail(STOA_ESTATE, "stoa_builder_finish: %zu containers are still open; call stoa_end for each",
+        return stoa__fail(STOA_ESTATE,
+                          "stoa_builder_finish: %zu containers are still open; call stoa_end for each",
                           builder->depth);
     }
     if (builder->top != (out_object != NULL ? 1 : 0) && !(out_object == NULL && builder->top == 1)) {
-        return stoa__fail(STOA_ESTATE,
-                          "stoa_builder_finish: %zu values are on the stack, one is wanted; put them into a container",
-                          builder->top);
+        return stoa__fail(
+            STOA_ESTATE,
+            "stoa_builder_finish: %zu values are on the stack, one is wanted; put them into a container",
+            builder->top);
     }
     stoa_err err = stoa__builder_work(builder);
     if (err != STOA_OK) {
@@ -149,15 +161,15 @@ stoa_builder_bytes(const stoa_builder *builder)
 
 /* ---- make -------------------------------------------------------------------------------------------------------- */
 
-#define BEGIN_MAKE(builder, out)                                                                   \
-    do {                                                                                           \
-        if ((out) == NULL) {                                                                       \
-            return stoa__fail(STOA_EINVAL, "%s: out_object is NULL", __func__);                    \
-        }                                                                                          \
-        stoa_err begin_error = stoa__builder_work(builder);                                        \
-        if (begin_error != STOA_OK) {                                                              \
-            return begin_error;                                                                    \
-        }                                                                                          \
+#define BEGIN_MAKE(builder, out)                                                \
+    do {                                                                        \
+        if ((out) == NULL) {                                                    \
+            return stoa__fail(STOA_EINVAL, "%s: out_object is NULL", __func__); \
+        }                                                                       \
+        stoa_err begin_error = stoa__builder_work(builder);                     \
+        if (begin_error != STOA_OK) {                                           \
+            return begin_error;                                                 \
+        }                                                                       \
     } while (0)
 
 stoa_err
@@ -205,7 +217,8 @@ stoa_make_int_bytes(stoa_builder *builder, const void *bytes, size_t size, bool 
     if (size == 0) {
         return stoa_make_int64(builder, 0, out_object);
     }
-    return stoa__builder_take(builder, stoa__make_int_bytes(&builder->batch, bytes, size, is_signed), out_object);
+    return stoa__builder_take(builder, stoa__make_int_bytes(&builder->batch, bytes, size, is_signed),
+                              out_object);
 }
 
 stoa_err
@@ -228,7 +241,8 @@ stoa_make_text(stoa_builder *builder, const char *utf8, size_t size, const stoa_
     if ((utf8 == NULL && size != 0) || size > PY_SSIZE_T_MAX) {
         return stoa__fail(STOA_EINVAL, "stoa_make_text: no text of %zu bytes at %p", size, (const void *)utf8);
     }
-    return stoa__builder_take(builder, stoa__make_str_utf8(&builder->batch, utf8 != NULL ? utf8 : "", size), out_object);
+    return stoa__builder_take(builder, stoa__make_str_utf8(&builder->batch, utf8 != NULL ? utf8 : "", size),
+                              out_object);
 }
 
 stoa_err
@@ -258,7 +272,8 @@ check_all(stoa_builder *builder, const stoa_object *const *objects, size_t count
 }
 
 stoa_err
-stoa_make_tuple(stoa_builder *builder, const stoa_object *const *items, size_t count, const stoa_object **out_object)
+stoa_make_tuple(stoa_builder *builder, const stoa_object *const *items, size_t count,
+                const stoa_object **out_object)
 {
     BEGIN_MAKE(builder, out_object);
     stoa_err err = check_all(builder, items, count, "item");
@@ -266,11 +281,13 @@ stoa_make_tuple(stoa_builder *builder, const stoa_object *const *items, size_t c
         return err;
     }
     stoa_shared *const *children = (stoa_shared *const *)(const void *)items;
-    return stoa__builder_take(builder, stoa__make_tuple(&builder->batch, children, (Py_ssize_t)count), out_object);
+    return stoa__builder_take(builder, stoa__make_tuple(&builder->batch, children, (Py_ssize_t)count),
+                              out_object);
 }
 
 stoa_err
-stoa_make_set(stoa_builder *builder, const stoa_object *const *members, size_t count, const stoa_object **out_object)
+stoa_make_set(stoa_builder *builder, const stoa_object *const *members, size_t count,
+              const stoa_object **out_object)
 {
     BEGIN_MAKE(builder, out_object);
     stoa_err err = check_all(builder, members, count, "member");
@@ -278,12 +295,13 @@ stoa_make_set(stoa_builder *builder, const stoa_object *const *members, size_t c
         return err;
     }
     stoa_shared *const *children = (stoa_shared *const *)(const void *)members;
-    return stoa__builder_take(builder, stoa__make_frozenset(&builder->batch, children, (Py_ssize_t)count), out_object);
+    return stoa__builder_take(builder, stoa__make_frozenset(&builder->batch, children, (Py_ssize_t)count),
+                              out_object);
 }
 
 stoa_err
-stoa_make_mapping(stoa_builder *builder, const stoa_object *const *keys, const stoa_object *const *values, size_t count,
-                  const stoa_object **out_object)
+stoa_make_mapping(stoa_builder *builder, const stoa_object *const *keys, const stoa_object *const *values,
+                  size_t count, const stoa_object **out_object)
 {
     BEGIN_MAKE(builder, out_object);
     stoa_err err = check_all(builder, keys, count, "key");
@@ -301,5 +319,6 @@ stoa_make_mapping(stoa_builder *builder, const stoa_object *const *keys, const s
         pairs[2 * i] = (stoa_shared *)(uintptr_t)keys[i];
         pairs[2 * i + 1] = (stoa_shared *)(uintptr_t)values[i];
     }
-    return stoa__builder_take(builder, stoa__make_mapping(&builder->batch, pairs, (Py_ssize_t)count), out_object);
+    return stoa__builder_take(builder, stoa__make_mapping(&builder->batch, pairs, (Py_ssize_t)count),
+                              out_object);
 }

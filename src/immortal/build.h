@@ -11,15 +11,17 @@
 #include "immortal/image.h"
 
 typedef struct stoa_open {
-    size_t base;       /* of its children in `values` */
-    stoa_kind kind;    /* TUPLE, MAPPING, SET */
+    size_t base;    /* of its children in `values` */
+    stoa_kind kind; /* TUPLE, MAPPING, SET */
+    bool fresh;     /* a child was laid down as it was pushed: so an equal container cannot exist yet */
 } stoa_open;
 
 struct stoa_builder {
     stoa_batch batch; /* valid while `working` */
     bool working;
     unsigned batch_flags;
-    stoa_region *region; /* a reference is held */
+    const char *before;       /* where the batch stood when the current call began */
+    stoa_region *region;      /* a reference is held */
     uint64_t fork_generation; /* when the batch was begun */
     stoa_shared **values;
     size_t top, value_capacity;

@@ -13,8 +13,9 @@ stoa__builder_reserve(stoa_builder *builder, size_t more)
         return STOA_OK;
     }
     size_t wanted = builder->value_capacity * 2 > count ? builder->value_capacity * 2 : count + 64;
-    stoa_shared **values =
-        wanted > PTRDIFF_MAX / sizeof(*values) ? NULL : realloc(builder->values, wanted * sizeof(*values));
+    stoa_shared **values = wanted > PTRDIFF_MAX / sizeof(*values)
+                               ? NULL
+                               : realloc(builder->values, wanted * sizeof(*values));
     if (values == NULL) {
         return stoa__fail(STOA_ENOMEM, "no memory for %zu values on the builder's stack", count);
     }
@@ -36,6 +37,10 @@ push(stoa_builder *builder, stoa_err err, const stoa_object *object)
         }
     }
     builder->values[builder->top++] = (stoa_shared *)(uintptr_t)object;
+    if (builder->depth != 0 && (const char *)object >= builder->before &&
+        (const char *)object < builder->batch.next) {
+        builder->opens[builder->depth - 1].fresh = true;
+    }
     return STOA_OK;
 }
 
@@ -122,15 +127,16 @@ begin(stoa_builder *builder, stoa_kind kind)
     }
     if (builder->depth == builder->open_capacity) {
         size_t wanted = builder->open_capacity * 2 + 16;
-        stoa_open *opens =
-            wanted > PTRDIFF_MAX / sizeof(*opens) ? NULL : realloc(builder->opens, wanted * sizeof(*opens));
+        stoa_open *opens = wanted > PTRDIFF_MAX / sizeof(*opens)
+                               ? NULL
+                               : realloc(builder->opens, wanted * sizeof(*opens));
         if (opens == NULL) {
             return stoa__fail(STOA_ENOMEM, "no memory for containers nested %zu deep", builder->depth);
         }
         builder->opens = opens;
         builder->open_capacity = wanted;
     }
-    builder->opens[builder->depth++] = (stoa_open){builder->top, kind};
+    builder->opens[builder->depth++] = (stoa_open){builder->top, kind, false};
     return STOA_OK;
 }
 
@@ -152,6 +158,21 @@ stoa_begin_set(stoa_builder *builder)
     return begin(builder, STOA_KIND_SET);
 }
 
+static stoa_shared *
+make_container(stoa_builder *builder, const stoa_open *open, size_t count)
+{
+    stoa_batch *batch = &builder->batch;
+    stoa_shared *const *children = builder->values + open->base;
+    unsigned flags = batch->flags;
+    batch->flags |= open->fresh ? STOA_BATCH_FRESH : 0;
+    stoa_shared *made = open->kind == STOA_KIND_TUPLE ? stoa__make_tuple(batch, children, (Py_ssize_t)count)
+                        : open->kind == STOA_KIND_SET
+                            ? stoa__make_frozenset(batch, children, (Py_ssize_t)count)
+                            : stoa__make_mapping(batch, children, (Py_ssize_t)count / 2);
+    batch->flags = flags;
+    return made;
+}
+
 stoa_err
 stoa_end(stoa_builder *builder)
 {
@@ -165,17 +186,14 @@ stoa_end(stoa_builder *builder)
     stoa_open open = builder->opens[builder->depth - 1];
     size_t count = builder->top - open.base;
     if (open.kind == STOA_KIND_MAPPING && count % 2 != 0) {
-        return stoa__fail(STOA_ESTATE, "stoa_end: the mapping has a key without a value; push the value first");
+        return stoa__fail(STOA_ESTATE,
+                          "stoa_end: the mapping has a key without a value; push the value first");
     }
     err = stoa__builder_reserve(builder, 1); /* for an empty container on a full stack */
     if (err != STOA_OK) {
         return err;
     }
-    stoa_shared *const *children = builder->values + open.base;
-    stoa_shared *made = open.kind == STOA_KIND_TUPLE ? stoa__make_tuple(&builder->batch, children, (Py_ssize_t)count)
-                        : open.kind == STOA_KIND_SET
-                            ? stoa__make_frozenset(&builder->batch, children, (Py_ssize_t)count)
-                            : stoa__make_mapping(&builder->batch, children, (Py_ssize_t)count / 2);
+    stoa_shared *made = make_container(builder, &open, count);
     const stoa_object *object = NULL;
     err = stoa__builder_take(builder, made, &object);
     if (err != STOA_OK) {
