@@ -26,8 +26,8 @@ STOA_API void stoa_region_free(stoa_region *region);
 
 /* What a region holds. The struct may grow at its end: `size` is set by the caller to sizeof(stoa_region_info). */
 typedef struct stoa_region_info {
-    size_t size;             /* in: sizeof(stoa_region_info) as the caller knows it */
-    uint32_t id;             /* 1 is the default region */
+    size_t size; /* in: sizeof(stoa_region_info) as the caller knows it */
+    uint32_t id; /* 1 is the default region */
     char name[64];
     size_t limit;            /* bytes; 0: none */
     size_t used_bytes;       /* bytes of objects, padding included */

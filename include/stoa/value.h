@@ -21,21 +21,21 @@ STOA_BEGIN_DECLS
 typedef struct stoa_object stoa_object;
 
 /* X(symbol, number, name) */
-#define STOA_KIND_TABLE(X)                                                                         \
-    X(STOA_KIND_OTHER, 0, "other")         /* shared, but C has no view of it: a builtin type, … */ \
-    X(STOA_KIND_NONE, 1, "none")                                                                   \
-    X(STOA_KIND_BOOL, 2, "bool")                                                                   \
-    X(STOA_KIND_INT, 3, "int")                                                                     \
-    X(STOA_KIND_FLOAT, 4, "float")                                                                 \
-    X(STOA_KIND_COMPLEX, 5, "complex")                                                             \
-    X(STOA_KIND_TEXT, 6, "text")           /* str */                                               \
-    X(STOA_KIND_BYTES, 7, "bytes")                                                                 \
-    X(STOA_KIND_TUPLE, 8, "tuple")                                                                 \
-    X(STOA_KIND_SET, 9, "set")             /* frozenset */                                         \
-    X(STOA_KIND_MAPPING, 10, "mapping")    /* mappingproxy, or frozendict from Python 3.15 on */   \
-    X(STOA_KIND_RANGE, 11, "range")                                                                \
-    X(STOA_KIND_SLICE, 12, "slice")                                                                \
-    X(STOA_KIND_DATETIME, 13, "datetime")  /* date, time, datetime, timedelta, timezone.utc */
+#define STOA_KIND_TABLE(X)                                                                    \
+    X(STOA_KIND_OTHER, 0, "other") /* shared, but C has no view of it: a builtin type, … */ \
+    X(STOA_KIND_NONE, 1, "none")                                                              \
+    X(STOA_KIND_BOOL, 2, "bool")                                                              \
+    X(STOA_KIND_INT, 3, "int")                                                                \
+    X(STOA_KIND_FLOAT, 4, "float")                                                            \
+    X(STOA_KIND_COMPLEX, 5, "complex")                                                        \
+    X(STOA_KIND_TEXT, 6, "text") /* str */                                                    \
+    X(STOA_KIND_BYTES, 7, "bytes")                                                            \
+    X(STOA_KIND_TUPLE, 8, "tuple")                                                            \
+    X(STOA_KIND_SET, 9, "set")          /* frozenset */                                       \
+    X(STOA_KIND_MAPPING, 10, "mapping") /* mappingproxy, or frozendict from Python 3.15 on */ \
+    X(STOA_KIND_RANGE, 11, "range")                                                           \
+    X(STOA_KIND_SLICE, 12, "slice")                                                           \
+    X(STOA_KIND_DATETIME, 13, "datetime") /* date, time, datetime, timedelta, timezone.utc */
 
 typedef enum stoa_kind {
 #define STOA_KIND_ENUM(symbol, number, name) symbol = number,
@@ -88,12 +88,14 @@ STOA_API stoa_err stoa_get_length(const stoa_object *object, size_t *out_length)
 STOA_API stoa_err stoa_tuple_item(const stoa_object *tuple, size_t index, const stoa_object **out_item);
 
 /* All items of a tuple as an array: borrowed. */
-STOA_API stoa_err stoa_tuple_items(const stoa_object *tuple, const stoa_object *const **out_items, size_t *out_count);
+STOA_API stoa_err stoa_tuple_items(const stoa_object *tuple, const stoa_object *const **out_items,
+                                   size_t *out_count);
 
 /* The value of a key, found by the mapping's own hash table: as fast as in Python. `key` is any shared object, text as
  * UTF-8, or a number. 1, 1.0 and True are one key, as in Python. STOA_ENOTFOUND (then no message is left, since
  * asking is not a failure); STOA_ETYPE: no mapping, or the key is unhashable; STOA_EUTF8: no UTF-8. */
-STOA_API stoa_err stoa_mapping_get(const stoa_object *mapping, const stoa_object *key, const stoa_object **out_value);
+STOA_API stoa_err stoa_mapping_get(const stoa_object *mapping, const stoa_object *key,
+                                   const stoa_object **out_value);
 STOA_API stoa_err stoa_mapping_get_text(const stoa_object *mapping, const char *utf8, size_t size,
                                         const stoa_object **out_value);
 STOA_API stoa_err stoa_mapping_get_int(const stoa_object *mapping, int64_t key, const stoa_object **out_value);

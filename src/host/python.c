@@ -37,7 +37,8 @@ static PyObject *
 freeze(PyObject *object, stoa_region *region, unsigned flags, unsigned convert)
 {
     if (object == NULL || (flags & ~STOA_NO_INTERN) != 0) {
-        PyErr_Format(PyExc_SystemError, "stoa_freeze: the object is NULL, or flags 0x%x has unknown bits", flags);
+        PyErr_Format(PyExc_SystemError, "stoa_freeze: the object is NULL, or flags 0x%x has unknown bits",
+                     flags);
         return NULL;
     }
     if (ensure_open() < 0) {

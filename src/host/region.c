@@ -13,7 +13,8 @@ stoa_region_new(const char *name, size_t limit, stoa_region **out_region)
         return stoa__fail(STOA_EINVAL, "stoa_region_new: out_region is NULL");
     }
     if (name != NULL && strlen(name) >= sizeof(((stoa_region_info *)NULL)->name)) {
-        return stoa__fail(STOA_EINVAL, "stoa_region_new: the name has %zu bytes, 63 are possible", strlen(name));
+        return stoa__fail(STOA_EINVAL, "stoa_region_new: the name has %zu bytes, 63 are possible",
+                          strlen(name));
     }
     stoa_err err = stoa__process_open();
     return err != STOA_OK ? err : stoa__region_new(name, limit, out_region);

@@ -14,13 +14,16 @@ stoa__is_datetime_like(PyObject *object, const char **why)
     }
     if (type == stoa__runtime.datetime) {
         zone = PyDateTime_DATE_GET_TZINFO(object);
-    } else if (type == stoa__runtime.time) {
+    }
+    else if (type == stoa__runtime.time) {
         zone = PyDateTime_TIME_GET_TZINFO(object);
-    } else {
+    }
+    else {
         return false; /* the four are NULL where each interpreter has its own */
     }
     if (zone != Py_None && zone != stoa__runtime.utc) {
-        *why = "its tzinfo belongs to one interpreter; use .astimezone(datetime.timezone.utc), or .replace(tzinfo=None)";
+        *why = "its tzinfo belongs to one interpreter; use .astimezone(datetime.timezone.utc), or "
+               ".replace(tzinfo=None)";
     }
     return true;
 }

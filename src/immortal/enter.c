@@ -10,7 +10,8 @@
 static bool
 no_memory(stoa_walk *walk)
 {
-    walk->batch.err = stoa__fail(STOA_ENOMEM, "no memory for the walk: %zu containers deep, %zu children waiting",
+    walk->batch.err = stoa__fail(STOA_ENOMEM,
+                                 "no memory for the walk: %zu containers deep, %zu children waiting",
                                  walk->depth, walk->top);
     return false;
 }
@@ -41,7 +42,8 @@ stoa__walk_reserve(stoa_walk *walk, size_t more)
     if (count <= walk->slot_capacity) {
         return true;
     }
-    PyObject **slots = enlarge(walk->slots, walk->first_slots, walk->top, &walk->slot_capacity, count, sizeof(*slots));
+    PyObject **slots = enlarge(walk->slots, walk->first_slots, walk->top, &walk->slot_capacity, count,
+                               sizeof(*slots));
     if (slots == NULL) {
         return no_memory(walk);
     }
@@ -55,8 +57,8 @@ reserve_frame(stoa_walk *walk)
     if (walk->depth < walk->frame_capacity) {
         return true;
     }
-    stoa_frame *frames = enlarge(walk->frames, walk->first_frames, walk->depth, &walk->frame_capacity, walk->depth + 1,
-                                 sizeof(*frames));
+    stoa_frame *frames = enlarge(walk->frames, walk->first_frames, walk->depth, &walk->frame_capacity,
+                                 walk->depth + 1, sizeof(*frames));
     if (frames == NULL) {
         return no_memory(walk);
     }
@@ -121,7 +123,8 @@ take_array(stoa_walk *walk, PyObject *const *items, Py_ssize_t count)
 }
 
 bool
-stoa__walk_enter(stoa_walk *walk, PyObject *container, stoa_frame_kind kind, const PyObject *source, bool in_memo)
+stoa__walk_enter(stoa_walk *walk, PyObject *container, stoa_frame_kind kind, const PyObject *source,
+                 bool in_memo)
 {
     if (!reserve_frame(walk)) {
         return false;

@@ -22,7 +22,8 @@ make_without_interning(stoa_batch *batch, PyObject *number)
     stoa_shared *made;
     if (PyFloat_CheckExact(number)) {
         made = stoa__make_float(batch, PyFloat_AS_DOUBLE(number));
-    } else {
+    }
+    else {
         Py_complex value = ((PyComplexObject *)number)->cval;
         made = stoa__make_complex(batch, value.real, value.imag);
     }
@@ -34,8 +35,9 @@ make_without_interning(stoa_batch *batch, PyObject *number)
 static inline stoa_shared *
 freeze_str(stoa_batch *batch, const stoa_key *key, PyObject *text)
 {
-    return stoa__make_str_keyed(batch, key, (int)PyUnicode_KIND(text), PyUnicode_IS_ASCII(text), PyUnicode_DATA(text),
-                                PyUnicode_GET_LENGTH(text), ((PyASCIIObject *)text)->hash);
+    return stoa__make_str_keyed(batch, key, (int)PyUnicode_KIND(text), PyUnicode_IS_ASCII(text),
+                                PyUnicode_DATA(text), PyUnicode_GET_LENGTH(text),
+                                ((PyASCIIObject *)text)->hash);
 }
 
 static inline stoa_shared *
@@ -72,17 +74,20 @@ look_ahead(stoa_walk *walk, size_t at)
     PyTypeObject *type = Py_TYPE(object);
     stoa_ahead *ahead = &walk->ahead[at % STOA_KEY_RING];
     if (type == &PyUnicode_Type) {
-        ahead->key = stoa__key_of_str((int)PyUnicode_KIND(object), PyUnicode_IS_ASCII(object), PyUnicode_DATA(object),
-                                      PyUnicode_GET_LENGTH(object));
-    } else if (type == &PyFloat_Type) {
+        ahead->key = stoa__key_of_str((int)PyUnicode_KIND(object), PyUnicode_IS_ASCII(object),
+                                      PyUnicode_DATA(object), PyUnicode_GET_LENGTH(object));
+    }
+    else if (type == &PyFloat_Type) {
         ahead->key = stoa__key_of_float(PyFloat_AS_DOUBLE(object));
-    } else if (type == &PyLong_Type) {
+    }
+    else if (type == &PyLong_Type) {
         size_t count = stoa__int_digit_count(object);
         if (count == 0 || (count == 1 && stoa__int_digits(object)[0] <= 1024)) {
             return; /* likely one of the runtime's own */
         }
         ahead->key = stoa__key_of_int(stoa__int_is_negative(object), stoa__int_digits(object), count);
-    } else {
+    }
+    else {
         stoa__prefetch_inside(object);
         return;
     }
@@ -194,33 +199,46 @@ step(stoa_walk *walk, PyObject *object, bool in_memo, stoa_shared **out)
     PyTypeObject *type = Py_TYPE(object);
     if (type == &PyUnicode_Type) {
         *out = freeze_str(batch, known_key(walk, object), object);
-    } else if (type == &PyLong_Type) {
+    }
+    else if (type == &PyLong_Type) {
         *out = freeze_int(batch, known_key(walk, object), object);
-    } else if (type == &PyDict_Type) {
+    }
+    else if (type == &PyDict_Type) {
         return enter_mutable(walk, object, STOA_FRAME_MAPPING, in_memo);
-    } else if (type == &PyList_Type) {
+    }
+    else if (type == &PyList_Type) {
         return enter_mutable(walk, object, STOA_FRAME_TUPLE, in_memo);
-    } else if (type == &PyFloat_Type) {
+    }
+    else if (type == &PyFloat_Type) {
         *out = freeze_float(batch, known_key(walk, object), object);
-    } else if (type == &PyTuple_Type) {
+    }
+    else if (type == &PyTuple_Type) {
         return stoa__walk_enter(walk, object, STOA_FRAME_TUPLE, object, in_memo) ? STEP_ENTERED : STEP_FAILED;
-    } else if (object == Py_None || type == &PyBool_Type) {
+    }
+    else if (object == Py_None || type == &PyBool_Type) {
         *out = object;
-    } else if (type == &PyBytes_Type) {
+    }
+    else if (type == &PyBytes_Type) {
         *out = stoa__make_bytes(batch, PyBytes_AS_STRING(object), (size_t)PyBytes_GET_SIZE(object), -1);
-    } else if (type == &PySet_Type) {
+    }
+    else if (type == &PySet_Type) {
         return enter_mutable(walk, object, STOA_FRAME_SET, in_memo);
-    } else if (type == &PyFrozenSet_Type) {
+    }
+    else if (type == &PyFrozenSet_Type) {
         return stoa__walk_enter(walk, object, STOA_FRAME_SET, object, in_memo) ? STEP_ENTERED : STEP_FAILED;
-    } else if (type == &PyDictProxy_Type) {
+    }
+    else if (type == &PyDictProxy_Type) {
         return enter_proxy(walk, object, out);
 #if STOA_HAS_FROZENDICT
-    } else if (type == &PyFrozenDict_Type) {
+    }
+    else if (type == &PyFrozenDict_Type) {
         return stoa__walk_enter(walk, object, STOA_FRAME_MAPPING, object, in_memo) ? STEP_ENTERED : STEP_FAILED;
 #endif
-    } else if (type == &PySlice_Type) {
+    }
+    else if (type == &PySlice_Type) {
         return stoa__walk_enter(walk, object, STOA_FRAME_SLICE, object, in_memo) ? STEP_ENTERED : STEP_FAILED;
-    } else {
+    }
+    else {
         *out = freeze_rare(walk, object);
     }
     return *out == NULL ? STEP_FAILED : STEP_LEAF;
@@ -476,14 +494,16 @@ attempt(PyObject *object, stoa_region *region, unsigned flags, bool watch_signal
     if (result == STOA_WALK_DONE) {
         *out = walk.slots[0];
         stoa__batch_commit(&walk.batch);
-    } else {
+    }
+    else {
         err = walk.batch.err;
         stoa__batch_abort(&walk.batch);
     }
     if (result == STOA_WALK_FAILED) {
         if (walk.offender[0] != '\0') {
             raise_refusal(&walk);
-        } else {
+        }
+        else {
             stoa__raise(err);
         }
     }
@@ -497,7 +517,8 @@ stoa__freeze(PyObject *object, stoa_region *region, unsigned flags)
     if (region == NULL) {
         region = stoa__region_default();
     }
-    if (stoa__in_heap(object) && stoa__region_reaches(region, stoa__region_of(object)) && !PyDict_CheckExact(object)) {
+    if (stoa__in_heap(object) && stoa__region_reaches(region, stoa__region_of(object)) &&
+        !PyDict_CheckExact(object)) {
         return Py_NewRef(object);
     }
     stoa_shared *made = NULL;

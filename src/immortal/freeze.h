@@ -14,8 +14,9 @@
 
 #include "heap/region.h"
 
-#define STOA_FREEZE_INTERN 1u   /* hash-consing (the default in Python) */
-#define STOA_FREEZE_CONVERT 2u  /* list, set, dict, bytearray become their frozen twins; without it they are refused */
+#define STOA_FREEZE_INTERN 1u /* hash-consing (the default in Python) */
+#define STOA_FREEZE_CONVERT \
+    2u /* list, set, dict, bytearray become their frozen twins; without it they are refused */
 
 /* New reference (immortal: counting it is harmless). NULL with NotFreezable, MemoryError, RecursionError never. GIL. */
 PyObject *stoa__freeze(PyObject *object, stoa_region *region, unsigned flags);

@@ -47,10 +47,12 @@ harmless_repr(PyObject *key)
     PyObject *part = NULL, *repr = NULL;
     if (PyUnicode_CheckExact(key)) {
         part = PyUnicode_GET_LENGTH(key) <= KEY_CHARS ? Py_NewRef(key) : PyUnicode_Substring(key, 0, KEY_CHARS);
-    } else if (PyBytes_CheckExact(key)) {
+    }
+    else if (PyBytes_CheckExact(key)) {
         Py_ssize_t size = PyBytes_GET_SIZE(key);
         part = PyBytes_FromStringAndSize(PyBytes_AS_STRING(key), size <= KEY_CHARS ? size : KEY_CHARS);
-    } else if (PyLong_CheckExact(key) || PyBool_Check(key) || PyFloat_CheckExact(key) || key == Py_None) {
+    }
+    else if (PyLong_CheckExact(key) || PyBool_Check(key) || PyFloat_CheckExact(key) || key == Py_None) {
         part = Py_NewRef(key);
     }
     if (part != NULL) {
@@ -72,7 +74,8 @@ write_key(stoa_path *path, PyObject *key)
     if (text == NULL) {
         PyErr_Clear();
         stoa__path_printf(path, "[<%s key>]", Py_TYPE(key)->tp_name);
-    } else {
+    }
+    else {
         bool cut = (PyUnicode_CheckExact(key) && PyUnicode_GET_LENGTH(key) > KEY_CHARS) ||
                    (PyBytes_CheckExact(key) && PyBytes_GET_SIZE(key) > KEY_CHARS);
         stoa__path_printf(path, "[%s%s]", text, cut ? "..." : "");

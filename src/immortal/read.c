@@ -11,8 +11,8 @@ const char *
 stoa_kind_name(stoa_kind kind)
 {
     switch (kind) {
-#define KIND_NAME(symbol, number, name)                                                            \
-    case symbol:                                                                                   \
+#define KIND_NAME(symbol, number, name) \
+    case symbol:                        \
         return name;
         STOA_KIND_TABLE(KIND_NAME)
 #undef KIND_NAME
@@ -64,8 +64,8 @@ stoa_object_kind(const stoa_object *object)
     if (type == &PySlice_Type) {
         return STOA_KIND_SLICE;
     }
-    bool is_date = type == stoa__runtime.date || type == stoa__runtime.time || type == stoa__runtime.datetime ||
-                   type == stoa__runtime.timedelta || o == stoa__runtime.utc;
+    bool is_date = type == stoa__runtime.date || type == stoa__runtime.time ||
+                   type == stoa__runtime.datetime || type == stoa__runtime.timedelta || o == stoa__runtime.utc;
     return is_date ? STOA_KIND_DATETIME : STOA_KIND_OTHER;
 }
 
@@ -150,7 +150,8 @@ stoa_get_int64(const stoa_object *object, int64_t *out_value)
     }
     bool negative = stoa__int_is_negative(number);
     if (!magnitude(number, &value) || value > (uint64_t)INT64_MAX + negative) {
-        return stoa__fail(STOA_EINVAL, "%s: the int does not fit into 64 bits; use stoa_get_int_bytes", __func__);
+        return stoa__fail(STOA_EINVAL, "%s: the int does not fit into 64 bits; use stoa_get_int_bytes",
+                          __func__);
     }
     *out_value = negative ? (int64_t)(0 - value) : (int64_t)value;
     return STOA_OK;
@@ -204,12 +205,14 @@ stoa_get_int_bytes(const stoa_object *object, void *buffer, size_t size, size_t 
     }
     bool power, negative = stoa__int_is_negative(number);
     size_t bits = count_bits(number, &power);
-    size_t needed = (negative && power ? bits - 1 : bits) / 8 + 1; /* one bit more for the sign; -2^n does without */
+    size_t needed = (negative && power ? bits - 1 : bits) / 8 +
+                    1; /* one bit more for the sign; -2^n does without */
     if (out_needed != NULL) {
         *out_needed = needed;
     }
     if (size < needed) {
-        return stoa__fail(STOA_EINVAL, "%s: the int needs %zu bytes, the buffer has %zu", __func__, needed, size);
+        return stoa__fail(STOA_EINVAL, "%s: the int needs %zu bytes, the buffer has %zu", __func__, needed,
+                          size);
     }
     const digit *digits = stoa__int_digits(number);
     size_t count = stoa__int_digit_count(number), next = 0;
@@ -258,9 +261,11 @@ stoa_get_double(const stoa_object *object, double *out_value)
         uint64_t d = digits[i];
         if (low >= 0) {
             top |= d << low;
-        } else if (low > -PyLong_SHIFT) {
+        }
+        else if (low > -PyLong_SHIFT) {
             top |= d >> -low | ((d & ((UINT64_C(1) << -low) - 1)) != 0);
-        } else {
+        }
+        else {
             top |= d != 0;
         }
     }
@@ -302,7 +307,8 @@ stoa_get_text(const stoa_object *object, const char **out_utf8, size_t *out_size
     const char *utf8 = str->state.ascii ? stoa__str_data(o) : compact->utf8;
     size_t size = (size_t)(str->state.ascii ? str->length : compact->utf8_length);
     if (utf8 == NULL) {
-        return stoa__fail(STOA_EUTF8, "%s: the text has lone surrogates, which UTF-8 has no form for", __func__);
+        return stoa__fail(STOA_EUTF8, "%s: the text has lone surrogates, which UTF-8 has no form for",
+                          __func__);
     }
     *out_utf8 = utf8;
     if (out_size != NULL) {

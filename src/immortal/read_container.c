@@ -139,7 +139,8 @@ key_from_text(key_object *key, const char *utf8, size_t size)
     void *data = stoa__str_data(str);
     if (shape.ascii && size != 0) {
         memcpy(data, utf8, size);
-    } else if (size != 0) {
+    }
+    else if (size != 0) {
         stoa__utf8_decode(utf8, size, shape.kind, data);
     }
     str->hash = stoa__hash_bytes(data, shape.length * (size_t)shape.kind);

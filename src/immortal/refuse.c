@@ -52,8 +52,8 @@ stoa__refuse_because(stoa_walk *walk, PyObject *object, const char *why)
 static const char *
 builtin_base(PyObject *object)
 {
-    static PyTypeObject *const types[] = {&PyUnicode_Type, &PyLong_Type,  &PyDict_Type,  &PyList_Type,
-                                          &PyTuple_Type,   &PyFloat_Type, &PyBytes_Type, &PySet_Type,
+    static PyTypeObject *const types[] = {&PyUnicode_Type,   &PyLong_Type,    &PyDict_Type,     &PyList_Type,
+                                          &PyTuple_Type,     &PyFloat_Type,   &PyBytes_Type,    &PySet_Type,
                                           &PyFrozenSet_Type, &PyComplex_Type, &PyByteArray_Type};
     for (size_t i = 0; i < Py_ARRAY_LENGTH(types); i++) {
         if (PyType_IsSubtype(Py_TYPE(object), types[i])) {
@@ -69,25 +69,36 @@ stoa__refuse_type(stoa_walk *walk, PyObject *object)
     const char *base = builtin_base(object);
     if (base != NULL) {
         start(walk, object);
-        stoa__path_printf(&walk->message,
-                          "its class is a subclass of %s and belongs to one interpreter; convert it with %s(...) first",
-                          base, base);
-    } else if (PyType_Check(object)) {
-        stoa__refuse_because(walk, object,
-                             "a class belongs to the interpreter that made it; pass 'module:qualname' as text instead");
-    } else if (PyFunction_Check(object) || PyCFunction_Check(object)) {
+        stoa__path_printf(
+            &walk->message,
+            "its class is a subclass of %s and belongs to one interpreter; convert it with %s(...) first",
+            base, base);
+    }
+    else if (PyType_Check(object)) {
+        stoa__refuse_because(
+            walk, object,
+            "a class belongs to the interpreter that made it; pass 'module:qualname' as text instead");
+    }
+    else if (PyFunction_Check(object) || PyCFunction_Check(object)) {
         stoa__refuse_because(walk, object,
                              "a function belongs to one interpreter; pass 'module:qualname' as text instead");
-    } else if (PyModule_Check(object)) {
-        stoa__refuse_because(walk, object, "a module belongs to one interpreter; pass its name and import it there");
-    } else if (PyMemoryView_Check(object)) {
-        stoa__refuse_because(walk, object, "a memoryview is a view of other memory; freeze bytes(view) instead");
-    } else if (Py_TYPE(object)->tp_iternext != NULL) {
-        stoa__refuse_because(walk, object, "an iterator is used up by reading; freeze tuple(iterator) instead");
-    } else {
+    }
+    else if (PyModule_Check(object)) {
         stoa__refuse_because(walk, object,
-                             "objects of its type belong to one interpreter; convert it to builtin types first (text, "
-                             "numbers, tuples, dicts, for instance vars(obj)) and rebuild it where it is used");
+                             "a module belongs to one interpreter; pass its name and import it there");
+    }
+    else if (PyMemoryView_Check(object)) {
+        stoa__refuse_because(walk, object,
+                             "a memoryview is a view of other memory; freeze bytes(view) instead");
+    }
+    else if (Py_TYPE(object)->tp_iternext != NULL) {
+        stoa__refuse_because(walk, object, "an iterator is used up by reading; freeze tuple(iterator) instead");
+    }
+    else {
+        stoa__refuse_because(
+            walk, object,
+            "objects of its type belong to one interpreter; convert it to builtin types first (text, "
+            "numbers, tuples, dicts, for instance vars(obj)) and rebuild it where it is used");
     }
 }
 
@@ -96,13 +107,14 @@ stoa__refuse_mutable(stoa_walk *walk, PyObject *object)
 {
     start(walk, object);
     const char *name = Py_TYPE(object)->tp_name;
-    const char *twin = PyList_Check(object)  ? "tuple"
-                       : PySet_Check(object) ? "frozenset"
+    const char *twin = PyList_Check(object)   ? "tuple"
+                       : PySet_Check(object)  ? "frozenset"
                        : PyDict_Check(object) ? "types.MappingProxyType"
                                               : "bytes";
-    stoa__path_printf(&walk->message,
-                      "a %s is mutable and share() changes no types; use freeze(), or convert it with %s(...) first", name,
-                      twin);
+    stoa__path_printf(
+        &walk->message,
+        "a %s is mutable and share() changes no types; use freeze(), or convert it with %s(...) first", name,
+        twin);
 }
 
 /* Paths: of the place where the container is met again, and of the container itself. */

@@ -17,7 +17,7 @@
 
 typedef struct thaw_frame {
     PyObject *copy; /* the list or dict being filled: owned, since a key's __eq__ might take it out of the outer one */
-    size_t base;    /* children: items, or key, value, key, value …; references are held */
+    size_t base; /* children: items, or key, value, key, value …; references are held */
     size_t next;
     bool is_dict;
 } thaw_frame;
@@ -27,8 +27,8 @@ typedef struct thaw_walk {
     size_t top, slot_capacity;
     thaw_frame *frames;
     size_t depth, frame_capacity;
-    stoa_memo memo;  /* source -> copy, for sources with several references */
-    PyObject *keep;  /* list of the private sources in the memo and their copies: they must outlive the walk */
+    stoa_memo memo; /* source -> copy, for sources with several references */
+    PyObject *keep; /* list of the private sources in the memo and their copies: they must outlive the walk */
 } thaw_walk;
 
 static bool
@@ -117,9 +117,10 @@ open_container(thaw_walk *walk, PyObject *source, PyObject *dict)
         return NULL;
     }
     size_t base = walk->top;
-    bool held = dict != NULL                ? hold_pairs(walk, dict)
-                : PyList_CheckExact(source) ? hold_array(walk, ((PyListObject *)source)->ob_item, PyList_GET_SIZE(source))
-                                            : hold_array(walk, ((PyTupleObject *)source)->ob_item, PyTuple_GET_SIZE(source));
+    bool held = dict != NULL ? hold_pairs(walk, dict)
+                : PyList_CheckExact(source)
+                    ? hold_array(walk, ((PyListObject *)source)->ob_item, PyList_GET_SIZE(source))
+                    : hold_array(walk, ((PyTupleObject *)source)->ob_item, PyTuple_GET_SIZE(source));
     if (!held || !remember(walk, source, copy)) {
         Py_DECREF(copy);
         return NULL;
@@ -156,15 +157,19 @@ thaw_value(thaw_walk *walk, PyObject *object)
     PyObject *copy;
     if (type == &PyFrozenSet_Type || type == &PySet_Type) {
         copy = PySet_New(object);
-    } else if (type == &PyByteArray_Type) {
+    }
+    else if (type == &PyByteArray_Type) {
         copy = PyByteArray_FromObject(object);
-    } else if (is_leaf(object)) {
+    }
+    else if (is_leaf(object)) {
         return Py_NewRef(object);
-    } else {
-        PyErr_Format(PyExc_TypeError,
-                     "cannot thaw an object of type '%.100s': thaw() copies builtin containers and shared objects; "
-                     "use copy.deepcopy() for others",
-                     type->tp_name);
+    }
+    else {
+        PyErr_Format(
+            PyExc_TypeError,
+            "cannot thaw an object of type '%.100s': thaw() copies builtin containers and shared objects; "
+            "use copy.deepcopy() for others",
+            type->tp_name);
         return NULL;
     }
     if (copy != NULL && !remember(walk, object, copy)) {

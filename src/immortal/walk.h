@@ -19,9 +19,10 @@
 #include "immortal/memo.h"
 #include "immortal/path.h"
 
-#define STOA_SPARE 16    /* how far ahead sources are asked for */
-#define STOA_AHEAD 8     /* how far ahead intern keys are computed; < STOA_SPARE */
-#define STOA_KEY_RING 64 /* keys remembered: more than STOA_AHEAD, for the small containers entered in between */
+#define STOA_SPARE 16 /* how far ahead sources are asked for */
+#define STOA_AHEAD 8  /* how far ahead intern keys are computed; < STOA_SPARE */
+#define STOA_KEY_RING \
+    64 /* keys remembered: more than STOA_AHEAD, for the small containers entered in between */
 #define STOA_FIRST_SLOTS 112
 #define STOA_FIRST_FRAMES 16
 #define STOA_SIGNAL_INTERVAL 1000000 /* objects between two looks for Ctrl-C */
@@ -62,8 +63,8 @@ typedef struct stoa_walk {
     size_t depth, frame_capacity; /* frames[depth - 1] is the innermost */
     stoa_memo memo;
     stoa_ahead ahead[STOA_KEY_RING];
-    stoa_path message; /* of a refusal: path, then what is wrong; raised once the batch is gone */
-    size_t path_size;  /* bytes of `message` that are the path */
+    stoa_path message;  /* of a refusal: path, then what is wrong; raised once the batch is gone */
+    size_t path_size;   /* bytes of `message` that are the path */
     char offender[128]; /* type of what was refused; "" when nothing was */
     PyObject *first_slots[STOA_FIRST_SLOTS];
     stoa_frame first_frames[STOA_FIRST_FRAMES];
@@ -73,7 +74,8 @@ typedef struct stoa_walk {
 bool stoa__walk_reserve(stoa_walk *walk, size_t more);
 
 /* Opens a frame for a container, whose children become slots. false: no memory. */
-bool stoa__walk_enter(stoa_walk *walk, PyObject *container, stoa_frame_kind kind, const PyObject *source, bool in_memo);
+bool stoa__walk_enter(stoa_walk *walk, PyObject *container, stoa_frame_kind kind, const PyObject *source,
+                      bool in_memo);
 
 /* Writes the refusal of the object in the innermost frame's current slot. */
 void stoa__refuse_type(stoa_walk *walk, PyObject *object);

@@ -3,7 +3,6 @@
 #include "module/region.h"
 #include "stoa/python.h"
 
-
 typedef PyObject *(*freezer)(PyObject *object, stoa_region *region, unsigned flags);
 
 static int
@@ -25,7 +24,8 @@ call_freezer(freezer f, const char *function, PyObject *const *args, Py_ssize_t 
     stoa_region *region = NULL;
     bool intern = true;
     if (count != 1) {
-        PyErr_Format(PyExc_TypeError, "%s() takes exactly one positional argument (%zd given)", function, count);
+        PyErr_Format(PyExc_TypeError, "%s() takes exactly one positional argument (%zd given)", function,
+                     count);
         return NULL;
     }
     for (Py_ssize_t i = 0; names != NULL && i < PyTuple_GET_SIZE(names); i++) {
@@ -60,24 +60,28 @@ py_is_shared(PyObject *Py_UNUSED(module), PyObject *object)
     return PyBool_FromLong(stoa_is_shared(object));
 }
 
-PyDoc_STRVAR(freeze_doc,
-             "freeze($module, obj, /, *, region=None, intern=True)\n--\n\n"
-             "The frozen twin of obj, in memory that every interpreter of the process reads.\n\n"
-             "list becomes tuple, dict a read-only mapping, set frozenset, bytearray bytes; immutable values stay what\n"
-             "they are. What is frozen already is returned as it is. Raises NotFreezable, with the path of the first\n"
-             "offender, for what cannot be frozen and for cycles; MemoryError when a limit is hit. A freeze that fails\n"
-             "leaves nothing behind. intern=False does not look for equal values: faster, larger.");
-PyDoc_STRVAR(share_doc,
-             "share($module, obj, /, *, region=None, intern=True)\n--\n\n"
-             "As freeze(), but nothing changes its type: the first mutable object inside raises NotFreezable.");
-PyDoc_STRVAR(thaw_doc,
-             "thaw($module, obj, /)\n--\n\n"
-             "A private, mutable deep copy: mapping becomes dict, tuple list, frozenset set.\n\n"
-             "Dict keys and set members stay as they are. One object met twice becomes one copy.");
-PyDoc_STRVAR(is_shared_doc,
-             "is_shared($module, obj, /)\n--\n\n"
-             "Can obj be used by pointer in every interpreter: is it in the shared heap, or one of Python's own\n"
-             "process-wide objects?");
+PyDoc_STRVAR(
+    freeze_doc,
+    "freeze($module, obj, /, *, region=None, intern=True)\n--\n\n"
+    "The frozen twin of obj, in memory that every interpreter of the process reads.\n\n"
+    "list becomes tuple, dict a read-only mapping, set frozenset, bytearray bytes; immutable values stay "
+    "what\n"
+    "they are. What is frozen already is returned as it is. Raises NotFreezable, with the path of the first\n"
+    "offender, for what cannot be frozen and for cycles; MemoryError when a limit is hit. A freeze that "
+    "fails\n"
+    "leaves nothing behind. intern=False does not look for equal values: faster, larger.");
+PyDoc_STRVAR(
+    share_doc,
+    "share($module, obj, /, *, region=None, intern=True)\n--\n\n"
+    "As freeze(), but nothing changes its type: the first mutable object inside raises NotFreezable.");
+PyDoc_STRVAR(thaw_doc, "thaw($module, obj, /)\n--\n\n"
+                       "A private, mutable deep copy: mapping becomes dict, tuple list, frozenset set.\n\n"
+                       "Dict keys and set members stay as they are. One object met twice becomes one copy.");
+PyDoc_STRVAR(
+    is_shared_doc,
+    "is_shared($module, obj, /)\n--\n\n"
+    "Can obj be used by pointer in every interpreter: is it in the shared heap, or one of Python's own\n"
+    "process-wide objects?");
 
 static PyMethodDef functions[] = {
     {"freeze", (PyCFunction)(void (*)(void))py_freeze, METH_FASTCALL | METH_KEYWORDS, freeze_doc},

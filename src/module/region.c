@@ -41,7 +41,8 @@ limit_argument(PyObject *limit, size_t *out)
         return -1;
     }
     if (PyErr_Occurred() || *out == 0) {
-        PyErr_Format(PyExc_ValueError, "limit must be a positive number of bytes below 2**64, or None, not %R", limit);
+        PyErr_Format(PyExc_ValueError,
+                     "limit must be a positive number of bytes below 2**64, or None, not %R", limit);
         return -1;
     }
     return 0;
@@ -60,14 +61,16 @@ region_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
     if (name != Py_None) {
         Py_ssize_t size;
         if (!PyUnicode_Check(name)) {
-            return PyErr_Format(PyExc_TypeError, "name must be str or None, not %.100s", Py_TYPE(name)->tp_name);
+            return PyErr_Format(PyExc_TypeError, "name must be str or None, not %.100s",
+                                Py_TYPE(name)->tp_name);
         }
         text = PyUnicode_AsUTF8AndSize(name, &size);
         if (text == NULL) {
             return NULL;
         }
         if (size > 63 || strlen(text) != (size_t)size) {
-            return PyErr_Format(PyExc_ValueError, "name must be at most 63 bytes of UTF-8 without zeros, not %R", name);
+            return PyErr_Format(PyExc_ValueError,
+                                "name must be at most 63 bytes of UTF-8 without zeros, not %R", name);
         }
     }
     if (limit_argument(limit, &bytes) < 0) {
@@ -145,13 +148,14 @@ region_stats(PyObject *self, PyObject *Py_UNUSED(unused))
     if (get_info(self, &info) < 0) {
         return NULL;
     }
-    return Py_BuildValue("{s:I,s:s,s:N,s:n,s:n,s:n,s:K,s:K,s:K,s:K,s:K,s:K}", "id", info.id, "name", info.name, "limit",
-                         limit_object(info.limit), "used_bytes", (Py_ssize_t)info.used_bytes, "chunk_bytes",
-                         (Py_ssize_t)info.chunk_bytes, "intern_bytes", (Py_ssize_t)info.intern_bytes, "objects",
-                         (unsigned long long)info.objects, "intern_entries", (unsigned long long)info.intern_entries,
-                         "intern_hits", (unsigned long long)info.intern_hits, "intern_misses",
-                         (unsigned long long)info.intern_misses, "freezes", (unsigned long long)info.freezes, "aborts",
-                         (unsigned long long)info.aborts);
+    return Py_BuildValue("{s:I,s:s,s:N,s:n,s:n,s:n,s:K,s:K,s:K,s:K,s:K,s:K}", "id", info.id, "name", info.name,
+                         "limit", limit_object(info.limit), "used_bytes", (Py_ssize_t)info.used_bytes,
+                         "chunk_bytes", (Py_ssize_t)info.chunk_bytes, "intern_bytes",
+                         (Py_ssize_t)info.intern_bytes, "objects", (unsigned long long)info.objects,
+                         "intern_entries", (unsigned long long)info.intern_entries, "intern_hits",
+                         (unsigned long long)info.intern_hits, "intern_misses",
+                         (unsigned long long)info.intern_misses, "freezes", (unsigned long long)info.freezes,
+                         "aborts", (unsigned long long)info.aborts);
 }
 
 static PyObject *
@@ -242,7 +246,8 @@ stoa__region_argument(PyObject *argument, stoa_region **out)
         return 0;
     }
     if (!is_region(argument)) {
-        PyErr_Format(PyExc_TypeError, "region must be a stoa.Region or None, not %.100s", Py_TYPE(argument)->tp_name);
+        PyErr_Format(PyExc_TypeError, "region must be a stoa.Region or None, not %.100s",
+                     Py_TYPE(argument)->tp_name);
         return -1;
     }
     *out = ((region_object *)argument)->region;

@@ -76,12 +76,17 @@ every_kind_is_what_python_would_make(void **state)
         const stoa_object *o = NULL;
         push_every_kind(b);
         OK(stoa_builder_finish(b, &o));
-        assert_true(holds(o, "x[:11] == (None, True, False, 5, -2**63, 2**64 - 1, 7, -2**70, 2**72 - 2**70, 0, 0.0)"));
-        assert_true(holds(o, "str(x[10]) == '-0.0' and [type(v).__name__ for v in x[:5]] == ['NoneType', 'bool', 'bool', 'int', 'int']"));
-        assert_true(holds(o, "x[11:18] == ('', 'x', 'some ascii\\0text', 'na\\xefve', '\\u20ac\\U0001f600', b'\\0\\xff\\0', b'')"));
+        assert_true(holds(
+            o, "x[:11] == (None, True, False, 5, -2**63, 2**64 - 1, 7, -2**70, 2**72 - 2**70, 0, 0.0)"));
+        assert_true(holds(o, "str(x[10]) == '-0.0' and [type(v).__name__ for v in x[:5]] == ['NoneType', "
+                             "'bool', 'bool', 'int', 'int']"));
+        assert_true(holds(o, "x[11:18] == ('', 'x', 'some ascii\\0text', 'na\\xefve', '\\u20ac\\U0001f600', "
+                             "b'\\0\\xff\\0', b'')"));
         assert_true(holds(o, "dict(x[18]) == {'k': frozenset({1, 'member'})}"));
-        assert_true(holds(o, "hash(x[:18]) == hash((None, True, False, 5, -2**63, 2**64 - 1, 7, -2**70, 2**72 - 2**70, 0, 0.0, '', 'x', "
-                             "'some ascii\\0text', 'na\\xefve', '\\u20ac\\U0001f600', b'\\0\\xff\\0', b''))"));
+        assert_true(holds(o,
+                          "hash(x[:18]) == hash((None, True, False, 5, -2**63, 2**64 - 1, 7, -2**70, 2**72 - "
+                          "2**70, 0, 0.0, '', 'x', "
+                          "'some ascii\\0text', 'na\\xefve', '\\u20ac\\U0001f600', b'\\0\\xff\\0', b''))"));
         stoa_builder_free(b);
     }
 }
@@ -106,7 +111,8 @@ the_two_ways_mix(void **state)
     OK(stoa_push_object(b, (const stoa_object *)Py_None));
     OK(stoa_end(b));
     OK(stoa_builder_finish(b, &all));
-    assert_true(holds(all, "dict(x[0]) == {'one': 1000, 'two': 2.5} and x[1:] == ((1000, 2.5), frozenset({'one', 'two'}), None)"));
+    assert_true(holds(all, "dict(x[0]) == {'one': 1000, 'two': 2.5} and x[1:] == ((1000, 2.5), "
+                           "frozenset({'one', 'two'}), None)"));
     OK(stoa_make_tuple(b, &all, 1, &tuple)); /* usable again, and with what was finished before */
     OK(stoa_builder_finish(b, NULL));
     assert_true(holds(tuple, "len(x[0]) == 4"));
@@ -160,8 +166,14 @@ bad_utf8_is_refused_and_the_builder_goes_on(void **state)
         size_t size;
         const char *offset;
     } bad[] = {
-        {"abc\x80", 4, "3"},         {"\xc3", 1, "0"},          {"a\xc0\x80", 3, "1"},      {"\xe0\x80\x80", 3, "0"},
-        {"ab\xed\xa0\x80", 5, "2"},  {"\xf4\x90\x80\x80", 4, "0"}, {"\xf8\x88\x80\x80\x80", 5, "0"}, {"\xe2\x82", 2, "0"},
+        {"abc\x80", 4, "3"},
+        {"\xc3", 1, "0"},
+        {"a\xc0\x80", 3, "1"},
+        {"\xe0\x80\x80", 3, "0"},
+        {"ab\xed\xa0\x80", 5, "2"},
+        {"\xf4\x90\x80\x80", 4, "0"},
+        {"\xf8\x88\x80\x80\x80", 5, "0"},
+        {"\xe2\x82", 2, "0"},
         {"0123456789abcdef\xff", 17, "16"},
     };
     stoa_builder *b = new_builder(NULL, 0);
@@ -405,9 +417,15 @@ build_records(void *arg)
         err = err ? err : stoa_push_text(b, "id", 2);
         err = err ? err : stoa_push_int64(b, i * 1000);
         err = err ? err : stoa_push_text(b, "text", 4);
-        err = err ? err : stoa_push_text(b, text, (size_t)snprintf(text, sizeof(text), "r\xc3\xa9" "cord %d", i));
+        err = err ? err
+                  : stoa_push_text(b, text,
+                                   (size_t)snprintf(text, sizeof(text),
+                                                    "r\xc3\xa9"
+                                                    "cord %d",
+                                                    i));
         err = err ? err : stoa_push_text(b, "own", 3);
-        err = err ? err : stoa_push_text(b, text, (size_t)snprintf(text, sizeof(text), "%d of %d", i, j->number));
+        err = err ? err
+                  : stoa_push_text(b, text, (size_t)snprintf(text, sizeof(text), "%d of %d", i, j->number));
         err = err ? err : stoa_end(b);
     }
     err = err ? err : stoa_end(b);
@@ -436,10 +454,11 @@ threads_build_at_once_while_python_runs(void **state)
             pthread_join(threads[i], NULL);
             assert_non_null(jobs[i].made);
             char text[200];
-            snprintf(text, sizeof(text),
-                     "[dict(d) for d in x] == [{'id': i * 1000, 'text': f'r\\xe9cord {i}', 'own': f'{i} of %d'} "
-                     "for i in range(5000)]",
-                     i);
+            snprintf(
+                text, sizeof(text),
+                "[dict(d) for d in x] == [{'id': i * 1000, 'text': f'r\\xe9cord {i}', 'own': f'{i} of %d'} "
+                "for i in range(5000)]",
+                i);
             assert_true(holds(jobs[i].made, text));
         }
     }

@@ -60,7 +60,8 @@ the_dict_behind_a_shared_proxy_is_no_frozen_value(void **state)
     if (!Py_IS_TYPE(twin, &PyDictProxy_Type)) {
         return; /* from 3.15 on there is none behind it */
     }
-    PyObject *leak = stoa_test_eval("type('Leak', (), {'__eq__': lambda self, other: setattr(self, 'd', other)})()");
+    PyObject *leak = stoa_test_eval(
+        "type('Leak', (), {'__eq__': lambda self, other: setattr(self, 'd', other)})()");
     PyObject *answer = PyObject_RichCompare(twin, leak, Py_EQ);
     Py_XDECREF(answer);
     PyObject *dict = PyObject_GetAttrString(leak, "d");
@@ -103,7 +104,8 @@ a_failed_freeze_leaves_nothing(void **state)
         assert_leaves_nothing("[[str(i), i * 1.5] for i in range(10**5)]", 2000000, flags, PyExc_MemoryError);
         assert_leaves_nothing("{i: str(i) for i in range(10**5)}", 2000000, flags, PyExc_MemoryError);
         assert_leaves_nothing("['x' * 10**7]", 2000000, flags, PyExc_MemoryError);
-        assert_leaves_nothing("(lambda a: a.append(a) or a)([[str(i)] for i in range(1000)])", 0, flags, refused);
+        assert_leaves_nothing("(lambda a: a.append(a) or a)([[str(i)] for i in range(1000)])", 0, flags,
+                              refused);
     }
 }
 
@@ -113,10 +115,12 @@ containers_of_every_size_cross_the_first_stacks(void **state)
     (void)state;
     for (int n = 0; n < 300; n += 7) { /* the slots inside the walk's own struct run out between */
         char text[160];
-        snprintf(text, sizeof(text), "[list(range(%d)), {i: str(i) for i in range(%d)}, set(range(%d))]", n, n, n);
+        snprintf(text, sizeof(text), "[list(range(%d)), {i: str(i) for i in range(%d)}, set(range(%d))]", n,
+                 n, n);
         PyObject *twin = frozen(text, NULL, CONVERT);
         assert_non_null(twin);
-        snprintf(text, sizeof(text), "list(x[0]) == list(range(%d)) and dict(x[1]) == {i: str(i) for i in range(%d)}", n, n);
+        snprintf(text, sizeof(text),
+                 "list(x[0]) == list(range(%d)) and dict(x[1]) == {i: str(i) for i in range(%d)}", n, n);
         assert_true(stoa_test_holds(twin, text));
     }
 }

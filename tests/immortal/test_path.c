@@ -58,10 +58,11 @@ static void
 keys_are_written_as_python_writes_them(void **state)
 {
     (void)state;
-    const char *keys[][2] = {{"'users'", "$['users']"}, {"\"it's\"", "$[\"it's\"]"}, {"-12", "$[-12]"},
-                             {"2.5", "$[2.5]"},         {"b'\\0'", "$[b'\\x00']"},    {"None", "$[None]"},
-                             {"True", "$[True]"},       {"(1, 2)", "$[<tuple key>]"}, {"'\\ud800'", "$['\\ud800']"},
-                             {"10**5000", "$[<int key>]"}};
+    const char *keys[][2] = {
+        {"'users'", "$['users']"},   {"\"it's\"", "$[\"it's\"]"},  {"-12", "$[-12]"},
+        {"2.5", "$[2.5]"},           {"b'\\0'", "$[b'\\x00']"},    {"None", "$[None]"},
+        {"True", "$[True]"},         {"(1, 2)", "$[<tuple key>]"}, {"'\\ud800'", "$['\\ud800']"},
+        {"10**5000", "$[<int key>]"}};
     for (size_t i = 0; i < Py_ARRAY_LENGTH(keys); i++) {
         PyObject *key = stoa_test_eval(keys[i][0]);
         assert_path(key_step, key, 1, keys[i][1]);

@@ -34,10 +34,11 @@ every_kind_is_told(void **state)
         const char *expression;
         stoa_kind kind;
     } table[] = {
-        {"None", STOA_KIND_NONE},       {"True", STOA_KIND_BOOL},        {"10**30", STOA_KIND_INT},  {"1.5", STOA_KIND_FLOAT},
-        {"2j", STOA_KIND_COMPLEX},      {"'text'", STOA_KIND_TEXT},      {"b'xyz'", STOA_KIND_BYTES}, {"()", STOA_KIND_TUPLE},
-        {"[1]", STOA_KIND_TUPLE},       {"{1}", STOA_KIND_SET},          {"{1: 2}", STOA_KIND_MAPPING}, {"range(9)", STOA_KIND_RANGE},
-        {"slice(1)", STOA_KIND_SLICE},  {"int", STOA_KIND_OTHER},        {"...", STOA_KIND_OTHER},
+        {"None", STOA_KIND_NONE},      {"True", STOA_KIND_BOOL},      {"10**30", STOA_KIND_INT},
+        {"1.5", STOA_KIND_FLOAT},      {"2j", STOA_KIND_COMPLEX},     {"'text'", STOA_KIND_TEXT},
+        {"b'xyz'", STOA_KIND_BYTES},   {"()", STOA_KIND_TUPLE},       {"[1]", STOA_KIND_TUPLE},
+        {"{1}", STOA_KIND_SET},        {"{1: 2}", STOA_KIND_MAPPING}, {"range(9)", STOA_KIND_RANGE},
+        {"slice(1)", STOA_KIND_SLICE}, {"int", STOA_KIND_OTHER},      {"...", STOA_KIND_OTHER},
     };
     for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); i++) {
         assert_int_equal(stoa_object_kind(shared(table[i].expression)), table[i].kind);
@@ -57,7 +58,9 @@ numbers_are_read_exactly(void **state)
     static const struct {
         const char *expression;
         int64_t value;
-    } small[] = {{"0", 0}, {"1", 1}, {"-1", -1}, {"2**30", 1 << 30}, {"-2**63", INT64_MIN}, {"2**63 - 1", INT64_MAX}, {"True", 1}};
+    } small[] = {
+        {"0", 0},   {"1", 1}, {"-1", -1}, {"2**30", 1 << 30}, {"-2**63", INT64_MIN}, {"2**63 - 1", INT64_MAX},
+        {"True", 1}};
     int64_t i64;
     uint64_t u64;
     double d, e;
@@ -85,8 +88,21 @@ static void
 ints_become_doubles_as_python_rounds_them(void **state)
 {
     (void)state;
-    static const char *const numbers[] = {"0", "1", "-7", "2**53 + 1", "2**54 + 2", "2**54 + 6", "-(2**64 - 1)", "2**100 + 1", "2**64 + 2**11",
-                                          "2**64 + 2**11 + 1", "2**70 - 1", "3**200", "-7**300", "2**1023", "2**1024 - 2**971"};
+    static const char *const numbers[] = {"0",
+                                          "1",
+                                          "-7",
+                                          "2**53 + 1",
+                                          "2**54 + 2",
+                                          "2**54 + 6",
+                                          "-(2**64 - 1)",
+                                          "2**100 + 1",
+                                          "2**64 + 2**11",
+                                          "2**64 + 2**11 + 1",
+                                          "2**70 - 1",
+                                          "3**200",
+                                          "-7**300",
+                                          "2**1023",
+                                          "2**1024 - 2**971"};
     double d;
     for (size_t i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++) {
         PyObject *number = stoa_test_eval(numbers[i]);
@@ -103,8 +119,10 @@ static void
 int_bytes_are_what_to_bytes_gives(void **state)
 {
     (void)state;
-    static const char *const numbers[] = {"0", "1", "127", "128", "-128", "-129", "255", "-1", "-32768", "32768", "2**30", "-2**30", "2**63",
-                                          "-2**63", "2**64 - 1", "2**240", "-2**239", "-2**240", "3**500", "-3**500", "2**90 - 1"};
+    static const char *const numbers[] = {"0",      "1",       "127",       "128",    "-128",    "-129",
+                                          "255",    "-1",      "-32768",    "32768",  "2**30",   "-2**30",
+                                          "2**63",  "-2**63",  "2**64 - 1", "2**240", "-2**239", "-2**240",
+                                          "3**500", "-3**500", "2**90 - 1"};
     unsigned char buffer[200];
     for (size_t i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++) {
         const stoa_object *o = shared(numbers[i]);
@@ -115,7 +133,8 @@ int_bytes_are_what_to_bytes_gives(void **state)
         if (all == NULL) {
             PyErr_Clear();
             assert_int_equal(buffer[199], 0xFF);
-        } else {
+        }
+        else {
             assert_memory_equal(buffer, PyBytes_AS_STRING(all), 200);
             Py_DECREF(all);
         }
@@ -125,7 +144,8 @@ int_bytes_are_what_to_bytes_gives(void **state)
         assert_true(stoa_test_holds(number, text));
         memset(buffer, 0x55, sizeof(buffer));
         OK(stoa_get_int_bytes(o, buffer, needed, NULL));
-        PyObject *back = PyObject_CallMethod((PyObject *)&PyLong_Type, "from_bytes", "y#s", buffer, (Py_ssize_t)needed, "little");
+        PyObject *back = PyObject_CallMethod((PyObject *)&PyLong_Type, "from_bytes", "y#s", buffer,
+                                             (Py_ssize_t)needed, "little");
         assert_non_null(back);
         snprintf(text, sizeof(text), "(x - (%s)) %% 2**%zu == 0", numbers[i], 8 * needed);
         assert_true(stoa_test_holds(back, text));
@@ -173,7 +193,7 @@ static void
 items_of_tuples_ranges_and_slices(void **state)
 {
     (void)state;
-    const stoa_object *t = shared("(1000, 'b', None)"), *item, *const *items;
+    const stoa_object *t = shared("(1000, 'b', None)"), *item, *const * items;
     size_t count;
     int64_t value;
     OK(stoa_tuple_items(t, &items, &count));
@@ -194,18 +214,19 @@ static void
 mappings_are_searched_and_walked(void **state)
 {
     (void)state;
-    const stoa_object *m = shared("{'a': 1, 'n\\xe4me': 2, '\\u20ac' * 400: 3, 7: 4, 2.5: 5, (1, 'x'): 6, -2**70: 7, None: 8, '': 9, -3: 10}");
+    const stoa_object *m = shared("{'a': 1, 'n\\xe4me': 2, '\\u20ac' * 400: 3, 7: 4, 2.5: 5, (1, 'x'): 6, "
+                                  "-2**70: 7, None: 8, '': 9, -3: 10}");
     const stoa_object *value, *key;
     char euros[1200];
     int64_t i64;
     for (int i = 0; i < 400; i++) {
         memcpy(euros + 3 * i, "\xe2\x82\xac", 3);
     }
-#define FINDS(call, wanted)                                                                        \
-    do {                                                                                           \
-        OK(call);                                                                                  \
-        OK(stoa_get_int64(value, &i64));                                                           \
-        assert_int_equal(i64, wanted);                                                             \
+#define FINDS(call, wanted)              \
+    do {                                 \
+        OK(call);                        \
+        OK(stoa_get_int64(value, &i64)); \
+        assert_int_equal(i64, wanted);   \
     } while (0)
     FINDS(stoa_mapping_get_text(m, "a", 1, &value), 1);
     FINDS(stoa_mapping_get_text(m, "n\xc3\xa4me", 5, &value), 2);
@@ -282,7 +303,7 @@ other_kinds_are_refused_everywhere(void **state)
     (void)state;
     const stoa_object *objects[] = {NULL, shared("int"), shared("None")};
     for (size_t i = 0; i < 3; i++) {
-        const stoa_object *o = objects[i], *out, *const *items;
+        const stoa_object *o = objects[i], *out, *const * items;
         stoa_err wanted = o == NULL ? STOA_EINVAL : STOA_ETYPE;
         bool b;
         int64_t i64;
@@ -323,8 +344,10 @@ read_without_gil(void *arg)
         for (int64_t i = 0; i < 1000; i++) {
             char text[32];
             int64_t i64;
-            if (stoa_mapping_get_int(m, i, &value) != STOA_OK || stoa_get_int64(value, &i64) != STOA_OK || i64 != i * i ||
-                stoa_mapping_get_text(m, text, (size_t)snprintf(text, sizeof(text), "%d", (int)i), &value) != STOA_OK) {
+            if (stoa_mapping_get_int(m, i, &value) != STOA_OK || stoa_get_int64(value, &i64) != STOA_OK ||
+                i64 != i * i ||
+                stoa_mapping_get_text(m, text, (size_t)snprintf(text, sizeof(text), "%d", (int)i), &value) !=
+                    STOA_OK) {
                 return NULL;
             }
         }

@@ -31,7 +31,8 @@ containers_become_mutable_at_every_level(void **state)
         PyObject *copy = thawed("{'a': (1, [2, {3}], {'b': ()}), (1, 2): frozenset({(4, 5)})}", first == 1);
         assert_non_null(copy);
         assert_true(stoa_test_holds(copy, "x == {'a': [1, [2, {3}], {'b': []}], (1, 2): {(4, 5)}}"));
-        assert_true(stoa_test_holds(copy, "type(x) is dict and type(x[(1, 2)]) is set and type(x['a'][2]['b']) is list"));
+        assert_true(stoa_test_holds(
+            copy, "type(x) is dict and type(x[(1, 2)]) is set and type(x['a'][2]['b']) is list"));
         Py_DECREF(copy);
     }
 }

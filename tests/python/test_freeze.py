@@ -503,7 +503,7 @@ class Hostile(unittest.TestCase):
 
 class IsShared(unittest.TestCase):
     def test_process_wide_and_private(self):
-        for value in (None, True, 0, 1, -1, "", chr(97), b"", (), int, Ellipsis):
+        for value in (None, True, 0, 1, -1, "", stoa.freeze("a"), chr(233), b"", (), int, Ellipsis):
             self.assertTrue(stoa.is_shared(value), value)
         for value in ([], {}, 10**10, "".join(["pri", "vate"]), (1, []), object(), 1.5 + len("x"), Types):
             self.assertFalse(stoa.is_shared(value), value)
