@@ -2,6 +2,7 @@
  * returns what came out; where the call may consume or replace the object, a reference of our own is handed in. */
 #include "testing.h"
 
+#include <stdbool.h>
 #include <stdint.h>
 #include <string.h>
 
@@ -106,14 +107,20 @@ static PyObject *
 unicode_fill(PyObject *self, PyObject *text)
 {
     (void)self;
-    return PyUnicode_Fill(text, 0, 1, 'x') < 0 ? NULL : Py_NewRef(text);
+    Py_INCREF(text); /* so that a plain one has a second owner, too */
+    bool refused = PyUnicode_Fill(text, 0, 1, 'x') < 0;
+    Py_DECREF(text);
+    return refused ? NULL : Py_NewRef(text);
 }
 
 static PyObject *
 unicode_write_char(PyObject *self, PyObject *text)
 {
     (void)self;
-    return PyUnicode_WriteChar(text, 0, 'x') < 0 ? NULL : Py_NewRef(text);
+    Py_INCREF(text); /* so that a plain one has a second owner, too */
+    bool refused = PyUnicode_WriteChar(text, 0, 'x') < 0;
+    Py_DECREF(text);
+    return refused ? NULL : Py_NewRef(text);
 }
 
 static PyObject *
@@ -188,14 +195,20 @@ static PyObject *
 tuple_set_item(PyObject *self, PyObject *tuple)
 {
     (void)self;
-    return PyTuple_SetItem(tuple, 0, Py_NewRef(Py_None)) < 0 ? NULL : Py_NewRef(tuple);
+    Py_INCREF(tuple); /* so that a plain one has a second owner, too */
+    bool refused = PyTuple_SetItem(tuple, 0, Py_NewRef(Py_None)) < 0;
+    Py_DECREF(tuple);
+    return refused ? NULL : Py_NewRef(tuple);
 }
 
 static PyObject *
 set_add(PyObject *self, PyObject *set)
 {
     (void)self;
-    return PySet_Add(set, Py_None) < 0 ? NULL : Py_NewRef(set);
+    Py_INCREF(set); /* so that a plain one has a second owner, too */
+    bool refused = PySet_Add(set, Py_None) < 0;
+    Py_DECREF(set);
+    return refused ? NULL : Py_NewRef(set);
 }
 
 /* Py_SET_REFCNT is for immortal objects only here: on an ordinary one it would be a lie about its owners. */

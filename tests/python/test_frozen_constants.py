@@ -24,7 +24,7 @@ class FreezeCode(unittest.TestCase):
                 else:
                     self.assertTrue(stoa.is_shared(const), const)
                     seen += 1
-        self.assertGreater(seen, 6)
+        self.assertGreaterEqual(seen, 6)
 
     def test_a_difference_is_found(self):
         """The comparison itself: a case that fails in the frozen run only must come out as a problem."""

@@ -62,8 +62,8 @@ class FreezingLoader(importlib.machinery.SourceFileLoader):
     def set_data(self, path, data, **_):
         pass
 
-    def source_to_code(self, data, path, **options):
-        return freeze_code(super().source_to_code(data, path, **options))
+    def source_to_code(self, *arguments, **options):
+        return freeze_code(super().source_to_code(*arguments, **options))
 
 
 class FreezingFinder:
