@@ -36,7 +36,8 @@ extent_alloc(extent_hooks_t *hooks, void *wanted, size_t size, size_t alignment,
     if (wanted != NULL) {
         return NULL;
     }
-    void *got = stoa__space_take(&stoa__process->space, size, alignment > STOA_GRANULE ? alignment : STOA_GRANULE);
+    void *got = stoa__space_take(&stoa__process->space, size,
+                                 alignment > STOA_GRANULE ? alignment : STOA_GRANULE);
     if (got != NULL) {
         *zero = true;
         *commit = true;
@@ -89,7 +90,8 @@ extent_split(extent_hooks_t *hooks, void *address, size_t size, size_t size_a, s
 }
 
 static bool
-extent_merge(extent_hooks_t *hooks, void *a, size_t size_a, void *b, size_t size_b, bool committed, unsigned arena)
+extent_merge(extent_hooks_t *hooks, void *a, size_t size_a, void *b, size_t size_b, bool committed,
+             unsigned arena)
 {
     (void)hooks;
     (void)size_a;
@@ -120,7 +122,8 @@ own_new(unsigned *out_arena)
     size_t size = sizeof *out_arena;
     int error = stoa_je_mallctl("experimental.arenas_create_ext", out_arena, &size, &config, sizeof config);
     if (error != 0) {
-        return stoa__fail_os(error, "jemalloc made no arena for a region; there may be too many regions (4094)");
+        return stoa__fail_os(error,
+                             "jemalloc made no arena for a region; there may be too many regions (4094)");
     }
     return STOA_OK;
 }

@@ -184,15 +184,17 @@ stoa__batch_alloc_aligned(stoa_batch *batch, size_t size, size_t alignment)
 {
     stoa_batch_state *state = batch->state;
     if (state->generation != stoa__fork_generation()) {
-        return fail_alloc(batch, stoa__fail(STOA_EFORKED, "this freeze began before the process was forked; the parent "
-                                                          "goes on with it, start it anew in the child"));
+        return fail_alloc(batch, stoa__fail(STOA_EFORKED,
+                                            "this freeze began before the process was forked; the parent "
+                                            "goes on with it, start it anew in the child"));
     }
     if (alignment == 0 || (alignment & (alignment - 1)) != 0 || alignment > STOA_GRANULE) {
-        return fail_alloc(batch, stoa__fail(STOA_EINVAL, "alignment %zu is no power of two up to %zu", alignment,
-                                            STOA_GRANULE));
+        return fail_alloc(batch, stoa__fail(STOA_EINVAL, "alignment %zu is no power of two up to %zu",
+                                            alignment, STOA_GRANULE));
     }
     if (size > PTRDIFF_MAX / 2) {
-        return fail_alloc(batch, stoa__fail(STOA_ENOMEM, "an object of %zu bytes is larger than any heap", size));
+        return fail_alloc(batch,
+                          stoa__fail(STOA_ENOMEM, "an object of %zu bytes is larger than any heap", size));
     }
     size = (size + 7) & ~(size_t)7;
     void *object = alloc_by_hand(batch, size != 0 ? size : 8, alignment > 8 ? alignment : 8);
@@ -275,7 +277,7 @@ take_chunks(stoa_batch *batch)
     stoa_batch_state *state = batch->state;
     close_window(batch);
     stoa_chunk *chunks = state->others;
-    if (state->current != NULL) { /* first, so that the next batch's first look is for it: see the push order below */
+    if (state->current != NULL) { /* first here, so last when the list is reversed for sealing */
         state->current->next = chunks;
         chunks = state->current;
     }

@@ -26,16 +26,17 @@
 typedef struct stoa_region stoa_region;
 
 #define STOA_BATCH_INTERN 1u /* hash-consing on */
-#define STOA_BATCH_FRESH 2u  /* set around making a container with a child that was laid down just now: none like it exists */
+#define STOA_BATCH_FRESH \
+    2u /* set around making a container with a child that was laid down just now: none like it exists */
 #define STOA_BATCH_LARGE (STOA_GRANULE / 4)
 
 typedef struct stoa_batch {
-    char *next;          /* public address of the next free byte of the current chunk, multiple of 8 */
-    char *end;           /* where the current chunk, or the quota taken from the region's limit, ends */
+    char *next;           /* public address of the next free byte of the current chunk, multiple of 8 */
+    char *end;            /* where the current chunk, or the quota taken from the region's limit, ends */
     uint64_t allocations; /* objects put down so far */
-    stoa_region *region; /* holds a reference until the end of the batch */
+    stoa_region *region;  /* holds a reference until the end of the batch */
     unsigned flags;
-    stoa_err err;        /* why the last allocation failed */
+    stoa_err err;                   /* why the last allocation failed */
     struct stoa_batch_state *state; /* chunks taken, entries put into the intern table, epoch slot: private to batch.c */
 } stoa_batch;
 

@@ -24,17 +24,17 @@ typedef struct stoa_batch_entry {
  * Invariants: (1) batch->next and batch->end lie in `current`'s room, or all three are NULL; (2) laid + (next - start of
  * the window) is what the batch has put down, and <= charged while the region has a limit. */
 typedef struct stoa_batch_state {
-    stoa_epoch_slot slot;    /* first, so that fork.c comes from the slot to the state */
-    stoa_batch *batch;       /* const: the caller's struct, which may not move while open */
-    pthread_t thread;        /* who began it: which batches are the forking thread's own */
-    uint64_t generation;     /* of the process at begin */
-    stoa_chunk *current;     /* small objects go here */
-    stoa_chunk *others;      /* other chunks, full or with room */
-    char *window;            /* batch->next when fill was last brought up to date */
-    size_t step;             /* bytes of the next window */
-    size_t laid;             /* bytes put down before `window` */
-    size_t charged;          /* bytes taken from the region's limit */
-    bool indexed;            /* every entry is in `entries` */
+    stoa_epoch_slot slot; /* first, so that fork.c comes from the slot to the state */
+    stoa_batch *batch;    /* const: the caller's struct, which may not move while open */
+    pthread_t thread;     /* who began it: which batches are the forking thread's own */
+    uint64_t generation;  /* of the process at begin */
+    stoa_chunk *current;  /* small objects go here */
+    stoa_chunk *others;   /* other chunks, full or with room */
+    char *window;         /* batch->next when fill was last brought up to date */
+    size_t step;          /* bytes of the next window */
+    size_t laid;          /* bytes put down before `window` */
+    size_t charged;       /* bytes taken from the region's limit */
+    bool indexed;         /* every entry is in `entries` */
     uint32_t entry_count, entry_capacity;
     stoa_batch_entry *entries;
     stoa_batch_entry waiting[STOA_BATCH_WAITING]; /* ring of entries to be made: heap/intern.h, settle */

@@ -8,13 +8,13 @@
 
 #include <string.h>
 
-#define LOOK_AT 8                          /* chunks of the list that are tried before a new one is taken */
-#define ROOM_WORTH 1024                    /* a chunk with less is left to itself */
-#define BIG_REGION ((size_t)4 << 20)       /* from here on chunks grow, and are made of huge pages */
+#define LOOK_AT 8                    /* chunks of the list that are tried before a new one is taken */
+#define ROOM_WORTH 1024              /* a chunk with less is left to itself */
+#define BIG_REGION ((size_t)4 << 20) /* from here on chunks grow, and are made of huge pages */
 #define MOST_CHUNK ((size_t)8 << 20)
-#define POPULATE_WORTH ((size_t)64 << 10)  /* below, faulting the pages in one by one is no dearer */
+#define POPULATE_WORTH ((size_t)64 << 10) /* below, faulting the pages in one by one is no dearer */
 #define DROP_WORTH ((size_t)256 << 10)
-#define PUNCH_WORTH ((size_t)256 << 10)    /* below, zeroing is cheaper than new pages */
+#define PUNCH_WORTH ((size_t)256 << 10) /* below, zeroing is cheaper than new pages */
 
 static inline stoa_space *
 space(void)
@@ -114,16 +114,19 @@ fail_full(size_t size)
     size_t limit = space()->limit;
     size_t used = atomic_load_explicit(&space()->chunk_bytes, memory_order_relaxed);
     if (space()->closed) {
-        return stoa__fail(STOA_ENOMEM, "this forked process has no heap of its own (no shared memory could be had); "
-                                       "it can only read what was there before");
+        return stoa__fail(STOA_ENOMEM,
+                          "this forked process has no heap of its own (no shared memory could be had); "
+                          "it can only read what was there before");
     }
     if (limit != 0 && (used > limit || size > limit - used)) {
-        return stoa__fail(STOA_ENOMEM, "the heap is full: %zu of %zu bytes are taken and %zu more are needed; raise "
-                                       "STOA_HEAP_LIMIT",
+        return stoa__fail(STOA_ENOMEM,
+                          "the heap is full: %zu of %zu bytes are taken and %zu more are needed; raise "
+                          "STOA_HEAP_LIMIT",
                           used, limit, size);
     }
-    return stoa__fail(STOA_ENOMEM, "no addresses left for %zu bytes in the heap's range of %zu bytes; raise "
-                                   "STOA_HEAP_RESERVE, or the limit of address space (ulimit -v)",
+    return stoa__fail(STOA_ENOMEM,
+                      "no addresses left for %zu bytes in the heap's range of %zu bytes; raise "
+                      "STOA_HEAP_RESERVE, or the limit of address space (ulimit -v)",
                       size, space()->reserved);
 }
 
@@ -191,7 +194,8 @@ stoa__chunk_prepare(stoa_chunk *chunk, size_t least, size_t wanted)
     }
     char *start = chunk->start + from;
     bool big = chunk->big && !space()->scarce;
-    size_t got = stoa__pages_prepare(&space()->pages, stoa__rw(start), start, to - from, chunk->size - from, big);
+    size_t got = stoa__pages_prepare(&space()->pages, stoa__rw(start), start, to - from, chunk->size - from,
+                                     big);
     if (got == 0 && space()->scarce) {
         stoa__fail(STOA_ENOMEM, "the file system behind the heap has no room for %zu bytes", to - from);
         return 0;
@@ -314,7 +318,8 @@ stoa__chunk_check_list(stoa_region *region)
                first->size == chunk->size && atomic_load(&first->batch) == 0;
         const char *end = chunk->start + chunk->size;
         /* a sample of the room: reading all of it would make all of it present */
-        for (const char *p = chunk->start + chunk->fill; p < end && p < chunk->start + chunk->fill + 4096 && good; p++) {
+        for (const char *p = chunk->start + chunk->fill;
+             p < end && p < chunk->start + chunk->fill + 4096 && good; p++) {
             good = *p == 0;
         }
     }

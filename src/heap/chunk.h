@@ -16,16 +16,16 @@ typedef struct stoa_region stoa_region;
 /* Invariants: (1) sealed <= fill <= size; (2) in the region's list: sealed == fill, and all bytes from fill are zero;
  * (3) sealed is the value in the granule table. */
 typedef struct stoa_chunk {
-    char *start;            /* public address */
-    size_t size;            /* bytes */
-    size_t sealed;          /* bytes sealed when the batch got it */
-    size_t fill;            /* end of what is laid down; owner: the batch */
-    size_t prepared;        /* bytes from start whose pages have been asked for; below fill: from fill on nothing has */
-    bool big;               /* const: in a region, or for an object, that is worth huge pages */
+    char *start;   /* public address */
+    size_t size;   /* bytes */
+    size_t sealed; /* bytes sealed when the batch got it */
+    size_t fill;   /* end of what is laid down; owner: the batch */
+    size_t prepared; /* bytes from start whose pages have been asked for; below fill: from fill on nothing has */
+    bool big;        /* const: in a region, or for an object, that is worth huge pages */
     stoa_region *region;
     struct stoa_chunk *next; /* in the region's list, or in the batch's */
     stoa_deferred deferred;  /* aborted, waiting for the grace period */
-    uint64_t generation;     /* of the process, when it was aborted: a forked child does not touch the parent's */
+    uint64_t generation; /* of the process, when it was aborted: a forked child does not touch the parent's */
 } stoa_chunk;
 
 /* A chunk with at least `size` bytes of room, at `alignment` (power of two <= STOA_GRANULE; the start of the room may be

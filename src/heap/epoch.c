@@ -93,15 +93,19 @@ stoa__epoch_check(void)
 {
     stoa_epoch *epoch = &stoa__process->epoch;
     stoa__lock(&epoch->lock);
-    bool good = (epoch->oldest == NULL) == (epoch->youngest == NULL) && (epoch->first == NULL) == (epoch->last == NULL);
+    bool good = (epoch->oldest == NULL) == (epoch->youngest == NULL) &&
+                (epoch->first == NULL) == (epoch->last == NULL);
     for (stoa_epoch_slot *slot = epoch->oldest; slot != NULL && good; slot = slot->next) {
-        good = slot->began <= epoch->now && (slot->next != NULL ? slot->next->prev == slot && slot->next->began >= slot->began
-                                                                : slot == epoch->youngest);
+        good = slot->began <= epoch->now &&
+               (slot->next != NULL ? slot->next->prev == slot && slot->next->began >= slot->began
+                                   : slot == epoch->youngest);
     }
     for (stoa_deferred *one = epoch->first; one != NULL && good; one = one->next) {
-        good = one->since < epoch->now && (one->next != NULL ? one->next->since > one->since : one == epoch->last);
+        good = one->since < epoch->now &&
+               (one->next != NULL ? one->next->since > one->since : one == epoch->last);
     }
-    good = good && (epoch->first == NULL || (epoch->oldest != NULL && epoch->oldest->began <= epoch->first->since));
+    good = good &&
+           (epoch->first == NULL || (epoch->oldest != NULL && epoch->oldest->began <= epoch->first->since));
     stoa__unlock(&epoch->lock);
     return good;
 }

@@ -30,7 +30,7 @@ typedef struct stoa_deferred {
  * (3) every `began` and `since` is <= now. (4) outside the lock: queue empty, or open not empty and its first `began`
  * <= the `since` of the queue's first. */
 typedef struct stoa_epoch {
-    stoa_lock lock;                     /* STOA_RANK_EPOCH: guards all below */
+    stoa_lock lock; /* STOA_RANK_EPOCH: guards all below */
     uint64_t now;
     stoa_epoch_slot *oldest, *youngest; /* open batches */
     stoa_deferred *first, *last;        /* the queue */

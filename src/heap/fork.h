@@ -26,7 +26,7 @@ typedef struct stoa_fork_state {
 } stoa_fork_state;
 
 void stoa__fork_init(stoa_fork_state *state);
-stoa_err stoa__fork_install(void);    /* pthread_atfork, once for each copy of the library. By stoa__process_open */
+stoa_err stoa__fork_install(void); /* pthread_atfork, once for each copy of the library. By stoa__process_open */
 uint64_t stoa__fork_generation(void); /* 0 in the first process, +1 in each child */
 
 #endif

@@ -26,7 +26,7 @@
 
 #define SHARD_BITS 5u
 #define SHARDS (1u << SHARD_BITS)
-#define LEAST_LOG2 5u  /* 32 slots a shard */
+#define LEAST_LOG2 5u /* 32 slots a shard */
 #define MOST_LOG2 40u
 #define TOMBSTONE ((uintptr_t)1)
 #define VIEW_LOG2 ((uintptr_t)63) /* low bits of a view; arrays are aligned to 64 */
@@ -409,7 +409,8 @@ enter(stoa_intern_table *table, uint64_t tag, uintptr_t object)
     atomic_store_explicit(&slots[i].tag, tag, memory_order_relaxed);
     /* release: pairs with the acquire load of look_up; the tag comes with it */
     atomic_store_explicit(&slots[i].object, object, memory_order_release);
-    atomic_store_explicit(&own->live, atomic_load_explicit(&own->live, memory_order_relaxed) + 1, memory_order_relaxed);
+    atomic_store_explicit(&own->live, atomic_load_explicit(&own->live, memory_order_relaxed) + 1,
+                          memory_order_relaxed);
     stoa__unlock(&own->lock);
     return true;
 }
@@ -494,7 +495,8 @@ stoa__intern_settle(stoa_batch *batch)
 static void
 empty_slot(shard *own, slot *slots, size_t mask, size_t i)
 {
-    atomic_store_explicit(&own->live, atomic_load_explicit(&own->live, memory_order_relaxed) - 1, memory_order_relaxed);
+    atomic_store_explicit(&own->live, atomic_load_explicit(&own->live, memory_order_relaxed) - 1,
+                          memory_order_relaxed);
     atomic_store_explicit(&slots[i].object, TOMBSTONE, memory_order_relaxed);
     if (atomic_load_explicit(&slots[(i + 1) & mask].object, memory_order_relaxed) != 0) {
         return;

@@ -135,8 +135,10 @@ static int
 nameless_file(int way, const char *name)
 {
     switch (way) {
-    case 0: return memfd_create(name, MFD_CLOEXEC);
-    case 1: return unlinked_file("/dev/shm", name);
+    case 0:
+        return memfd_create(name, MFD_CLOEXEC);
+    case 1:
+        return unlinked_file("/dev/shm", name);
     default: {
         const char *folder = getenv("TMPDIR");
         return unlinked_file(folder != NULL && *folder == '/' ? folder : "/tmp", name);
@@ -169,7 +171,8 @@ stoa__os_shared_file(size_t size, int *out_fd, bool *out_scarce)
         }
     }
     errno = saved;
-    return stoa__fail_os(error, "no shared memory of %zu bytes to be had from memfd_create, /dev/shm or $TMPDIR", size);
+    return stoa__fail_os(
+        error, "no shared memory of %zu bytes to be had from memfd_create, /dev/shm or $TMPDIR", size);
 }
 
 void
@@ -185,7 +188,8 @@ stoa__os_map_view(int fd, size_t offset, void *address, size_t size, bool writab
 {
     int saved = errno;
     int protection = writable ? PROT_READ | PROT_WRITE : PROT_READ;
-    if (mmap(address, size, protection, MAP_SHARED | MAP_FIXED | MAP_NORESERVE, fd, (off_t)offset) == MAP_FAILED) {
+    if (mmap(address, size, protection, MAP_SHARED | MAP_FIXED | MAP_NORESERVE, fd, (off_t)offset) ==
+        MAP_FAILED) {
         int error = errno;
         errno = saved;
         return stoa__fail_os(error, "mapping %zu bytes of the shared heap failed", size);
@@ -434,7 +438,8 @@ stoa__os_process_unlock(int token)
 {
     int saved = errno;
     if (token >= 0) {
-        flock(token, LOCK_UN); /* a child forked meanwhile has the descriptor too: closing alone would not let go */
+        flock(token,
+              LOCK_UN); /* a child forked meanwhile has the descriptor too: closing alone would not let go */
         close(token);
     }
     errno = saved;
@@ -460,7 +465,8 @@ stoa__os_random(void)
     if (getrandom(&bits, sizeof bits, GRND_NONBLOCK) != (ssize_t)sizeof bits) {
         struct timespec t;
         clock_gettime(CLOCK_MONOTONIC, &t);
-        bits = ((uint64_t)t.tv_nsec << 32 ^ (uint64_t)t.tv_sec ^ (uintptr_t)&bits) * UINT64_C(0x9E3779B97F4A7C15);
+        bits = ((uint64_t)t.tv_nsec << 32 ^ (uint64_t)t.tv_sec ^ (uintptr_t)&bits) *
+               UINT64_C(0x9E3779B97F4A7C15);
     }
     errno = saved;
     return bits;

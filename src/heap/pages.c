@@ -6,7 +6,8 @@
 #define UNIT ((size_t)64 << 10)
 #define FIRST_PAUSE ((size_t)32 << 20)
 #define MOST_PAUSE ((size_t)1 << 30)
-#define MOST_HUGE (4 * STOA_HUGE_PAGE) /* at once: the fixed price is spread, the processor's cache is not flooded */
+#define MOST_HUGE \
+    (4 * STOA_HUGE_PAGE) /* at once: the fixed price is spread, the processor's cache is not flooded */
 
 void
 stoa__pages_init(stoa_pages *pages)
@@ -94,7 +95,8 @@ stoa__pages_prepare(stoa_pages *pages, char *writable, char *readable, size_t le
     size_t done = 0;
     while (done < least) {
         size_t left = most - done;
-        size_t huge = ((uintptr_t)(writable + done) & (STOA_HUGE_PAGE - 1)) == 0 ? left & ~(STOA_HUGE_PAGE - 1) : 0;
+        size_t huge = ((uintptr_t)(writable + done) & (STOA_HUGE_PAGE - 1)) == 0 ? left & ~(STOA_HUGE_PAGE - 1)
+                                                                                 : 0;
         if (big && huge != 0) {
             bool prefer = stoa__pages_prefer_huge(pages);
             bool known = load(&pages->huge_cost) != 0;

@@ -18,9 +18,9 @@
 typedef struct stoa_pages {
     _Atomic uint32_t small_cost; /* nanoseconds for 64 KiB, smoothed; 0: not known */
     _Atomic uint32_t huge_cost;
-    _Atomic uint32_t no_huge;    /* 1: the kernel has no huge pages for us */
-    _Atomic size_t until_probe;  /* bytes to come in small pages before huge ones are tried again */
-    _Atomic size_t pause;        /* what until_probe starts from: doubled by each probe that lost */
+    _Atomic uint32_t no_huge;   /* 1: the kernel has no huge pages for us */
+    _Atomic size_t until_probe; /* bytes to come in small pages before huge ones are tried again */
+    _Atomic size_t pause;       /* what until_probe starts from: doubled by each probe that lost */
 } stoa_pages;
 
 void stoa__pages_init(stoa_pages *pages);
@@ -28,7 +28,8 @@ void stoa__pages_init(stoa_pages *pages);
 /* Makes pages present in [writable, writable + least), and at most in `most` bytes; both multiples of the page size.
  * `readable`: the other view of the same. `big`: huge pages are worth it for the caller. Returns how many bytes have been
  * dealt with, at least `least`; 0: no memory (only a file system can run out: STOA_ENOMEM without a message). */
-size_t stoa__pages_prepare(stoa_pages *pages, char *writable, char *readable, size_t least, size_t most, bool big);
+size_t
+stoa__pages_prepare(stoa_pages *pages, char *writable, char *readable, size_t least, size_t most, bool big);
 
 /* Are huge pages the cheaper ones now? For private memory. */
 bool stoa__pages_prefer_huge(const stoa_pages *pages);

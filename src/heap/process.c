@@ -70,11 +70,12 @@ static stoa_err
 adopt_process(stoa_process *process)
 {
     if (process->version != STOA_PROCESS_VERSION || process->size != sizeof *process) {
-        return stoa__fail(STOA_EVERSION,
-                          "another copy of Stoa in this process came first and has heap layout %u (%u bytes), this one %u "
-                          "(%zu bytes); install one version of Stoa for the host and its Pythons",
-                          (unsigned)process->version, (unsigned)process->size, (unsigned)STOA_PROCESS_VERSION,
-                          sizeof *process);
+        return stoa__fail(
+            STOA_EVERSION,
+            "another copy of Stoa in this process came first and has heap layout %u (%u bytes), this one %u "
+            "(%zu bytes); install one version of Stoa for the host and its Pythons",
+            (unsigned)process->version, (unsigned)process->size, (unsigned)STOA_PROCESS_VERSION,
+            sizeof *process);
     }
     stoa__process = process;
     return STOA_OK;
@@ -96,7 +97,8 @@ open_locked(void)
         stoa__public_base = stoa__process->space.public_base;
         stoa__alias_delta = stoa__process->space.alias_delta;
         stoa__reserved = stoa__process->space.reserved;
-        stoa__os_pin_library((const void *)(uintptr_t)stoa__process_open); /* others hold pointers to our functions */
+        stoa__os_pin_library(
+            (const void *)(uintptr_t)stoa__process_open); /* others hold pointers to our functions */
     }
     return err;
 }

@@ -30,11 +30,11 @@ typedef struct stoa_arena_ops {
 } stoa_arena_ops;
 
 struct stoa_process {
-    char magic[8];          /* const after init; with version and size: what another copy checks before it adopts */
-    uint32_t version;       /* const after init: STOA_PROCESS_VERSION */
-    uint32_t size;          /* const after init: sizeof(stoa_process) */
-    stoa_memory memory;     /* const after init */
-    stoa_arena_ops arena;   /* const after init */
+    char magic[8];    /* const after init; with version and size: what another copy checks before it adopts */
+    uint32_t version; /* const after init: STOA_PROCESS_VERSION */
+    uint32_t size;    /* const after init: sizeof(stoa_process) */
+    stoa_memory memory;   /* const after init */
+    stoa_arena_ops arena; /* const after init */
     stoa_fork_state fork;
     stoa_interps interps;
     stoa_names names;
@@ -42,7 +42,7 @@ struct stoa_process {
     stoa_regions regions;
     stoa_epoch epoch;
     stoa_space space;
-    stoa_lock waits;        /* STOA_RANK_WAITS: see waiter.h */
+    stoa_lock waits; /* STOA_RANK_WAITS: see waiter.h */
     stoa_counters counters;
     stoa_guard guard;
 };

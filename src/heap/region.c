@@ -217,8 +217,9 @@ stoa__region_charge(stoa_region *region, size_t least, size_t wanted)
     do {
         size_t left = now < region->limit ? region->limit - now : 0;
         if (left < least) {
-            stoa__fail(STOA_ENOMEM, "region '%s' is full: %zu of %zu bytes are taken and %zu more are needed; raise its "
-                                    "limit, or freeze into another region",
+            stoa__fail(STOA_ENOMEM,
+                       "region '%s' is full: %zu of %zu bytes are taken and %zu more are needed; raise its "
+                       "limit, or freeze into another region",
                        region->name, now, region->limit, least);
             return 0;
         }

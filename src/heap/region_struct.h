@@ -15,19 +15,19 @@ typedef struct stoa_delivered {
 } stoa_delivered;
 
 struct stoa_region {
-    uint32_t id;               /* const */
-    char name[64];             /* const */
-    size_t limit;              /* const: bytes of objects, 0 = none */
-    _Atomic uint32_t refs;     /* holders, open batches, aborted chunks; to 0 and up from 0 only under the regions' lock,
+    uint32_t id;           /* const */
+    char name[64];         /* const */
+    size_t limit;          /* const: bytes of objects, 0 = none */
+    _Atomic uint32_t refs; /* holders, open batches, aborted chunks; to 0 and up from 0 only under the regions' lock,
                                   unless something is sealed. The default region is not counted */
-    _Atomic uint32_t retired;  /* 1: no batch may begin */
-    _Atomic size_t charged;    /* <= limit: bytes sealed, and quotas of open batches. Unused while limit is 0 */
+    _Atomic uint32_t retired; /* 1: no batch may begin */
+    _Atomic size_t charged; /* <= limit: bytes sealed, and quotas of open batches. Unused while limit is 0 */
 
-    stoa_lock lock;            /* STOA_RANK_REGION */
-    bool has_arena;            /* guarded by lock */
-    unsigned arena;            /* guarded by lock; all calls of jemalloc for it happen under lock */
-    stoa_chunk *partial;       /* guarded by lock: chunks with room that no batch has, the last returned first */
-    size_t partial_count;      /* guarded by lock */
+    stoa_lock lock;       /* STOA_RANK_REGION */
+    bool has_arena;       /* guarded by lock */
+    unsigned arena;       /* guarded by lock; all calls of jemalloc for it happen under lock */
+    stoa_chunk *partial;  /* guarded by lock: chunks with room that no batch has, the last returned first */
+    size_t partial_count; /* guarded by lock */
 
     _Atomic(struct stoa_intern_table *) intern; /* made under lock when first needed (release; acquire loads) */
     stoa_delivered delivered;
@@ -35,17 +35,17 @@ struct stoa_region {
     /* relaxed; changed under lock, read anywhere */
     _Atomic size_t used_bytes, chunk_bytes;
     _Atomic uint64_t objects, freezes, aborts, intern_hits, intern_misses;
-
 };
 
-#define STOA_REGION_SEGMENT_0 6u /* the first segment has 2^6 places, each further one as many as all before it */
+#define STOA_REGION_SEGMENT_0 \
+    6u /* the first segment has 2^6 places, each further one as many as all before it */
 #define STOA_REGION_SEGMENTS (32u - STOA_REGION_SEGMENT_0 + 1u)
 
 typedef struct stoa_regions {
-    stoa_lock lock;              /* STOA_RANK_REGIONS: guards making and ending */
-    _Atomic uint32_t last_id;    /* changed under lock */
-    stoa_region *general;        /* const after init: the default region, id 1 */
-    uint64_t intern_seed;        /* const after init: mixed into every key */
+    stoa_lock lock;           /* STOA_RANK_REGIONS: guards making and ending */
+    _Atomic uint32_t last_id; /* changed under lock */
+    stoa_region *general;     /* const after init: the default region, id 1 */
+    uint64_t intern_seed;     /* const after init: mixed into every key */
     _Atomic(_Atomic(stoa_region *) *) segments[STOA_REGION_SEGMENTS]; /* by id; release stores, made under lock, kept */
 } stoa_regions;
 

@@ -55,7 +55,8 @@ size_from_environment(const char *variable, size_t *out)
 {
     const char *text = getenv(variable);
     if (text != NULL && *text != '\0' && !stoa__parse_size(text, out)) {
-        return stoa__fail(STOA_EINVAL, "environment variable %s=\"%.60s\" is no size; write bytes, or 64K, 512M, 4G, 1T",
+        return stoa__fail(STOA_EINVAL,
+                          "environment variable %s=\"%.60s\" is no size; write bytes, or 64K, 512M, 4G, 1T",
                           variable, text);
     }
     return STOA_OK;
@@ -132,10 +133,11 @@ stoa__space_init(stoa_space *space)
     if (err != STOA_OK) {
         return err;
     }
-    return stoa__fail(STOA_ENOMEM,
-                      "no address space for the shared heap: twice %zu MiB are the least it can use; raise the limit "
-                      "(ulimit -v, ulimit -f) or STOA_HEAP_RESERVE",
-                      STOA_SPACE_LEAST >> 20);
+    return stoa__fail(
+        STOA_ENOMEM,
+        "no address space for the shared heap: twice %zu MiB are the least it can use; raise the limit "
+        "(ulimit -v, ulimit -f) or STOA_HEAP_RESERVE",
+        STOA_SPACE_LEAST >> 20);
 }
 
 void
@@ -178,8 +180,8 @@ stoa__space_charge(stoa_space *space, size_t size)
         if (space->limit != 0 && (now > space->limit || size > space->limit - now)) {
             return false;
         }
-    } while (!atomic_compare_exchange_weak_explicit(&space->chunk_bytes, &now, now + size, memory_order_relaxed,
-                                                    memory_order_relaxed));
+    } while (!atomic_compare_exchange_weak_explicit(&space->chunk_bytes, &now, now + size,
+                                                    memory_order_relaxed, memory_order_relaxed));
     return true;
 }
 
@@ -251,7 +253,8 @@ stoa__space_check(stoa_space *space)
                (first->size & (STOA_GRANULE - 1)) == 0 &&
                atomic_load_explicit(&first->sealed, memory_order_relaxed) <= first->size;
         for (size_t k = 1; good && k < length; k++) {
-            good = first[k].chunk_back == k && atomic_load_explicit(&first[k].region, memory_order_relaxed) == region;
+            good = first[k].chunk_back == k &&
+                   atomic_load_explicit(&first[k].region, memory_order_relaxed) == region;
         }
         i += length;
     }

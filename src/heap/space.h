@@ -33,28 +33,28 @@
 #define STOA_GRANULE ((size_t)1 << STOA_GRANULE_SHIFT)
 
 typedef struct stoa_granule {
-    _Atomic uint32_t region;   /* id of the owning region, 0 = free; written by who takes or gives back the chunk */
-    uint32_t chunk_back;       /* granules back to the first granule of its chunk; const while region != 0 */
-    _Atomic uint64_t sealed;   /* first granule of a chunk only: bytes sealed from the chunk's start.
+    _Atomic uint32_t region; /* id of the owning region, 0 = free; written by who takes or gives back the chunk */
+    uint32_t chunk_back;     /* granules back to the first granule of its chunk; const while region != 0 */
+    _Atomic uint64_t sealed; /* first granule of a chunk only: bytes sealed from the chunk's start.
                                   Release store by the batch that seals; acquire load in intern.c (visibility test). */
-    _Atomic uintptr_t batch;   /* first granule only: identity of the batch that has the chunk open, 0 = none. Relaxed: a
+    _Atomic uintptr_t batch; /* first granule only: identity of the batch that has the chunk open, 0 = none. Relaxed: a
                                   batch only asks "is it mine", and only it stores its own identity */
-    uint64_t size;             /* first granule only: bytes of the chunk; const while region != 0 */
+    uint64_t size;           /* first granule only: bytes of the chunk; const while region != 0 */
 } stoa_granule;
 
 typedef struct stoa_space {
-    stoa_lock lock;              /* STOA_RANK_SPACE */
-    bool scarce;                 /* const after init: pages must be asked for before they are written (heap/os.h) */
-    uintptr_t public_base;       /* const after init; aligned to STOA_HUGE_PAGE */
-    uintptr_t alias_delta;       /* const after init: alias = public + alias_delta */
-    size_t reserved;             /* const after init: bytes of address range; a multiple of STOA_HUGE_PAGE */
-    size_t limit;                /* const after init: bytes of chunks allowed in all (STOA_HEAP_LIMIT), 0 = no limit */
-    uintptr_t frontier;          /* guarded by lock: addresses at and above were never handed out */
-    uintptr_t fork_floor;        /* const between forks: see invariant 6 */
-    bool closed;                 /* const between forks: the child got no memory of its own; only reading works */
-    _Atomic size_t chunk_bytes;  /* bytes of chunks charged; <= limit; relaxed */
-    stoa_pages pages;            /* which pages are cheap */
-    stoa_granule *granules;      /* const after init: reserved >> STOA_GRANULE_SHIFT entries, lazily backed */
+    stoa_lock lock;        /* STOA_RANK_SPACE */
+    bool scarce;           /* const after init: pages must be asked for before they are written (heap/os.h) */
+    uintptr_t public_base; /* const after init; aligned to STOA_HUGE_PAGE */
+    uintptr_t alias_delta; /* const after init: alias = public + alias_delta */
+    size_t reserved;       /* const after init: bytes of address range; a multiple of STOA_HUGE_PAGE */
+    size_t limit;       /* const after init: bytes of chunks allowed in all (STOA_HEAP_LIMIT), 0 = no limit */
+    uintptr_t frontier; /* guarded by lock: addresses at and above were never handed out */
+    uintptr_t fork_floor; /* const between forks: see invariant 6 */
+    bool closed;          /* const between forks: the child got no memory of its own; only reading works */
+    _Atomic size_t chunk_bytes; /* bytes of chunks charged; <= limit; relaxed */
+    stoa_pages pages;           /* which pages are cheap */
+    stoa_granule *granules;     /* const after init: reserved >> STOA_GRANULE_SHIFT entries, lazily backed */
 } stoa_space;
 
 /* Reserves and maps both views: STOA_HEAP_RESERVE bytes (default 1 TiB), halved until it fits. STOA_EINVAL: a value of

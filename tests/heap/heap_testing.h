@@ -33,14 +33,14 @@ __tsan_default_options(void)
 #endif
 
 /* In threads and children, where cmocka's assertions must not be used. */
-#define CHECK(condition)                                                                                     \
-    do {                                                                                                     \
-        if (!(condition)) {                                                                                  \
-            fprintf(stderr, "%s:%d: not true: %s (last message: %s)\n", __FILE__, __LINE__, #condition,      \
-                    stoa_error_message());                                                                   \
-            fflush(stderr);                                                                                  \
-            _exit(1);                                                                                        \
-        }                                                                                                    \
+#define CHECK(condition)                                                                                \
+    do {                                                                                                \
+        if (!(condition)) {                                                                             \
+            fprintf(stderr, "%s:%d: not true: %s (last message: %s)\n", __FILE__, __LINE__, #condition, \
+                    stoa_error_message());                                                              \
+            fflush(stderr);                                                                             \
+            _exit(1);                                                                                   \
+        }                                                                                               \
     } while (0)
 
 /* The toy object: a number, as often as it fits. */

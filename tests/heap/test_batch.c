@@ -61,7 +61,8 @@ static void
 absurd_sizes_are_refused(void **state)
 {
     (void)state;
-    static const size_t sizes[] = {SIZE_MAX, SIZE_MAX - 6, SIZE_MAX - 7, SIZE_MAX / 2, (size_t)1 << 62, (size_t)1 << 50};
+    static const size_t sizes[] = {SIZE_MAX,     SIZE_MAX - 6,    SIZE_MAX - 7,
+                                   SIZE_MAX / 2, (size_t)1 << 62, (size_t)1 << 50};
     stoa_batch batch;
     assert_int_equal(stoa__batch_begin(&batch, NULL, 0), STOA_OK);
     for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {

@@ -248,7 +248,7 @@ fork_while_others_freeze(void **state)
     for (uintptr_t i = 0; i < 3; i++) {
         assert_int_equal(pthread_create(&threads[i], NULL, work, (void *)i), 0);
     }
-    for (int i = 0; i < 20; i++) {
+    for (int i = 0; i < 8; i++) {
         uint64_t now = atomic_load(&rounds);
         while (atomic_load(&rounds) == now) {
             usleep(100);

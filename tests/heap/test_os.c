@@ -48,6 +48,25 @@ both_views_show_the_same_bytes(void **state)
 }
 
 static void
+make_huge_keeps_what_is_there(void **state)
+{
+    (void)state;
+    size_t size = 2 * STOA_HUGE_PAGE;
+    char *all = mmap(NULL, size + STOA_HUGE_PAGE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    assert_true(all != MAP_FAILED);
+    char *start = (char *)(((uintptr_t)all + STOA_HUGE_PAGE - 1) & ~(STOA_HUGE_PAGE - 1));
+    memset(start, 0x5a, 100);
+    memset(start + STOA_HUGE_PAGE, 0xa5, 100);
+    (void)stoa__os_make_huge(start, start, size); /* whether the system gives them is not the point */
+    for (size_t i = 0; i < 100; i++) {
+        assert_int_equal((unsigned char)start[i], 0x5a);
+        assert_int_equal((unsigned char)start[STOA_HUGE_PAGE + i], 0xa5);
+    }
+    assert_int_equal(start[100], 0);
+    munmap(all, size + STOA_HUGE_PAGE);
+}
+
+static void
 every_way_to_a_shared_file_works(void **state)
 {
     (void)state;
@@ -150,6 +169,7 @@ main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(reserved_range_is_aligned_and_unreadable),
         cmocka_unit_test(both_views_show_the_same_bytes),
+        cmocka_unit_test(make_huge_keeps_what_is_there),
         cmocka_unit_test(every_way_to_a_shared_file_works),
         cmocka_unit_test(named_memory_is_found_and_private),
         cmocka_unit_test(cleared_memory_is_zero),

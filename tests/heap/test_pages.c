@@ -21,10 +21,12 @@ what_is_there_stays(void **state)
     stoa_pages pages;
     stoa__pages_init(&pages);
     for (size_t i = 0; i < 32 * MIB; i += MIB) {
-        memset(stoa__rw(range + i), (int)(i / MIB) + 1, 100); /* the first bytes of what may become a huge page, too */
+        memset(stoa__rw(range + i), (int)(i / MIB) + 1,
+               100); /* the first bytes of what may become a huge page, too */
     }
     for (size_t done = 0; done < 32 * MIB;) {
-        size_t got = stoa__pages_prepare(&pages, stoa__rw(range + done), range + done, 256 << 10, 32 * MIB - done, true);
+        size_t got = stoa__pages_prepare(&pages, stoa__rw(range + done), range + done, 256 << 10,
+                                         32 * MIB - done, true);
         assert_true(got >= 256 << 10 && got <= 32 * MIB - done);
         assert_int_equal(got % stoa__os_page_size(), 0);
         done += got;
@@ -63,7 +65,8 @@ the_cheaper_way_is_taken_and_the_other_tried_again(void **state)
     assert_false(stoa__pages_prefer_huge(&pages));
     size_t huge = 0, at_first = 0;
     for (size_t done = 0; done < 90 * MIB;) {
-        size_t got = stoa__pages_prepare(&pages, stoa__rw(range + done), range + done, 64 << 10, 256 * MIB - done, true);
+        size_t got = stoa__pages_prepare(&pages, stoa__rw(range + done), range + done, 64 << 10,
+                                         256 * MIB - done, true);
         atomic_store(&pages.small_cost, 1); /* whatever it really costs */
         if (got > 64 << 10) {
             huge++;

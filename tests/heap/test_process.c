@@ -202,18 +202,18 @@ fork_before_open(void)
     check_shared(copy);
 }
 
-#define CHILD_TEST(name)                                                                                     \
-    static void test_##name(void **state)                                                                    \
-    {                                                                                                        \
-        (void)state;                                                                                         \
-        assert_int_equal(in_child(name), 0);                                                                 \
+#define CHILD_TEST(name)                     \
+    static void test_##name(void **state)    \
+    {                                        \
+        (void)state;                         \
+        assert_int_equal(in_child(name), 0); \
     }
-#define NAMESPACE_TEST(name)                                                                                 \
-    static void test_##name(void **state)                                                                    \
-    {                                                                                                        \
-        (void)state;                                                                                         \
-        skip_without_namespaces();                                                                           \
-        assert_int_equal(in_child(name), 0);                                                                 \
+#define NAMESPACE_TEST(name)                 \
+    static void test_##name(void **state)    \
+    {                                        \
+        (void)state;                         \
+        skip_without_namespaces();           \
+        assert_int_equal(in_child(name), 0); \
     }
 
 CHILD_TEST(main_first_copy_second)
@@ -233,8 +233,8 @@ main(void)
     }
     snprintf(copy_path, sizeof copy_path, "%s/heap_copy.so", dirname(self));
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_main_first_copy_second), cmocka_unit_test(test_copy_first_main_second),
-        cmocka_unit_test(test_other_namespace_second), cmocka_unit_test(test_other_namespace_first),
+        cmocka_unit_test(test_main_first_copy_second),   cmocka_unit_test(test_copy_first_main_second),
+        cmocka_unit_test(test_other_namespace_second),   cmocka_unit_test(test_other_namespace_first),
         cmocka_unit_test(test_other_version_is_refused), cmocka_unit_test(test_all_open_at_once),
         cmocka_unit_test(test_fork_before_open),
     };

@@ -10,15 +10,16 @@ sizes_are_read_as_people_write_them(void **state)
     static const struct {
         const char *text;
         size_t size;
-    } good[] = {{"0", 0},          {"4096", 4096},        {"64K", 64 << 10},      {"3m", 3 << 20},
-                {"2 GiB", 2ul << 30}, {"1T", 1ul << 40},  {"7B", 7},              {"5kib", 5 << 10},
-                {"18446744073709551615", SIZE_MAX}};
+    } good[] = {{"0", 0},        {"4096", 4096},       {"64K", 64 << 10},
+                {"3m", 3 << 20}, {"2 GiB", 2ul << 30}, {"1T", 1ul << 40},
+                {"7B", 7},       {"5kib", 5 << 10},    {"18446744073709551615", SIZE_MAX}};
     for (size_t i = 0; i < sizeof good / sizeof *good; i++) {
         size_t size = 99;
         assert_true(stoa__parse_size(good[i].text, &size));
         assert_int_equal(size, good[i].size);
     }
-    static const char *const bad[] = {"", "K", "-1", "1.5G", "1X", "1KK", "18446744073709551616", "99999999T", " 1", "1G "};
+    static const char *const bad[] = {"",          "K",  "-1", "1.5G", "1X", "1KK", "18446744073709551616",
+                                      "99999999T", " 1", "1G "};
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
         size_t size;
         assert_false(stoa__parse_size(bad[i], &size));

@@ -172,8 +172,9 @@ everything_at_random(void **state)
         aborted += workers[i].aborted;
         full += workers[i].full;
     }
-    print_message("seed %llu: %llu committed, %llu aborted, %llu of them by a limit\n", (unsigned long long)seed,
-                  (unsigned long long)committed, (unsigned long long)aborted, (unsigned long long)full);
+    print_message("seed %llu: %llu committed, %llu aborted, %llu of them by a limit\n",
+                  (unsigned long long)seed, (unsigned long long)committed, (unsigned long long)aborted,
+                  (unsigned long long)full);
     check_heap();
     uint64_t freezes = 0;
     for (int i = 0; i < REGIONS; i++) {
