@@ -91,7 +91,7 @@ stoa__refuse_type(stoa_walk *walk, PyObject *object)
         stoa__refuse_because(walk, object,
                              "a memoryview is a view of other memory; freeze bytes(view) instead");
     }
-    else if (Py_TYPE(object)->tp_iternext != NULL) {
+    else if (PyIter_Check(object)) {
         stoa__refuse_because(walk, object, "an iterator is used up by reading; freeze tuple(iterator) instead");
     }
     else {

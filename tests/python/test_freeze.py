@@ -297,6 +297,15 @@ class Refusals(unittest.TestCase):
                 else:
                     self.refused({"k": value}, "$['k']")
 
+    def test_only_iterators_are_called_iterators(self):
+        class Key:
+            def __hash__(self): return 1
+            def __eq__(self, other): return True
+        with self.assertRaisesRegex(stoa.NotFreezable, "vars"):
+            stoa.freeze([Key()])
+        with self.assertRaisesRegex(stoa.NotFreezable, "iterator"):
+            stoa.freeze([iter(())])
+
     def test_proxy_of_something_else(self):
         import collections
         self.refused([types.MappingProxyType(collections.ChainMap({}))], "$[0]", "mappingproxy", r"dict\(it\)")
