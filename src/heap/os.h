@@ -62,6 +62,9 @@ void stoa__os_drop(void *view, size_t size);
 int stoa__os_process_lock(void);
 void stoa__os_process_unlock(int token);
 
+/* Processor time of the calling thread, in nanoseconds: what something costs, however busy the machine is. */
+int64_t stoa__os_thread_time(void);
+
 /* Keeps the library that contains `symbol` loaded until the process ends. */
 void stoa__os_pin_library(const void *symbol);
 /* Unpredictable bits. */

@@ -445,6 +445,14 @@ stoa__os_process_unlock(int token)
     errno = saved;
 }
 
+int64_t
+stoa__os_thread_time(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
+    return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
+}
+
 void
 stoa__os_pin_library(const void *symbol)
 {

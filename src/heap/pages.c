@@ -1,6 +1,5 @@
 #include "heap/pages.h"
 
-#include "heap/lock.h" /* stoa__now */
 #include "heap/os.h"
 
 #define UNIT ((size_t)64 << 10)
@@ -58,7 +57,7 @@ probe_now(stoa_pages *pages, size_t size)
 static void
 make_huge(stoa_pages *pages, char *writable, char *readable, size_t size, bool probe)
 {
-    int64_t start = stoa__now();
+    int64_t start = stoa__os_thread_time();
     if (!stoa__os_make_huge(writable, readable, size)) {
         atomic_store_explicit(&pages->no_huge, 1, memory_order_relaxed);
         return;
@@ -66,7 +65,7 @@ make_huge(stoa_pages *pages, char *writable, char *readable, size_t size, bool p
     if (probe) { /* what it cost long ago says nothing */
         atomic_store_explicit(&pages->huge_cost, 0, memory_order_relaxed);
     }
-    learn(&pages->huge_cost, stoa__now() - start, size);
+    learn(&pages->huge_cost, stoa__os_thread_time() - start, size);
     size_t pause = FIRST_PAUSE;
     if (!stoa__pages_prefer_huge(pages)) {
         pause = atomic_load_explicit(&pages->pause, memory_order_relaxed);
@@ -79,12 +78,12 @@ make_huge(stoa_pages *pages, char *writable, char *readable, size_t size, bool p
 static bool
 populate(stoa_pages *pages, char *writable, size_t size)
 {
-    int64_t start = stoa__now();
+    int64_t start = stoa__os_thread_time();
     if (!stoa__os_populate(writable, size)) {
         return false;
     }
     if (size >= UNIT) {
-        learn(&pages->small_cost, stoa__now() - start, size);
+        learn(&pages->small_cost, stoa__os_thread_time() - start, size);
     }
     return true;
 }
