@@ -1,9 +1,8 @@
 #include "heap/intern.h"
 
 #include "heap/batch_struct.h"
-#include "heap/intern_table.h"
+#include "heap/intern_struct.h"
 #include "heap/memory.h"
-#include "heap/os.h"
 #include "heap/process_struct.h"
 
 #define XXH_INLINE_ALL
@@ -24,51 +23,6 @@
  * Writers hold the shard's lock.
  */
 
-#define SHARD_BITS 5u
-#define SHARDS (1u << SHARD_BITS)
-#define LEAST_LOG2 5u /* 32 slots a shard */
-#define MOST_LOG2 40u
-#define TOMBSTONE ((uintptr_t)1)
-#define VIEW_LOG2 ((uintptr_t)63) /* low bits of a view; arrays are aligned to 64 */
-
-/* object: 0 empty -> an address -> TOMBSTONE (or 0 again, when the next slot is empty) -> another address */
-typedef struct slot {
-    _Atomic uint64_t tag;
-    _Atomic uintptr_t object;
-} slot;
-
-/* One shard's array is a piece of a slab, the slab of its size that all shards share: so arrays are neighbours, and huge
- * pages serve them. Two slabs a size, so that a shard can be rebuilt at the same size. */
-typedef struct piece {
-    stoa_deferred deferred; /* replaced, waiting for the grace period */
-    struct slab *slab;
-} piece;
-
-typedef struct slab { /* guarded by the table's `slabs_lock`, but `memory` and `log2` are const */
-    struct stoa_intern_table *table;
-    slot *memory;
-    size_t bytes;
-    unsigned log2;
-    uint32_t busy; /* a bit a shard: piece in use, or not cleared yet */
-    piece pieces[SHARDS];
-} slab;
-
-typedef struct shard {
-    _Alignas(64) _Atomic uintptr_t view; /* array | log2 of its slots; 0: none yet. Release by grow, acquire by readers */
-    stoa_lock lock;                      /* STOA_RANK_INTERN: guards all below, and writing to slots */
-    size_t used;                         /* slots that are not empty; <= slots * 5 / 8 */
-    _Atomic size_t live;                 /* entries: relaxed, read anywhere */
-    slab *home;
-} shard;
-
-typedef struct stoa_intern_table {
-    shard shards[SHARDS];
-    stoa_region *region;  /* const: whose it is. A replaced array holds a reference until it is cleared */
-    stoa_lock slabs_lock; /* STOA_RANK_INTERN, taken after a shard's: guards slabs */
-    slab *slabs[MOST_LOG2 + 1][2];
-    _Atomic size_t bytes; /* relaxed */
-} stoa_intern_table;
-
 stoa_key
 stoa__key(uint64_t tag, const void *bytes, size_t size)
 {
@@ -83,30 +37,6 @@ static inline uint64_t
 tag_of(stoa_key key)
 {
     return key.lo ^ (key.hi << 32 | key.hi >> 32);
-}
-
-static inline shard *
-shard_of(stoa_intern_table *table, uint64_t tag)
-{
-    return &table->shards[tag >> (64 - SHARD_BITS)];
-}
-
-static inline slot *
-view_slots(uintptr_t view)
-{
-    return (slot *)(view & ~VIEW_LOG2);
-}
-
-static inline size_t
-view_mask(uintptr_t view)
-{
-    return ((size_t)1 << (view & VIEW_LOG2)) - 1;
-}
-
-static inline stoa_intern_table *
-table_of(const stoa_region *region)
-{
-    return atomic_load_explicit(&region->intern, memory_order_acquire);
 }
 
 /* ---- reading ----------------------------------------------------------------------------------------------------- */
@@ -213,176 +143,7 @@ stoa__intern_prefetch(const stoa_batch *batch, stoa_key key)
     }
 }
 
-/* ---- arrays ------------------------------------------------------------------------------------------------------ */
-
-static size_t
-most_used(unsigned log2)
-{
-    return ((size_t)5 << log2) / 8;
-}
-
-static slab *
-make_slab(stoa_intern_table *table, unsigned log2)
-{
-    slab *fresh = stoa__alloc(sizeof *fresh);
-    if (fresh == NULL) {
-        return NULL;
-    }
-    fresh->table = table;
-    fresh->log2 = log2;
-    fresh->bytes = (sizeof(slot) * SHARDS) << log2;
-    fresh->memory = stoa__os_alloc(fresh->bytes, stoa__pages_prefer_huge(&stoa__process->space.pages));
-    if (fresh->memory == NULL) {
-        stoa__free(fresh);
-        return NULL;
-    }
-    for (unsigned i = 0; i < SHARDS; i++) {
-        fresh->pieces[i].slab = fresh;
-    }
-    atomic_fetch_add_explicit(&table->bytes, fresh->bytes, memory_order_relaxed);
-    return fresh;
-}
-
-static void
-free_slab(slab *old)
-{
-    atomic_fetch_sub_explicit(&old->table->bytes, old->bytes, memory_order_relaxed);
-    stoa__os_free(old->memory, old->bytes);
-    stoa__free(old);
-}
-
-/* A cleared array of 2^log2 slots for shard `index`; NULL: none. The shard's lock is held. */
-static slab *
-take_piece(stoa_intern_table *table, unsigned index, unsigned log2)
-{
-    slab *got = NULL;
-    if (log2 > MOST_LOG2) {
-        return NULL;
-    }
-    stoa__lock_another(&table->slabs_lock);
-    for (int way = 0; way < 2 && got == NULL; way++) {
-        slab **place = &table->slabs[log2][way];
-        if (*place == NULL) {
-            *place = make_slab(table, log2);
-        }
-        if (*place == NULL) {
-            break;
-        }
-        if (((*place)->busy >> index & 1) == 0) {
-            got = *place;
-            got->busy |= 1u << index;
-        }
-    }
-    stoa__unlock(&table->slabs_lock);
-    return got;
-}
-
-/* Nobody reads the piece any more. */
-static void
-give_piece(stoa_deferred *deferred)
-{
-    piece *old = (piece *)((char *)deferred - offsetof(piece, deferred));
-    slab *home = old->slab;
-    unsigned index = (unsigned)(old - home->pieces);
-    size_t bytes = sizeof(slot) << home->log2;
-    slot *memory = home->memory + ((size_t)index << home->log2);
-    stoa_intern_table *table = home->table;
-    stoa__lock_another(&table->slabs_lock);
-    home->busy &= ~(1u << index);
-    bool last = home->busy == 0;
-    if (last) {
-        slab **place = table->slabs[home->log2];
-        place[place[1] == home] = NULL;
-    }
-    else if (bytes % stoa__os_page_size() == 0) {
-        stoa__os_clear(memory, bytes);
-    }
-    else {
-        memset(memory, 0, bytes);
-    }
-    stoa__unlock(&table->slabs_lock);
-    if (last) {
-        free_slab(home);
-    }
-    stoa__region_unref(table->region);
-}
-
-static void
-put_slot(slot *slots, size_t mask, uint64_t tag, uintptr_t object)
-{
-    size_t i = tag & mask;
-    while (atomic_load_explicit(&slots[i].object, memory_order_relaxed) != 0) {
-        i = (i + 1) & mask;
-    }
-    atomic_store_explicit(&slots[i].tag, tag, memory_order_relaxed);
-    atomic_store_explicit(&slots[i].object, object, memory_order_relaxed); /* published with the view */
-}
-
-/* Another array for the shard: larger, or of the same size without the tombstones. Its lock is held. False: no memory. */
-static bool
-rebuild(stoa_intern_table *table, shard *own)
-{
-    unsigned index = (unsigned)(own - table->shards);
-    uintptr_t view = atomic_load_explicit(&own->view, memory_order_relaxed);
-    size_t live = atomic_load_explicit(&own->live, memory_order_relaxed);
-    unsigned log2 = view == 0 ? LEAST_LOG2 : (unsigned)(view & VIEW_LOG2);
-    slab *home = NULL;
-    if (view == 0 || live <= most_used(log2) / 2) {
-        home = take_piece(table, index, log2);
-    }
-    if (home == NULL) {
-        log2 += view != 0;
-        home = take_piece(table, index, log2);
-    }
-    if (home == NULL) {
-        return false;
-    }
-    slot *slots = home->memory + ((size_t)index << log2);
-    size_t mask = ((size_t)1 << log2) - 1;
-    slot *old = view_slots(view);
-    size_t count = view != 0 ? view_mask(view) + 1 : 0;
-    for (size_t i = 0; i < count; i++) {
-        uintptr_t object = atomic_load_explicit(&old[i].object, memory_order_relaxed);
-        if (object > TOMBSTONE) {
-            put_slot(slots, mask, atomic_load_explicit(&old[i].tag, memory_order_relaxed), object);
-        }
-    }
-    /* release: pairs with the acquire loads of readers; publishes all slots of the array */
-    atomic_store_explicit(&own->view, (uintptr_t)slots | log2, memory_order_release);
-    own->used = live;
-    if (own->home != NULL) {
-        stoa_deferred *deferred = &own->home->pieces[index].deferred;
-        deferred->dispose = give_piece;
-        stoa__region_ref(table->region); /* give_piece gives it up */
-        stoa__epoch_defer(deferred);
-    }
-    own->home = home;
-    return true;
-}
-
 /* ---- writing ----------------------------------------------------------------------------------------------------- */
-
-static stoa_intern_table *
-make_table(stoa_region *region)
-{
-    stoa_intern_table *table = table_of(region);
-    if (table != NULL) {
-        return table;
-    }
-    stoa__lock(&region->lock);
-    table = table_of(region);
-    if (table == NULL && (table = stoa__os_alloc(sizeof *table, false)) != NULL) {
-        for (unsigned i = 0; i < SHARDS; i++) {
-            stoa__lock_init(&table->shards[i].lock, STOA_RANK_INTERN);
-        }
-        stoa__lock_init(&table->slabs_lock, STOA_RANK_INTERN);
-        atomic_init(&table->bytes, sizeof *table);
-        table->region = region;
-        atomic_store_explicit(&region->intern, table, memory_order_release);
-    }
-    stoa__unlock(&region->lock);
-    return table;
-}
 
 static bool
 enter(stoa_intern_table *table, uint64_t tag, uintptr_t object)
@@ -392,7 +153,7 @@ enter(stoa_intern_table *table, uint64_t tag, uintptr_t object)
     uintptr_t view = atomic_load_explicit(&own->view, memory_order_relaxed);
     if (view == 0 || own->used + 1 > most_used((unsigned)(view & VIEW_LOG2))) {
         /* an array that cannot be replaced may be filled up to its last but one slot */
-        if (!rebuild(table, own) && (view == 0 || own->used >= view_mask(view))) {
+        if (!stoa__intern_rebuild(table, own) && (view == 0 || own->used >= view_mask(view))) {
             stoa__unlock(&own->lock);
             return false;
         }
@@ -442,7 +203,7 @@ note_entry(stoa_batch_state *state, uint64_t tag, const void *object)
 static void
 enter_now(stoa_batch *batch, uint64_t tag, const void *object)
 {
-    stoa_intern_table *table = make_table(batch->region);
+    stoa_intern_table *table = stoa__intern_make(batch->region);
     if (table == NULL || !enter(table, tag, (uintptr_t)object)) {
         STOA_COUNT(&stoa__process->counters, intern_unentered);
         return;
@@ -564,114 +325,5 @@ stoa__intern_withdraw(stoa_batch *batch)
     }
     for (unsigned i = 0; i < SHARDS; i++) {
         withdraw_from_shard(&table->shards[i], (uintptr_t)state);
-    }
-}
-
-/* ---- the table as a whole ---------------------------------------------------------------------------------------- */
-
-void
-stoa__intern_table_free(stoa_intern_table *table)
-{
-    if (table == NULL) {
-        return;
-    }
-    for (unsigned log2 = 0; log2 <= MOST_LOG2; log2++) {
-        for (int way = 0; way < 2; way++) {
-            if (table->slabs[log2][way] != NULL) {
-                free_slab(table->slabs[log2][way]);
-            }
-        }
-    }
-    stoa__os_free(table, sizeof *table);
-}
-
-void
-stoa__intern_table_stats(const stoa_region *region, uint64_t *out_entries, size_t *out_bytes)
-{
-    stoa_intern_table *table = table_of(region);
-    *out_entries = 0;
-    *out_bytes = 0;
-    if (table == NULL) {
-        return;
-    }
-    for (unsigned i = 0; i < SHARDS; i++) {
-        *out_entries += atomic_load_explicit(&table->shards[i].live, memory_order_relaxed);
-    }
-    *out_bytes = atomic_load_explicit(&table->bytes, memory_order_relaxed);
-}
-
-static bool
-check_shard(stoa_intern_table *table, unsigned index)
-{
-    shard *own = &table->shards[index];
-    uintptr_t view = atomic_load_explicit(&own->view, memory_order_relaxed);
-    size_t live = 0, used = 0;
-    bool good = true;
-    size_t count = view != 0 ? view_mask(view) + 1 : 0;
-    slot *slots = view_slots(view);
-    for (size_t i = 0; i < count && good; i++) {
-        uintptr_t object = atomic_load_explicit(&slots[i].object, memory_order_relaxed);
-        uint64_t tag = atomic_load_explicit(&slots[i].tag, memory_order_relaxed);
-        used += object != 0;
-        if (object > TOMBSTONE) {
-            live++;
-            good = shard_of(table, tag) == own && stoa__in_heap((const void *)object);
-            for (size_t k = tag & (count - 1); good && k != i; k = (k + 1) & (count - 1)) {
-                good = atomic_load_explicit(&slots[k].object, memory_order_relaxed) != 0;
-            }
-        }
-    }
-    return good && used == own->used && live == atomic_load_explicit(&own->live, memory_order_relaxed) &&
-           (count == 0 || used < count);
-}
-
-bool
-stoa__intern_check(stoa_region *region)
-{
-    stoa_intern_table *table = table_of(region);
-    bool good = true;
-    for (unsigned i = 0; i < SHARDS && table != NULL && good; i++) {
-        stoa__lock(&table->shards[i].lock);
-        good = check_shard(table, i);
-        stoa__unlock(&table->shards[i].lock);
-    }
-    return good;
-}
-
-/* ---- fork -------------------------------------------------------------------------------------------------------- */
-
-void
-stoa__intern_fork_prepare(stoa_region *region)
-{
-    stoa_intern_table *table = table_of(region);
-    for (unsigned i = 0; i < SHARDS && table != NULL; i++) {
-        stoa__lock_another(&table->shards[i].lock);
-    }
-    if (table != NULL) {
-        stoa__lock_another(&table->slabs_lock);
-    }
-}
-
-void
-stoa__intern_fork_parent(stoa_region *region)
-{
-    stoa_intern_table *table = table_of(region);
-    if (table != NULL) {
-        stoa__unlock(&table->slabs_lock);
-    }
-    for (unsigned i = 0; i < SHARDS && table != NULL; i++) {
-        stoa__unlock(&table->shards[i].lock);
-    }
-}
-
-void
-stoa__intern_fork_child(stoa_region *region)
-{
-    stoa_intern_table *table = table_of(region);
-    if (table != NULL) {
-        stoa__lock_reset(&table->slabs_lock);
-    }
-    for (unsigned i = 0; i < SHARDS && table != NULL; i++) {
-        stoa__lock_reset(&table->shards[i].lock);
     }
 }

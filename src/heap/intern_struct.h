@@ -1,0 +1,91 @@
+/* The inside of an intern table, for intern.c (probing) and intern_table.c (arrays and the table as a whole). */
+#ifndef STOA_HEAP_INTERN_STRUCT_H
+#define STOA_HEAP_INTERN_STRUCT_H
+
+#include "heap/epoch.h"
+#include "heap/intern_table.h"
+
+#define SHARD_BITS 5u
+#define SHARDS (1u << SHARD_BITS)
+#define LEAST_LOG2 5u /* 32 slots a shard */
+#define MOST_LOG2 40u
+#define TOMBSTONE ((uintptr_t)1)
+#define VIEW_LOG2 ((uintptr_t)63) /* low bits of a view; arrays are aligned to 64 */
+
+/* object: 0 empty -> an address -> TOMBSTONE (or 0 again, when the next slot is empty) -> another address */
+typedef struct slot {
+    _Atomic uint64_t tag;
+    _Atomic uintptr_t object;
+} slot;
+
+/* One shard's array is a piece of a slab, the slab of its size that all shards share: so arrays are neighbours, and huge
+ * pages serve them. Two slabs a size, so that a shard can be rebuilt at the same size. */
+typedef struct piece {
+    stoa_deferred deferred; /* replaced, waiting for the grace period */
+    struct slab *slab;
+} piece;
+
+typedef struct slab { /* guarded by the table's `slabs_lock`, but `memory` and `log2` are const */
+    struct stoa_intern_table *table;
+    slot *memory;
+    size_t bytes;
+    unsigned log2;
+    uint32_t busy; /* a bit a shard: piece in use, or not cleared yet */
+    piece pieces[SHARDS];
+} slab;
+
+typedef struct shard {
+    _Alignas(64) _Atomic uintptr_t view; /* array | log2 of its slots; 0: none yet. Release by grow, acquire by readers */
+    stoa_lock lock;                      /* STOA_RANK_INTERN: guards all below, and writing to slots */
+    size_t used;                         /* slots that are not empty; <= slots * 5 / 8 */
+    _Atomic size_t live;                 /* entries: relaxed, read anywhere */
+    slab *home;
+} shard;
+
+typedef struct stoa_intern_table {
+    shard shards[SHARDS];
+    stoa_region *region;  /* const: whose it is. A replaced array holds a reference until it is cleared */
+    stoa_lock slabs_lock; /* STOA_RANK_INTERN, taken after a shard's: guards slabs */
+    slab *slabs[MOST_LOG2 + 1][2];
+    _Atomic size_t bytes; /* relaxed */
+} stoa_intern_table;
+
+static inline shard *
+shard_of(stoa_intern_table *table, uint64_t tag)
+{
+    return &table->shards[tag >> (64 - SHARD_BITS)];
+}
+
+static inline slot *
+view_slots(uintptr_t view)
+{
+    return (slot *)(view & ~VIEW_LOG2);
+}
+
+static inline size_t
+view_mask(uintptr_t view)
+{
+    return ((size_t)1 << (view & VIEW_LOG2)) - 1;
+}
+
+static inline stoa_intern_table *
+table_of(const stoa_region *region)
+{
+    return atomic_load_explicit(&region->intern, memory_order_acquire);
+}
+
+/* The table of the region, made if it is not there. Takes the region's lock. NULL: no memory. */
+stoa_intern_table *stoa__intern_make(stoa_region *region);
+
+/* Most slots of an array of 2^log2 that may be used before it is replaced. */
+static inline size_t
+most_used(unsigned log2)
+{
+    return ((size_t)5 << log2) / 8;
+}
+
+/* Another array for the shard: larger, or of the same size without the tombstones. Its lock is held, and a batch is open
+ * on this thread (so that nothing is disposed of under the lock). False: no memory. */
+bool stoa__intern_rebuild(stoa_intern_table *table, shard *own);
+
+#endif
