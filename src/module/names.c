@@ -51,12 +51,12 @@ wait_for_name(const stoa_module_state *state, const char *text, size_t size, sto
 {
     stoa_err err;
     do {
+        if (stoa__check_signals() < 0) { /* also one that came while this thread was on its way here */
+            return STOA_EPYTHON;
+        }
         Py_BEGIN_ALLOW_THREADS
             err = stoa__name_wait(text, size, state->record, deadline, out);
         Py_END_ALLOW_THREADS
-        if (err == STOA_EINTERRUPTED && stoa__check_signals() < 0) {
-            return STOA_EPYTHON;
-        }
     } while (err == STOA_EINTERRUPTED);
     return err;
 }
@@ -245,12 +245,12 @@ wait_for_turn(const stoa_module_state *state, const char *text, size_t size, uin
 {
     stoa_err err;
     do {
+        if (stoa__check_signals() < 0) { /* also one that came while this thread was on its way here */
+            return STOA_EPYTHON;
+        }
         Py_BEGIN_ALLOW_THREADS
             err = stoa__name_once(text, size, state->record, maker, deadline, what, value);
         Py_END_ALLOW_THREADS
-        if (err == STOA_EINTERRUPTED && stoa__check_signals() < 0) {
-            return STOA_EPYTHON;
-        }
     } while (err == STOA_EINTERRUPTED);
     return err;
 }
