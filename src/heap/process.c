@@ -5,8 +5,6 @@
 #include "heap/os.h"
 #include "heap/process_struct.h"
 
-#include <string.h>
-
 stoa_process *stoa__process;
 uintptr_t stoa__public_base;
 uintptr_t stoa__alias_delta;
@@ -20,7 +18,7 @@ is_process(const void *memory, size_t size)
 {
     const stoa_process *process = memory;
     return size >= offsetof(stoa_process, memory) &&
-           memcmp(process->magic, STOA_PROCESS_MAGIC, sizeof process->magic) == 0;
+           atomic_load_explicit(&process->magic, memory_order_acquire) == STOA_PROCESS_MAGIC;
 }
 
 static stoa_err
@@ -56,7 +54,7 @@ make_process(void)
         stoa__process = process; /* the regions' memory comes through it */
         err = stoa__regions_init(&process->regions);
         if (err == STOA_OK) {
-            memcpy(process->magic, STOA_PROCESS_MAGIC, sizeof process->magic);
+            atomic_store_explicit(&process->magic, STOA_PROCESS_MAGIC, memory_order_release);
             return STOA_OK;
         }
         stoa__process = NULL;

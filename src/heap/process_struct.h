@@ -18,7 +18,7 @@
 #include "heap/process.h"
 #include "heap/region_struct.h"
 
-#define STOA_PROCESS_MAGIC "stoaheap"
+#define STOA_PROCESS_MAGIC UINT64_C(0x70616568616f7473) /* "stoaheap" in a dump */
 #define STOA_PROCESS_VERSION 1u
 
 /* The creator's jemalloc, called by every copy of the library. Const after init. See arena.h. */
@@ -30,9 +30,10 @@ typedef struct stoa_arena_ops {
 } stoa_arena_ops;
 
 struct stoa_process {
-    char magic[8];    /* const after init; with version and size: what another copy checks before it adopts */
-    uint32_t version; /* const after init: STOA_PROCESS_VERSION */
-    uint32_t size;    /* const after init: sizeof(stoa_process) */
+    _Atomic uint64_t magic; /* STOA_PROCESS_MAGIC once all the rest is there: release store, acquire by who adopts.
+                               With version and size: what another copy checks before it adopts */
+    uint32_t version;       /* const after init: STOA_PROCESS_VERSION */
+    uint32_t size;          /* const after init: sizeof(stoa_process) */
     stoa_memory memory;   /* const after init */
     stoa_arena_ops arena; /* const after init */
     stoa_fork_state fork;
