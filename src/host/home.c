@@ -227,9 +227,10 @@ new_interpreter(stoa_home *home)
     };
     stoa_interp_record *main_record = stoa__main_record();
     stoa_entry entry;
-    stoa_err err = main_record == NULL ? stoa__fail(STOA_EGONE, "the main interpreter has ended, and with it Python: no "
-                                                                "further interpreter can be made")
-                                       : stoa__enter(main_record, &entry);
+    stoa_err err = main_record == NULL
+                       ? stoa__fail(STOA_EGONE, "the main interpreter has ended, and with it Python: no "
+                                                "further interpreter can be made")
+                       : stoa__enter(main_record, &entry);
     if (err != STOA_OK) {
         keep_message(home, err);
         if (main_record != NULL) {

@@ -188,6 +188,13 @@ PyDoc_STRVAR(call_doc,
 static PyObject *
 interpreter_call(PyObject *self, PyObject *args, PyObject *kwargs)
 {
+    /* it will be call's own: passing it on now would make programs that change their meaning then */
+    if (kwargs != NULL && PyDict_GetItemString(kwargs, "timeout") != NULL) {
+        PyErr_SetString(PyExc_TypeError,
+                        "call() does not take timeout=; a function that wants an argument of that name "
+                        "gets it from a function of yours that passes it on");
+        return NULL;
+    }
     return invoke(self, args, kwargs, "call", stoa__invoke_call);
 }
 

@@ -446,7 +446,8 @@ pack_datetime(packer *p, PyObject *object, int which, bool copy)
     PyObject *reduced = PyObject_CallMethod(object, "__reduce_ex__", "i", 4);
     if (reduced != NULL && PyTuple_CheckExact(reduced) && PyTuple_GET_SIZE(reduced) == 2) {
         arguments = PySequence_Tuple(PyTuple_GET_ITEM(reduced, 1));
-    } else if (reduced != NULL) {
+    }
+    else if (reduced != NULL) {
         PyErr_SetString(PyExc_TypeError, "stoa: datetime object of an unknown make");
     }
     Py_XDECREF(reduced);

@@ -41,12 +41,12 @@ on_thread(void *(*body)(void *), void *arg)
 }
 
 /* cmocka's asserts jump, so threads return what went wrong. */
-#define CHECK(condition)                                                                                               \
-    do {                                                                                                               \
-        if (!(condition)) {                                                                                            \
-            fprintf(stderr, "%s:%d: %s (%s)\n", __FILE__, __LINE__, #condition, stoa_error_message());                 \
-            return "failed";                                                                                           \
-        }                                                                                                              \
+#define CHECK(condition)                                                                               \
+    do {                                                                                               \
+        if (!(condition)) {                                                                            \
+            fprintf(stderr, "%s:%d: %s (%s)\n", __FILE__, __LINE__, #condition, stoa_error_message()); \
+            return "failed";                                                                           \
+        }                                                                                              \
     } while (0)
 
 /* ---- runtime ----------------------------------------------------------------------------------------------------- */
@@ -274,16 +274,22 @@ values_go_in_and_out(void **state)
     (void)state;
     stoa_interp *interp = make(NULL);
     OK(stoa_exec(interp, "def same(x): return x\ndef pick(*args): return args[-1]", NULL, NULL));
-    stoa_data in[] = {stoa_data_none(), stoa_data_bool(true), stoa_data_int(INT64_MIN), stoa_data_float(-0.5),
-                      stoa_data_text("gr\xc3\xbc\xc3\x9f\0x", 8), stoa_data_bytes("\0\xff", 2)};
+    stoa_data in[] = {stoa_data_none(),
+                      stoa_data_bool(true),
+                      stoa_data_int(INT64_MIN),
+                      stoa_data_float(-0.5),
+                      stoa_data_text("gr\xc3\xbc\xc3\x9f\0x", 8),
+                      stoa_data_bytes("\0\xff", 2)};
     for (size_t i = 0; i < sizeof(in) / sizeof(in[0]); i++) {
         stoa_data out;
         OK(stoa_call(interp, "__main__:same", &in[i], 1, 0, &out, NULL));
         assert_int_equal(out.kind, in[i].kind);
         if (in[i].kind == STOA_DATA_TEXT || in[i].kind == STOA_DATA_BYTES) {
             assert_int_equal(out.as.text.size, in[i].as.text.size);
-            assert_memory_equal(out.as.text.at, in[i].as.text.at, out.as.text.size + 1 - (in[i].kind == STOA_DATA_BYTES));
-        } else if (in[i].kind != STOA_DATA_NONE && in[i].kind != STOA_DATA_BOOL) {
+            assert_memory_equal(out.as.text.at, in[i].as.text.at,
+                                out.as.text.size + 1 - (in[i].kind == STOA_DATA_BYTES));
+        }
+        else if (in[i].kind != STOA_DATA_NONE && in[i].kind != STOA_DATA_BOOL) {
             assert_int_equal(out.as.integer, in[i].as.integer); /* the bits of the float, too */
         }
         stoa_data_clear(&out);
@@ -293,7 +299,8 @@ values_go_in_and_out(void **state)
     OK(stoa_call(interp, "__main__:pick", in, 6, 0, &last, NULL));
     assert_int_equal(last.kind, STOA_DATA_BYTES);
     stoa_data_clear(&last);
-    OK(stoa_call(interp, "os.path:join", (stoa_data[]){stoa_data_text("a", 1), stoa_data_text("b", 1)}, 2, 0, &last, NULL));
+    OK(stoa_call(interp, "os.path:join", (stoa_data[]){stoa_data_text("a", 1), stoa_data_text("b", 1)}, 2, 0,
+                 &last, NULL));
     assert_string_equal(last.as.text.at, "a/b");
     stoa_data_clear(&last);
     OK(stoa_call(interp, "__main__:pick", in, 1, 0, NULL, NULL));
@@ -306,8 +313,10 @@ results_that_are_no_c_value(void **state)
     (void)state;
     stoa_interp *interp = make(NULL);
     stoa_data out = stoa_data_int(7);
-    OK(stoa_exec(interp, "def big(): return 2 ** 70\ndef pair(): return [1, 'two']\ndef odd(): return '\\ud800'\n"
-                         "def thing(): return object()", NULL, NULL));
+    OK(stoa_exec(interp,
+                 "def big(): return 2 ** 70\ndef pair(): return [1, 'two']\ndef odd(): return '\\ud800'\n"
+                 "def thing(): return object()",
+                 NULL, NULL));
     assert_int_equal(stoa_call(interp, "__main__:big", NULL, 0, 0, &out, NULL), STOA_ETYPE);
     assert_int_equal(stoa_call(interp, "__main__:pair", NULL, 0, 0, &out, NULL), STOA_ETYPE);
     assert_non_null(strstr(stoa_error_message(), "list"));
@@ -331,7 +340,8 @@ bad_arguments_are_told(void **state)
     (void)state;
     stoa_interp *interp = make(NULL);
     stoa_data bad_kind = stoa_data_none(), not_shared = stoa_data_shared((const stoa_object *)&bad_kind);
-    stoa_data bad_text = stoa_data_text("\xff", 1), no_text = stoa_data_text(NULL, 3), null_shared = stoa_data_shared(NULL);
+    stoa_data bad_text = stoa_data_text("\xff", 1), no_text = stoa_data_text(NULL, 3),
+              null_shared = stoa_data_shared(NULL);
     bad_kind.kind = (stoa_data_kind)99;
     assert_int_equal(stoa_call(interp, "builtins:repr", &bad_kind, 1, 0, NULL, NULL), STOA_EINVAL);
     assert_int_equal(stoa_call(interp, "builtins:repr", &not_shared, 1, 0, NULL, NULL), STOA_EINVAL);
@@ -354,10 +364,12 @@ exceptions_are_an_outcome(void **state)
     (void)state;
     stoa_interp *interp = make(NULL);
     stoa_exception *exception = NULL;
-    assert_int_equal(stoa_exec(interp, "def f():\n    raise ValueError('b\\xe4d')\nf()", "the_label", &exception),
-                     STOA_EPYTHON);
+    assert_int_equal(
+        stoa_exec(interp, "def f():\n    raise ValueError('b\\xe4d')\nf()", "the_label", &exception),
+        STOA_EPYTHON);
     assert_string_equal(stoa_exception_type(exception), "builtins.ValueError");
-    assert_string_equal(stoa_exception_message(exception), "b\xc3\xa4" "d");
+    assert_string_equal(stoa_exception_message(exception), "b\xc3\xa4"
+                                                           "d");
     assert_non_null(strstr(stoa_exception_traceback(exception), "\"the_label\", line 2, in f"));
     assert_non_null(strstr(stoa_error_message(), "ValueError"));
     stoa_exception_free(exception);
@@ -427,10 +439,12 @@ names_are_those_of_python(void **state)
     stoa_interp *interp = make(NULL);
     stoa_exception *exception = NULL;
     if (stoa_exec(interp, "import stoa", NULL, &exception) == STOA_OK) { /* where the package is on the path */
-        OK(stoa_exec(interp, "assert stoa.lookup('c.name') == 'a published text'\nstoa.publish('p.name', [1])", NULL, NULL));
+        OK(stoa_exec(interp, "assert stoa.lookup('c.name') == 'a published text'\nstoa.publish('p.name', [1])",
+                     NULL, NULL));
         OK(stoa_lookup("p.name", 0, &found));
         OK(stoa_unpublish("p.name"));
-    } else {
+    }
+    else {
         stoa_exception_free(exception);
     }
     OK(stoa_replace("c.name", other));

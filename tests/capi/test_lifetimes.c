@@ -30,12 +30,12 @@ in_child(int (*body)(void))
     assert_int_equal(WEXITSTATUS(status), 0);
 }
 
-#define CHECK(condition)                                                                                               \
-    do {                                                                                                               \
-        if (!(condition)) {                                                                                            \
-            fprintf(stderr, "%s:%d: %s (%s)\n", __FILE__, __LINE__, #condition, stoa_error_message());                 \
-            return 1;                                                                                                  \
-        }                                                                                                              \
+#define CHECK(condition)                                                                               \
+    do {                                                                                               \
+        if (!(condition)) {                                                                            \
+            fprintf(stderr, "%s:%d: %s (%s)\n", __FILE__, __LINE__, #condition, stoa_error_message()); \
+            return 1;                                                                                  \
+        }                                                                                              \
     } while (0)
 
 static int
@@ -134,9 +134,10 @@ options_reach_python(void)
     CHECK(stoa_runtime_open(&options) == STOA_OK);
     stoa_interp *interp;
     CHECK(stoa_interp_main(&interp) == STOA_OK);
-    CHECK(stoa_exec(interp, "import sys\nassert sys.argv == ['prog', '--flag'], sys.argv\n"
-                            "assert sys.path[0] == '/first/of/all'\nassert sys.flags.isolated == 1", NULL, NULL) ==
-          STOA_OK);
+    CHECK(stoa_exec(interp,
+                    "import sys\nassert sys.argv == ['prog', '--flag'], sys.argv\n"
+                    "assert sys.path[0] == '/first/of/all'\nassert sys.flags.isolated == 1",
+                    NULL, NULL) == STOA_OK);
     stoa_interp_free(interp);
     CHECK(stoa_runtime_close() == STOA_OK);
     return 0;
@@ -199,11 +200,11 @@ closed_by_another_thread(void)
     return 0;
 }
 
-#define CASE(name)                                                                                                     \
-    static void test_##name(void **state)                                                                              \
-    {                                                                                                                  \
-        (void)state;                                                                                                   \
-        in_child(name);                                                                                                \
+#define CASE(name)                        \
+    static void test_##name(void **state) \
+    {                                     \
+        (void)state;                      \
+        in_child(name);                   \
     }
 CASE(open_use_close)
 CASE(open_again)

@@ -122,10 +122,8 @@ int
 main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(grows_and_keeps_its_bytes),
-        cmocka_unit_test(large_text_is_held_unless_detached),
-        cmocka_unit_test(a_refusal_leaves_nothing),
-        cmocka_unit_test(the_bag_crosses_by_value),
+        cmocka_unit_test(grows_and_keeps_its_bytes), cmocka_unit_test(large_text_is_held_unless_detached),
+        cmocka_unit_test(a_refusal_leaves_nothing),  cmocka_unit_test(the_bag_crosses_by_value),
         cmocka_unit_test(exceptions_are_described),
     };
     return cmocka_run_group_tests(tests, setup, stoa_test_python_teardown);

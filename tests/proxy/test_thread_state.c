@@ -17,12 +17,12 @@
 #include "proxy/exception.h"
 #include "support/python_embed.h"
 
-#define CHECK(condition)                                                                                               \
-    do {                                                                                                               \
-        if (!(condition)) {                                                                                            \
-            fprintf(stderr, "%s:%d: %s (%s)\n", __FILE__, __LINE__, #condition, stoa_error_message());                 \
-            return "failed";                                                                                           \
-        }                                                                                                              \
+#define CHECK(condition)                                                                               \
+    do {                                                                                               \
+        if (!(condition)) {                                                                            \
+            fprintf(stderr, "%s:%d: %s (%s)\n", __FILE__, __LINE__, #condition, stoa_error_message()); \
+            return "failed";                                                                           \
+        }                                                                                              \
     } while (0)
 
 static void

@@ -292,6 +292,10 @@ class Call(unittest.TestCase):
         self.assertEqual(self.interp.call("builtins:int", "ff", base=16), 255)
         self.assertEqual(self.interp.call(keywords, a=1, é=(2,)), (("a", 1), ("é", (2,))))
 
+    def test_timeout_is_reserved(self):
+        with self.assertRaisesRegex(TypeError, "timeout"):
+            self.interp.call(double, 1, timeout=3)
+
     def test_into_main(self):
         with stoa.Interpreter() as interp:
             interp.exec(

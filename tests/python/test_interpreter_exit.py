@@ -62,7 +62,7 @@ class Exit(unittest.TestCase):
         interp = stoa.Interpreter()
         def wait():
             try:
-                interp.call("stoa:lookup", "never", timeout=None)
+                interp.exec("import stoa; stoa.lookup('never', timeout=None)")
             except stoa.InterpreterGone:
                 print("gone", flush=True)
         threading.Thread(target=wait, daemon=True).start()
@@ -152,7 +152,7 @@ class Exit(unittest.TestCase):
         import os, signal, stoa, threading, time
         interp = stoa.Interpreter()
         threading.Timer(0.3, os.kill, (os.getpid(), signal.SIGINT)).start()
-        interp.call("stoa:lookup", "never", timeout=None)
+        interp.exec("import stoa; stoa.lookup('never', timeout=None)")
         """, returncode=-2, quiet=False)
         self.assertIn("KeyboardInterrupt", done.stderr)
 

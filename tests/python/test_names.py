@@ -10,6 +10,10 @@ import stoa
 from child import check
 
 
+def wait_for(name, timeout):
+    return stoa.lookup(name, timeout=timeout)
+
+
 class Names(unittest.TestCase):
     def tearDown(self):
         for name in stoa.names():
@@ -108,7 +112,7 @@ class Names(unittest.TestCase):
     def test_waiting_across_interpreters_holds_no_gil(self):
         with stoa.Interpreter() as interp:
             result = []
-            thread = threading.Thread(target=lambda: result.append(interp.call("stoa:lookup", "t.cross", timeout=20)))
+            thread = threading.Thread(target=lambda: result.append(interp.call(wait_for, "t.cross", 20)))
             thread.start()
             time.sleep(0.05)
             interp.exec("import stoa\nstoa.publish('t.cross', 5)")  # needs the GIL that the waiter must not hold
@@ -121,7 +125,7 @@ class Names(unittest.TestCase):
 
         def wait():
             try:
-                interp.call("stoa:lookup", "t.never", timeout=None)
+                interp.call(wait_for, "t.never", None)
             except stoa.InterpreterGone as error:
                 raised.append(error)
 
@@ -207,7 +211,7 @@ class Interrupted(unittest.TestCase):
         check(self, self.SEND + """
         interp = stoa.Interpreter()
         try:
-            interp.call("stoa:lookup", "never", timeout=None)
+            interp.exec("import stoa; stoa.lookup('never', timeout=None)")
         except KeyboardInterrupt:
             print("interrupted")
         """, stdout="interrupted\n")
