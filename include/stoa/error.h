@@ -9,24 +9,24 @@
 STOA_BEGIN_DECLS
 
 /* One table yields the enumeration, the names and the texts. X(symbol, number, text) */
-#define STOA_ERROR_TABLE(X)                                                                        \
-    X(STOA_OK, 0, "success")                                                                       \
-    X(STOA_ENOMEM, 1, "out of memory, or a heap or region limit was hit")                          \
-    X(STOA_EINVAL, 2, "an argument is not valid")                                                  \
-    X(STOA_ESTATE, 3, "not possible in this state")                                                \
-    X(STOA_EUTF8, 4, "text is not valid UTF-8")                                                    \
-    X(STOA_ETYPE, 5, "the object is of another kind")                                              \
-    X(STOA_ENOTFREEZABLE, 6, "the object, or one inside it, cannot be frozen")                     \
-    X(STOA_ECYCLE, 7, "the object contains itself")                                                \
-    X(STOA_ENOTFOUND, 8, "nothing of that name, key or index")                                     \
-    X(STOA_EEXIST, 9, "the name is in use")                                                        \
-    X(STOA_ETIMEDOUT, 10, "the time allowed ran out")                                              \
-    X(STOA_EGONE, 11, "the interpreter, handle or region is closed")                               \
-    X(STOA_EPYTHON, 12, "Python code raised an exception")                                         \
-    X(STOA_EVERSION, 13, "this Python, or another copy of Stoa in the process, does not fit")      \
-    X(STOA_EOS, 14, "the operating system refused")                                                \
-    X(STOA_EDEADLOCK, 15, "waiting would never end")                                               \
-    X(STOA_EINTERRUPTED, 16, "interrupted by a signal")                                            \
+#define STOA_ERROR_TABLE(X)                                                                   \
+    X(STOA_OK, 0, "success")                                                                  \
+    X(STOA_ENOMEM, 1, "out of memory, or a heap or region limit was hit")                     \
+    X(STOA_EINVAL, 2, "an argument is not valid")                                             \
+    X(STOA_ESTATE, 3, "not possible in this state")                                           \
+    X(STOA_EUTF8, 4, "text is not valid UTF-8")                                               \
+    X(STOA_ETYPE, 5, "the object is of another kind")                                         \
+    X(STOA_ENOTFREEZABLE, 6, "the object, or one inside it, cannot be frozen")                \
+    X(STOA_ECYCLE, 7, "the object contains itself")                                           \
+    X(STOA_ENOTFOUND, 8, "nothing of that name, key or index")                                \
+    X(STOA_EEXIST, 9, "the name is in use")                                                   \
+    X(STOA_ETIMEDOUT, 10, "the time allowed ran out")                                         \
+    X(STOA_EGONE, 11, "the interpreter, handle or region is closed")                          \
+    X(STOA_EPYTHON, 12, "Python code raised an exception")                                    \
+    X(STOA_EVERSION, 13, "this Python, or another copy of Stoa in the process, does not fit") \
+    X(STOA_EOS, 14, "the operating system refused")                                           \
+    X(STOA_EDEADLOCK, 15, "waiting would never end")                                          \
+    X(STOA_EINTERRUPTED, 16, "interrupted by a signal")                                       \
     X(STOA_EFORKED, 17, "belongs to the process this one was forked from")
 
 typedef enum stoa_err {
