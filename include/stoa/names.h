@@ -27,7 +27,8 @@ STOA_API stoa_err stoa_unpublish(const char *name);
  * again to go on. STOA_EGONE: the thread is inside an interpreter that is being closed. STOA_EINVAL: timeout is NaN. */
 STOA_API stoa_err stoa_lookup(const char *name, double timeout, const stoa_object **out_object);
 
-/* Calls `visit` for every name, in order, until it returns false. The object is NULL where the name stands for something
+/* Calls `visit` for every name, in order, until it returns false. The name is followed by a NUL (it may hold others, when
+ * Python published it) and valid during the call. The object is NULL where the name stands for something
  * that C has no view of. `visit` may call Stoa. STOA_ENOMEM. */
 STOA_API stoa_err stoa_names_each(bool (*visit)(const char *name, size_t size, const stoa_object *object,
                                                 void *arg),

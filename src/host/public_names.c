@@ -98,7 +98,10 @@ static bool
 visit_one(const char *name, size_t size, const stoa_value *value, void *arg)
 {
     visitor *v = arg;
-    return v->visit(name, size, value->kind == STOA_VALUE_OBJECT ? value->object : NULL, v->arg);
+    char text[STOA_NAME_MAX + 1]; /* the heap layer's names end where their size says */
+    memcpy(text, name, size);
+    text[size] = '\0';
+    return v->visit(text, size, value->kind == STOA_VALUE_OBJECT ? value->object : NULL, v->arg);
 }
 
 stoa_err

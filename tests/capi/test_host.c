@@ -49,6 +49,10 @@ on_thread(void *(*body)(void *), void *arg)
         }                                                                                              \
     } while (0)
 
+/* Memory that is no shared object. */
+static const void *const no_memory[32];
+static const stoa_object *const no_object = (const stoa_object *)no_memory;
+
 /* ---- runtime ----------------------------------------------------------------------------------------------------- */
 
 static void
@@ -339,7 +343,7 @@ bad_arguments_are_told(void **state)
 {
     (void)state;
     stoa_interp *interp = make(NULL);
-    stoa_data bad_kind = stoa_data_none(), not_shared = stoa_data_shared((const stoa_object *)&bad_kind);
+    stoa_data bad_kind = stoa_data_none(), not_shared = stoa_data_shared(no_object);
     stoa_data bad_text = stoa_data_text("\xff", 1), no_text = stoa_data_text(NULL, 3),
               null_shared = stoa_data_shared(NULL);
     bad_kind.kind = (stoa_data_kind)99;
@@ -459,7 +463,7 @@ names_are_those_of_python(void **state)
     assert_int_equal(stoa_lookup("c.name", 0.01, &found), STOA_ETIMEDOUT);
     assert_int_equal(stoa_publish("", text), STOA_EINVAL);
     assert_int_equal(stoa_publish("\xff", text), STOA_EUTF8);
-    assert_int_equal(stoa_publish("x", (const stoa_object *)&count), STOA_EINVAL);
+    assert_int_equal(stoa_publish("x", no_object), STOA_EINVAL);
     assert_int_equal(stoa_publish("x", NULL), STOA_EINVAL);
     end(interp);
 }
