@@ -1,6 +1,7 @@
 """Thread states: one for each thread and interpreter, what lives in them, and when they go."""
 
 import contextvars
+import os
 import sys
 import threading
 import time
@@ -169,7 +170,7 @@ class States(unittest.TestCase):
 
     def test_many_threads(self):
         made = stoa.stats()["counters"]
-        rounds = 10_000 if "slow" in sys.argv else 2_000
+        rounds = 10_000 if "1" == os.environ.get("STOA_TEST_SLOW") else 2_000
 
         def run():
             self.a.call(count_local)
