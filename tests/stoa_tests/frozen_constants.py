@@ -16,6 +16,7 @@ import importlib.util
 import io
 import json
 import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -38,7 +39,10 @@ REQUIRED = MODULES[:22]  # what the project promises to run; the others come alo
 
 # Differences that the documentation names: `is` between a constant and the interpreter's own interned string, and
 # assertions about reference counts or gc tracking of a constant. {module: {part of a test's id: reason}}
-DOCUMENTED = {}
+DOCUMENTED = {"test_marshal": {"InterningTestCase.testIntern": "sys.intern of a shared str gives that one, not the interpreter's own"}}
+
+# Left out of both runs: 3.12 does not limit the digits of ints in interpreters of their own, so these take minutes.
+ENDLESS = ("test_denial_of_service_prevented", "test_disabled_limit", "PyLongModuleTests") if sys.version_info < (3, 13) else ()
 
 
 # ---- freezing the constants of code ----------------------------------------------------------------------------------
@@ -103,6 +107,8 @@ def run_module(module, frozen, everything, excluded, path):
     import unittest
     from test import support
 
+    import stoa
+
     support.use_resources = ()  # nothing that takes the network, much time or much memory
     support.verbose = 0
 
@@ -137,11 +143,13 @@ def run_module(module, frozen, everything, excluded, path):
         def addUnexpectedSuccess(self, test):
             self.event("fail", test, "unexpected success")
 
+    elsewhere = stoa.current().id != stoa.main().id
+
     def leave_out(suite):
         for index, test in enumerate(suite):
             if isinstance(test, unittest.TestSuite):
                 leave_out(test)
-            elif test.id() in excluded:
+            elif test.id() in excluded or (elsewhere and any(part in test.id() for part in ENDLESS)):
                 suite._tests[index] = unittest.TestSuite()
         return suite
 
@@ -194,15 +202,27 @@ class Run:
                 command.append("--everything")
             environment = dict(os.environ, STOA_GUARD="strict", PYTHONDONTWRITEBYTECODE="1")
             environment.pop("PYTHONSTARTUP", None)
-            try:
-                done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, timeout=options.timeout + 20,
-                                      stdin=subprocess.DEVNULL)
-                self.status, self.output = done.returncode, (done.stdout + done.stderr).decode(errors="replace")
-            except subprocess.TimeoutExpired as late:
-                self.status, self.output = "killed after the time allowed", (late.stderr or b"").decode(errors="replace")
+            with open(os.path.join(folder, "output"), "w+", errors="replace") as output:
+                process = subprocess.Popen(command, cwd=folder, env=environment, stdin=subprocess.DEVNULL, stdout=output, stderr=output)
+                self.status = self.watch(process, result, options)
+                output.seek(0)
+                self.output = output.read()
             if os.path.exists(result):
                 self.read(result)
         self.seconds = time.perf_counter() - started
+
+    @staticmethod
+    def watch(process, result, options):
+        """The exit status; a case that takes too long gets SIGABRT, so that the stacks are printed."""
+        while True:
+            try:
+                return process.wait(1)
+            except subprocess.TimeoutExpired:
+                last = os.stat(result).st_mtime if os.path.exists(result) else 0
+                if last and time.time() - last > options.stall:
+                    process.send_signal(signal.SIGABRT)
+                    process.wait()
+                    return f"a case took more than {options.stall} s"
 
     def read(self, path):
         with open(path) as file:
@@ -243,7 +263,10 @@ def compare(module, kind, options):
         problems.append(f"{module} [{kind}]: crash or write in {frozen.last} ({frozen.status})\n{frozen.output[-6000:]}")
     for case, what in plain.outcomes.items():
         now = frozen.outcomes.get(case, "missing")
-        if what == now or what == "fail" or (now == "missing" and frozen.crashed):
+        if now in ("ok", what) or what == "fail" or (now == "missing" and frozen.crashed):
+            continue
+        if now == "skip":
+            notes.append(f"{module} [{kind}]: {case}: skipped in the frozen run: {frozen.details.get(case, '')}")
             continue
         reason = documented(module, case)
         if reason is None:
@@ -271,6 +294,7 @@ def main(arguments=None):
     parser.add_argument("--where", default="main,own", help="main, own (an interpreter with a GIL of its own), or both (default)")
     parser.add_argument("--everything", action="store_true", help="freeze the constants of library modules, too, that are loaded meanwhile")
     parser.add_argument("--timeout", type=float, default=300, help="seconds a child may take")
+    parser.add_argument("--stall", type=float, default=60, help="seconds a case may take")
     parser.add_argument("-j", "--jobs", type=int, default=2)
     for hidden in ("--kind", "--mode", "--result"):
         parser.add_argument(hidden, help=argparse.SUPPRESS)
