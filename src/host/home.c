@@ -12,6 +12,7 @@
 #include "immortal/cpython/gilstate.h"
 #include "immortal/exceptions.h"
 #include "proxy/cross.h"
+#include "proxy/proxy.h"
 
 struct stoa_home {
     _Atomic uint32_t refs;  /* the member, the thread, whoever waits */
@@ -333,6 +334,7 @@ end_interpreter(stoa_home *home)
     stoa_interp_record *record = home->record;
     PyInterpreterState *interp = home->initial->interp;
     (void)PyThreadState_Swap(home->initial);
+    stoa__side_leave(record);
     stoa__thread_states_take_down(record, false);
     wait_for_strays(interp, home->initial);
     /* the member stays until the end: what runs in Py_EndInterpreter may still use Stoa */

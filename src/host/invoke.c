@@ -10,6 +10,7 @@
 #include "immortal/exceptions.h"
 #include "proxy/cross.h"
 #include "proxy/exception.h"
+#include "proxy/proxy.h"
 
 /* ---- inside the other interpreter -------------------------------------------------------------------------------- */
 
@@ -257,6 +258,7 @@ pack_call(call_parcels *call, PyObject *function, PyObject *args, PyObject *kwar
 static PyObject *
 call_inside(const call_parcels *call)
 {
+    stoa__side_apply_releases(stoa__current_record());
     PyObject *function = stoa__target_unpack(&call->function);
     PyObject *args = function == NULL ? NULL : stoa__unpack(&call->args);
     PyObject *kwargs = args == NULL || !call->has_kwargs ? NULL : stoa__unpack(&call->kwargs);

@@ -5,6 +5,7 @@
 #include "host/invoke.h"
 #include "immortal/exceptions.h"
 #include "proxy/cross.h"
+#include "proxy/proxy.h"
 
 /* The description is a tuple: (module, qualname), or with all of: */
 enum { MODULE, QUALNAME, CODE, DEFAULTS, KEYWORD_DEFAULTS, FIELDS };
@@ -147,6 +148,9 @@ describe(PyObject *function)
         return PyErr_Format(PyExc_TypeError, "a function or 'module:qualname' is wanted, not %.200s",
                             Py_TYPE(function)->tp_name);
     }
+    if (stoa__is_proxy(function)) {
+        return Py_NewRef(function);
+    }
     PyObject *module = text_attribute(function, "__module__");
     PyObject *qualname = text_attribute(function, "__qualname__");
     PyObject *result = NULL;
@@ -226,6 +230,9 @@ stoa__target_unpack(const stoa_parcel *parcel)
 {
     PyObject *description = stoa__unpack(parcel);
     PyObject *function = NULL;
+    if (description != NULL && !PyTuple_CheckExact(description)) {
+        return description; /* a proxy came: here it may be the function itself */
+    }
     if (description != NULL && PyTuple_GET_SIZE(description) == 2) {
         function = stoa__target_find(PyTuple_GET_ITEM(description, MODULE),
                                      PyTuple_GET_ITEM(description, QUALNAME));

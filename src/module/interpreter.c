@@ -514,6 +514,12 @@ static PyMethodDef functions[] = {
     {NULL, NULL, 0, NULL},
 };
 
+PyObject *
+stoa__module_wrap_interpreter(PyObject *module, stoa_interp_record *record)
+{
+    return wrap(stoa__module_state(module)->interpreter_type, stoa__interp_ref(record));
+}
+
 int
 stoa__module_add_interpreter(PyObject *module)
 {

@@ -32,6 +32,10 @@ STOA_API PyObject *stoa_module_init(void);
 int stoa__module_add_names(PyObject *module);
 int stoa__module_add_interpreter(PyObject *module);
 int stoa__module_add_stats(PyObject *module);
+int stoa__module_add_proxy(PyObject *module);
+
+/* A stoa.Interpreter for `record`: new reference, NULL with an exception. */
+PyObject *stoa__module_wrap_interpreter(PyObject *module, stoa_interp_record *record);
 int stoa__module_add_build_info(PyObject *module);
 
 /* Seconds from Python: None waits for ever. -1 with an exception (not a number, NaN). */

@@ -9,6 +9,7 @@
 #include "immortal/exceptions.h"
 #include "immortal/freeze.h"
 #include "module/region.h"
+#include "proxy/proxy.h"
 
 /* The name as UTF-8, which str keeps: borrowed from `name`. NULL with an exception. */
 static const char *
@@ -28,6 +29,14 @@ name_text(PyObject *name, size_t *out_size)
 static PyObject *
 receive(const stoa_module_state *state, const stoa_value *value)
 {
+    if (value->kind == STOA_VALUE_HANDLE) {
+        stoa_side *side = stoa__side_of(state->record);
+        if (side == NULL) {
+            stoa__handle_unref(value->handle);
+            return NULL;
+        }
+        return stoa__side_import(side, value->handle);
+    }
     if (value->kind != STOA_VALUE_OBJECT || value->domain != state->record->domain) {
         (void)stoa__fail(STOA_EVERSION,
                          "the name stands for an object of another Python runtime in this process");
@@ -127,6 +136,14 @@ lookup(PyObject *module, PyObject *const *args, Py_ssize_t count, PyObject *keyw
 static PyObject *
 freeze_as_value(const stoa_module_state *state, PyObject *object, stoa_region *region, stoa_value *value)
 {
+    if (stoa__is_proxy(object)) {
+        *value = (stoa_value){.kind = STOA_VALUE_HANDLE, .handle = stoa__proxy(object)->handle};
+        if (value->handle == 0) {
+            PyErr_SetString(stoa__exception(STOA_EXC_ReleasedProxy), "a proxy that was released cannot be published");
+            return NULL;
+        }
+        return Py_NewRef(object);
+    }
     PyObject *frozen = stoa__freeze(object, region, STOA_FREEZE_INTERN | STOA_FREEZE_CONVERT);
     *value = (stoa_value){.kind = STOA_VALUE_OBJECT, .object = frozen, .domain = state->record->domain};
     return frozen;
@@ -135,6 +152,7 @@ freeze_as_value(const stoa_module_state *state, PyObject *object, stoa_region *r
 PyDoc_STRVAR(publish_doc,
              "publish($module, name, obj, /, *, region=None)\n--\n\n"
              "Freezes obj, makes it known as name to all interpreters, and returns the frozen object.\n\n"
+             "A proxy is published as it is: the others get proxies of the same object.\n"
              "NameTaken if the name is in use.");
 
 static PyObject *
@@ -154,6 +172,9 @@ publish(PyObject *module, PyObject *args, PyObject *kwargs)
     stoa_value value;
     stoa_err err = stoa__name_lookup(text, size, NULL, &value); /* before the work of freezing */
     if (err == STOA_OK) {
+        if (value.kind == STOA_VALUE_HANDLE) {
+            stoa__handle_unref(value.handle);
+        }
         err = stoa__fail(STOA_EEXIST, "name '%s' is in use; replace() it, or unpublish() it first", text);
         return stoa__raise(err);
     }

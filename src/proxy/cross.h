@@ -3,8 +3,10 @@
  * Shared: by pointer. Immutable but not shared: by value, one copy made by the receiver and freed by it: exact str, bytes,
  * int, float, complex, tuple, frozenset, range, slice, mappingproxy over a dict, frozendict, date, time, datetime,
  * timedelta, timezone. by_copy(x): deep copy, list, dict, set and bytearray included. An Interpreter: the one of that side.
- * Anything else is refused with NotFreezable, which names its path and what to do. A container met twice is one
- * container on the other side, too. Both directions are iterative: a million levels work.
+ * A memoryview: one of the same memory. An exception: as one does that is raised (proxy/exception.h).
+ * Anything else stays where it is and is a proxy on the other side (proxy/proxy.h); a proxy that comes home is the object
+ * itself. A container met twice is one container on the other side, too. Both directions are iterative: a million
+ * levels work.
  *
  *   under the sender's GIL:    stoa_parcel p; if (stoa__pack(object, "args", 0, &p) < 0) …    // p is cleared on failure
  *   under the receiver's GIL:  PyObject *o = stoa__unpack(&p);                // new reference, or NULL with an exception
@@ -16,11 +18,15 @@
 #include "proxy/parcel.h"
 
 #define STOA_PACK_DETACHED 1u /* hold no references: the parcel may outlive the sender */
+#define STOA_PACK_EXCEPTION 4u /* inside the description of an exception: others in it cross by proxy */
 #define STOA_PACK_TOP 2u      /* the outermost list or dict is only the bag: it crosses by value */
 
 /* `root`: what the object is called in error messages ("args", "result", …). Initialises `out`. */
 int stoa__pack(PyObject *object, const char *root, unsigned flags, stoa_parcel *out);
 PyObject *stoa__unpack(const stoa_parcel *parcel);
+
+/* Does it cross as what it is, not as a proxy? */
+bool stoa__crosses_by_value(PyObject *object);
 
 /* by_copy(object): the marker, a new reference. GIL. */
 PyObject *stoa__by_copy(PyObject *object);
@@ -57,6 +63,9 @@ enum stoa_cross_op {
     STOA_OP_REMEMBER,    /* the last value gets the next number */
     STOA_OP_RECALL,      /* number */
     STOA_OP_INTERPRETER, /* serial */
+    STOA_OP_PROXY,       /* handle */
+    STOA_OP_MEMORYVIEW,  /* handle */
+    STOA_OP_EXCEPTION,   /* last 1: its description */
 };
 
 /* Classes of STOA_OP_DATETIME, by number. */

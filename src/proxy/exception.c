@@ -30,9 +30,9 @@ or_none(PyObject *object)
 static PyObject *
 crossable(PyObject *object)
 {
-    PyObject *marked = stoa__by_copy(object);
+    PyObject *marked = PyExceptionInstance_Check(object) ? NULL : stoa__by_copy(object);
     stoa_parcel trial;
-    if (marked != NULL && stoa__pack(marked, "exception", STOA_PACK_DETACHED, &trial) == 0) {
+    if (marked != NULL && stoa__pack(marked, "exception", STOA_PACK_DETACHED | STOA_PACK_EXCEPTION, &trial) == 0) {
         stoa__parcel_clear(&trial);
         return marked;
     }
@@ -194,12 +194,23 @@ describe(PyObject *exception, int depth)
     return or_none(tuple);
 }
 
+PyObject *
+stoa__exception_describe(PyObject *exception)
+{
+    PyObject *description = describe(exception, 0);
+    if (!PyTuple_Check(description)) {
+        Py_DECREF(description);
+        return PyErr_NoMemory();
+    }
+    return description;
+}
+
 void
 stoa__exception_pack(stoa_parcel *out)
 {
     PyObject *exception = PyErr_GetRaisedException();
     PyObject *description = exception == NULL ? NULL : describe(exception, 0);
-    if (description == NULL || stoa__pack(description, "exception", STOA_PACK_DETACHED, out) < 0) {
+    if (description == NULL || stoa__pack(description, "exception", STOA_PACK_DETACHED | STOA_PACK_EXCEPTION, out) < 0) {
         stoa__parcel_init(out); /* empty: stands for MemoryError */
     }
     Py_XDECREF(description);
@@ -402,6 +413,12 @@ make(PyObject *description)
     Py_XDECREF(arguments);
     Py_DECREF(type_name);
     return instance;
+}
+
+PyObject *
+stoa__exception_make(PyObject *description)
+{
+    return make(description);
 }
 
 PyObject *

@@ -15,6 +15,9 @@
 /* Takes the exception that is set in the current interpreter and describes it. Cannot fail (what cannot be described is
  * left out). The parcel holds no references. GIL of the sender. */
 void stoa__exception_pack(stoa_parcel *out);
+/* The description of an exception object as a tuple, new reference; and the instance that one stands for. GIL. */
+PyObject *stoa__exception_describe(PyObject *exception);
+PyObject *stoa__exception_make(PyObject *description);
 /* The instance for this interpreter, new reference; NULL with an exception only for want of memory. GIL. */
 PyObject *stoa__exception_unpack(const stoa_parcel *parcel);
 /* Raises what the parcel describes, and frees the parcel. Always NULL. */

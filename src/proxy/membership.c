@@ -12,6 +12,7 @@
 #include "immortal/describe.h" // the guard's view of our objects
 #include "immortal/cpython/interp_list.h"
 #include "immortal/exceptions.h"
+#include "proxy/proxy.h"
 #include "proxy/thread_state.h"
 
 /* How long an interpreter that is being ended by somebody else waits for our threads to come out. */
@@ -87,6 +88,9 @@ stoa__member_gone(stoa_interp_record *record)
     record->cookie = NULL;
     stoa__unlock(&record->lock);
     stoa__interp_gone(record);
+    if (member != NULL && member->side != NULL) {
+        stoa__side_unref(member->side); /* nobody runs in there any more, or its GIL is held */
+    }
     free(member);
 }
 
@@ -133,6 +137,7 @@ leave(PyObject *capsule, PyObject *unused)
         stoa__member_leaving(record, deadline);
     }
     if (drain_firmly(record) == STOA_OK) {
+        stoa__side_leave(record);
         stoa__thread_states_take_down(record, false);
         stoa__member_gone(record);
     }

@@ -23,6 +23,7 @@ typedef struct stoa_member {
     bool shared_gil;         /* const */
     stoa_kept *kept;         /* guarded by the record's lock */
     void *worker;            /* the host layer's thread for submitted work; guarded by the record's lock */
+    struct stoa_side *side;  /* proxy/proxy.h; guarded by the interpreter's GIL */
     _Atomic bool main_ready; /* __main__ was prepared for exec */
 } stoa_member;
 

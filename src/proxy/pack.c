@@ -4,7 +4,10 @@
 #include <string.h>
 
 #include "immortal/canonical.h"
+#include "immortal/cpython/cpython.h"
 #include "immortal/exceptions.h"
+#include "proxy/exception.h"
+#include "proxy/proxy.h"
 
 /* Text of this many bytes and more is held, not written down. */
 #define HELD_SIZE (64 * 1024)
@@ -140,6 +143,7 @@ typedef struct packer {
     memo_slot *memo; /* open addressing; capacity a power of two */
     size_t memo_used, memo_room;
     int64_t numbers; /* given so far */
+    bool in_exception;
 } packer;
 
 /* "args[0]['key']": what is being packed, by the items that the frames stand at. */
@@ -189,25 +193,6 @@ refuse(const packer *p, PyObject *object, const char *why_and_remedy)
     stoa__raise_not_freezable(text, Py_TYPE(object)->tp_name, why_and_remedy);
     Py_XDECREF(path);
     return -1;
-}
-
-static int
-refuse_kind(const packer *p, PyObject *object)
-{
-    if (PyList_CheckExact(object) || PyDict_CheckExact(object) || PySet_CheckExact(object) ||
-        PyByteArray_CheckExact(object)) {
-        return refuse(p, object,
-                      "it is mutable and belongs to this interpreter: send freeze(x) for a shared immutable "
-                      "twin, or by_copy(x) for a copy");
-    }
-    if (PyFunction_Check(object) || PyType_Check(object) || PyCFunction_Check(object)) {
-        return refuse(p, object,
-                      "functions and classes belong to this interpreter: send their name "
-                      "('module:qualname') and look it up there");
-    }
-    return refuse(p, object,
-                  "objects of this type belong to this interpreter: send what is needed of it as str, bytes, "
-                  "numbers, tuples or mappings (freeze(x) makes them)");
 }
 
 /* ---- memo -------------------------------------------------------------------------------------------------------- */
@@ -503,6 +488,19 @@ pack_container(packer *p, PyObject *object, bool copy, unsigned char op)
     }
 }
 
+/* What stays where it is: the other side gets a proxy, or, for a memoryview, a view of the same memory. */
+static int
+pack_handle(packer *p, PyObject *object)
+{
+    stoa_side *side = stoa__side_here();
+    stoa_handle handle;
+    if (side == NULL || stoa__proxy_handle_of(side, object, &handle) < 0 ||
+        stoa__parcel_hold_handle(p->parcel, handle) < 0) {
+        return -1;
+    }
+    return stoa__parcel_write_op(p->parcel, PyMemoryView_Check(object) ? STOA_OP_MEMORYVIEW : STOA_OP_PROXY, handle);
+}
+
 static int
 pack_one(packer *p, PyObject *object, bool copy)
 {
@@ -532,11 +530,9 @@ pack_one(packer *p, PyObject *object, bool copy)
     if (type == &PyDictProxy_Type) {
         return pack_container(p, object, copy, STOA_OP_MAPPING);
     }
-#if PY_VERSION_HEX >= 0x030F0000
-    if (type == &PyFrozenDict_Type) {
+    if (stoa__is_frozendict(object)) {
         return pack_container(p, object, copy, STOA_OP_FROZENDICT);
     }
-#endif
     if (type == &PyRange_Type || type == &PySlice_Type) {
         return pack_container(p, object, copy, type == &PyRange_Type ? STOA_OP_RANGE : STOA_OP_SLICE);
     }
@@ -549,7 +545,26 @@ pack_one(packer *p, PyObject *object, bool copy)
         return stoa__parcel_write_op(p->parcel, STOA_OP_INTERPRETER, serial);
     }
     int which = datetime_class(object);
-    return which != 0 ? pack_datetime(p, object, which - 1, copy) : refuse_kind(p, object);
+    if (which != 0) {
+        return pack_datetime(p, object, which - 1, copy);
+    }
+    if (PyExceptionInstance_Check(object) && !p->in_exception && !(p->flags & STOA_PACK_EXCEPTION)) {
+        p->in_exception = true; /* what its attributes hold crosses by proxy: it may be itself */
+        return push_frame(p, object, stoa__exception_describe(object), STOA_OP_EXCEPTION, copy, false);
+    }
+    return pack_handle(p, object);
+}
+
+bool
+stoa__crosses_by_value(PyObject *object)
+{
+    PyTypeObject *type = Py_TYPE(object);
+    return type == &PyUnicode_Type || type == &PyBytes_Type || type == &PyLong_Type || type == &PyFloat_Type ||
+           type == &PyComplex_Type || type == &PyTuple_Type || type == &PyFrozenSet_Type || type == &PyDictProxy_Type ||
+           stoa__is_frozendict(object) || type == &PyRange_Type || type == &PySlice_Type ||
+           type == &PyMemoryView_Type || is_by_copy(object) ||
+           (pack_interpreter != NULL && pack_interpreter(object) != 0) || datetime_class(object) != 0 ||
+           PyExceptionInstance_Check(object);
 }
 
 /* All items of the innermost frame are written: the container itself. */
@@ -559,9 +574,12 @@ finish_frame(packer *p)
     frame f = p->frames[--p->depth];
     uint64_t operand = (uint64_t)PyTuple_GET_SIZE(f.items);
     int result = 0;
-    if (f.op == STOA_OP_DATETIME) {
+    if (f.op == STOA_OP_DATETIME || f.op == STOA_OP_EXCEPTION) {
         result = stoa__parcel_write_op(p->parcel, STOA_OP_TUPLE, operand);
-        operand = (uint64_t)datetime_class(f.source) - 1;
+        operand = f.op == STOA_OP_DATETIME ? (uint64_t)datetime_class(f.source) - 1 : 0;
+    }
+    if (f.op == STOA_OP_EXCEPTION) {
+        p->in_exception = false;
     }
     if (result == 0) {
         result = stoa__parcel_write_op(p->parcel, f.op, operand);

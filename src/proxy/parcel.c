@@ -11,6 +11,8 @@ stoa__parcel_init(stoa_parcel *parcel)
     parcel->capacity = sizeof(parcel->here);
     parcel->held = NULL;
     parcel->held_count = parcel->held_room = 0;
+    parcel->handles = NULL;
+    parcel->handle_count = parcel->handle_room = 0;
 }
 
 static int
@@ -81,9 +83,31 @@ stoa__parcel_hold(stoa_parcel *parcel, PyObject *object)
     return 0;
 }
 
+int
+stoa__parcel_hold_handle(stoa_parcel *parcel, stoa_handle handle)
+{
+    if (parcel->handle_count == parcel->handle_room) {
+        size_t room = parcel->handle_room == 0 ? 4 : parcel->handle_room * 2;
+        stoa_handle *handles = realloc(parcel->handles, room * sizeof(stoa_handle));
+        if (handles == NULL) {
+            stoa__handle_unref(handle);
+            PyErr_NoMemory();
+            return -1;
+        }
+        parcel->handles = handles;
+        parcel->handle_room = room;
+    }
+    parcel->handles[parcel->handle_count++] = handle;
+    return 0;
+}
+
 void
 stoa__parcel_abandon(stoa_parcel *parcel)
 {
+    for (size_t i = 0; i < parcel->handle_count; i++) {
+        stoa__handle_unref(parcel->handles[i]);
+    }
+    free(parcel->handles);
     free(parcel->held);
     if (parcel->data != parcel->here) {
         free(parcel->data);

@@ -13,6 +13,7 @@
 
 #include <Python.h>
 
+#include "heap/handle.h"
 #include "stoa/base.h"
 
 #define STOA_PARCEL_INLINE 320
@@ -22,6 +23,8 @@ typedef struct stoa_parcel {
     size_t size, capacity;
     PyObject **held; /* references of the sender; given up under its GIL */
     size_t held_count, held_room;
+    stoa_handle *handles; /* a reference of each: proxies that cross; given up anywhere */
+    size_t handle_count, handle_room;
     unsigned char here[STOA_PARCEL_INLINE];
 } stoa_parcel;
 
@@ -33,6 +36,8 @@ int stoa__parcel_write_byte(stoa_parcel *parcel, unsigned char byte);
 int stoa__parcel_write_op(stoa_parcel *parcel, unsigned char op, uint64_t operand);
 /* Holds one more reference to `object`. */
 int stoa__parcel_hold(stoa_parcel *parcel, PyObject *object);
+/* Takes over one reference of `handle`, in failure too. */
+int stoa__parcel_hold_handle(stoa_parcel *parcel, stoa_handle handle);
 /* Frees it. Needs the sender's GIL if it holds references (held_count), else none. */
 void stoa__parcel_clear(stoa_parcel *parcel);
 /* The sender is gone, and its objects with it: frees the parcel without touching them. No GIL. */

@@ -3,7 +3,11 @@
 #include <string.h>
 
 #include "heap/region.h"
+#include "immortal/cpython/cpython.h"
+#include "immortal/exceptions.h"
+#include "proxy/exception.h"
 #include "proxy/membership.h"
+#include "proxy/proxy.h"
 
 typedef struct unpacker {
     const unsigned char *at, *end;
@@ -117,12 +121,7 @@ make_mapping(unpacker *u, unsigned char op, size_t count)
     PyObject *dict = PyDict_New();
     PyObject *mapping = NULL;
     if (dict != NULL && fill_dict(dict, u->values + u->count - count, count) == 0) {
-#if PY_VERSION_HEX >= 0x030F0000
-        mapping = op == STOA_OP_FROZENDICT ? PyFrozenDict_New(dict) : PyDictProxy_New(dict);
-#else
-        (void)op;
-        mapping = PyDictProxy_New(dict);
-#endif
+        mapping = op == STOA_OP_FROZENDICT ? stoa__frozendict_new(dict) : PyDictProxy_New(dict);
     }
     Py_XDECREF(dict);
     drop_last(u, count);
@@ -189,6 +188,22 @@ deliver(unpacker *u, PyObject *object)
     return push(u, Py_NewRef(object));
 }
 
+/* The parcel keeps its own reference of the handle. */
+static PyObject *
+receive_handle(unsigned char op, stoa_handle handle)
+{
+    stoa_side *side = stoa__side_here();
+    if (side == NULL) {
+        return NULL;
+    }
+    stoa_err err = stoa__handle_ref(handle);
+    PyObject *object = err == STOA_OK ? stoa__side_import(side, handle) : stoa__raise(err);
+    if (object != NULL && op == STOA_OP_MEMORYVIEW && stoa__is_proxy(object)) {
+        Py_SETREF(object, PyMemoryView_FromObject(object));
+    }
+    return object;
+}
+
 static int
 unpack_leaf(unpacker *u, unsigned char op, uint64_t operand)
 {
@@ -222,6 +237,9 @@ unpack_leaf(unpacker *u, unsigned char op, uint64_t operand)
         return push(u, PyComplex_FromDoubles(real, imaginary));
     case STOA_OP_RECALL:
         return push(u, Py_NewRef(u->numbered[size]));
+    case STOA_OP_PROXY:
+    case STOA_OP_MEMORYVIEW:
+        return push(u, receive_handle(op, operand));
     default:
         return push(u, stoa__unpack_interpreter((uint32_t)operand));
     }
@@ -250,6 +268,12 @@ step(unpacker *u)
     case STOA_OP_MAPPING:
     case STOA_OP_FROZENDICT:
         return make_mapping(u, op, operand);
+    case STOA_OP_EXCEPTION: {
+        PyObject *description = u->values[--u->count];
+        PyObject *exception = stoa__exception_make(description);
+        Py_DECREF(description);
+        return push(u, exception);
+    }
     case STOA_OP_FROZENSET:
     case STOA_OP_RANGE:
     case STOA_OP_SLICE:

@@ -66,8 +66,10 @@ class Submit(unittest.TestCase):
         self.assertEqual(self.interp.submit(identity, 1).result(10), 1)
 
     def test_bad_arguments_are_told_at_once(self):
+        cycle = ([],)
+        cycle[0].append(cycle)
         with self.assertRaises(stoa.NotFreezable):
-            self.interp.submit(identity, [])
+            self.interp.submit(identity, stoa.by_copy(cycle))
         with self.assertRaises(TypeError):
             self.interp.submit()
         with self.assertRaises(TypeError):
@@ -78,8 +80,12 @@ class Submit(unittest.TestCase):
     def test_function_that_is_not_there(self):
         self.assertIsInstance(self.interp.submit("no_such_module:f").exception(10), ModuleNotFoundError)
 
-    def test_result_that_does_not_cross(self):
-        self.assertIsInstance(self.interp.submit(list).exception(10), stoa.NotFreezable)
+    def test_mutable_result_is_a_proxy(self):
+        self.assertTrue(stoa.is_proxy(self.interp.submit(list).result(10)))
+
+    def test_mutable_argument_comes_home(self):
+        mine = []
+        self.assertIs(self.interp.submit(identity, mine).result(10), mine)
 
     def test_large(self):
         text = "x" * 1_000_000

@@ -313,4 +313,28 @@ size_t stoa__runtime_static_strings(void (*found)(PyObject *str, void *context),
 /* A static builtin type: one address in all interpreters of the process, made ready in each? No GIL. */
 bool stoa__type_is_static(const PyTypeObject *type);
 
+/* ---- frozendict ---------------------------------------------------------------------------------------------------- */
+
+static inline bool
+stoa__is_frozendict(const PyObject *object)
+{
+#if STOA_HAS_FROZENDICT
+    return Py_IS_TYPE(object, &PyFrozenDict_Type);
+#else
+    (void)object;
+    return false;
+#endif
+}
+
+/* New reference, or NULL with an exception. GIL. Where there is no frozendict, none was packed: a mapping stands in. */
+static inline PyObject *
+stoa__frozendict_new(PyObject *dict)
+{
+#if STOA_HAS_FROZENDICT
+    return PyFrozenDict_New(dict);
+#else
+    return PyDictProxy_New(dict);
+#endif
+}
+
 #endif

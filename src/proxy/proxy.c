@@ -1,0 +1,376 @@
+/* stoa.Proxy: identity, life, attributes, calls, comparison. Operators, containers and the rest are in proxy_*.c. */
+#include "proxy/proxy.h"
+
+#include <structmember.h>
+
+#include "heap/error.h"
+#include "immortal/exceptions.h"
+#include "proxy/proxy_type.h"
+#include "proxy/request.h"
+
+/* ---- life -------------------------------------------------------------------------------------------------------- */
+
+static void
+forget_import(stoa_proxy_object *self)
+{
+    stoa_map_entry *entry = self->plain ? stoa__map_first(&self->side->imports, self->handle) : NULL;
+    if (entry != NULL) {
+        stoa__map_remove(&self->side->imports, entry);
+    }
+    self->plain = false;
+}
+
+static void
+give_up_handle(stoa_proxy_object *self)
+{
+    stoa_handle handle = self->handle;
+    self->handle = 0;
+    self->owner = NULL;
+    self->object = NULL;
+    stoa__handle_unref(handle);
+}
+
+static void
+proxy_dealloc(PyObject *object)
+{
+    PyTypeObject *type = Py_TYPE(object);
+    stoa_proxy_object *self = stoa__proxy(object);
+    forget_import(self); /* first: weak references may run code, which must not find it */
+    if (self->weak_references != NULL) {
+        PyObject_ClearWeakRefs(object);
+    }
+    if (self->handle != 0) {
+        give_up_handle(self);
+    }
+    stoa__side_unref(self->side);
+    PyObject_Free(object);
+    Py_DECREF(type);
+}
+
+bool
+stoa__is_proxy(const PyObject *object)
+{
+    return Py_TYPE(object)->tp_dealloc == proxy_dealloc; /* one function, however many interpreters have the type */
+}
+
+int
+stoa__proxy_release(PyObject *object)
+{
+    stoa_proxy_object *self = stoa__proxy(object);
+    if (self->handle == 0) {
+        return 0;
+    }
+    if (self->exported > 0) {
+        PyErr_SetString(PyExc_BufferError, "this proxy cannot be released while views of its memory are in use");
+        return -1;
+    }
+    forget_import(self);
+    self->release_wanted = true;
+    if (self->busy == 0) {
+        give_up_handle(self);
+    }
+    return 0;
+}
+
+int
+stoa__proxy_handle_of(stoa_side *side, PyObject *object, stoa_handle *out)
+{
+    if (!stoa__is_proxy(object)) {
+        return stoa__side_export(side, object, out);
+    }
+    stoa_proxy_object *proxy = stoa__proxy(object);
+    if (proxy->handle == 0 || proxy->release_wanted) {
+        PyErr_SetString(stoa__exception(STOA_EXC_ReleasedProxy), "a proxy that was released cannot be passed on");
+        return -1;
+    }
+    stoa_err err = stoa__handle_ref(proxy->handle);
+    if (err == STOA_EGONE) {
+        (void)stoa__fail(err, "interpreter '%s' is closed, and its objects with it", proxy->owner->name);
+    }
+    if (err != STOA_OK) {
+        stoa__raise(err);
+        return -1;
+    }
+    *out = proxy->handle;
+    return 0;
+}
+
+/* ---- attributes -------------------------------------------------------------------------------------------------- */
+
+static PyObject *
+do_get_attribute(PyObject *target, PyObject *const *args, Py_ssize_t count, stoa_operation *op)
+{
+    (void)count;
+    (void)op;
+    return PyObject_GetAttr(target, args[0]);
+}
+
+static PyObject *
+do_set_attribute(PyObject *target, PyObject *const *args, Py_ssize_t count, stoa_operation *op)
+{
+    (void)op;
+    int result = PyObject_SetAttr(target, args[0], count == 2 ? args[1] : NULL);
+    return result < 0 ? NULL : Py_NewRef(Py_None);
+}
+
+static PyObject *
+do_class_name(PyObject *target, PyObject *const *args, Py_ssize_t count, stoa_operation *op)
+{
+    (void)args;
+    (void)count;
+    (void)op;
+    PyObject *module = PyObject_GetAttrString(target, "__module__");
+    PyObject *qualname = module == NULL ? NULL : PyObject_GetAttrString(target, "__qualname__");
+    PyObject *result = qualname == NULL ? NULL : PyTuple_Pack(2, module, qualname);
+    Py_XDECREF(qualname);
+    Py_XDECREF(module);
+    return result;
+}
+
+/* The class of that name in a module that is imported here, or NULL (no exception). */
+static PyObject *
+find_class(PyObject *module_name, PyObject *qualname)
+{
+    if (!PyUnicode_CheckExact(module_name) || !PyUnicode_CheckExact(qualname) ||
+        PyUnicode_CompareWithASCIIString(module_name, "__main__") == 0) {
+        return NULL;
+    }
+    PyObject *found = PyImport_GetModule(module_name);
+    PyObject *dot = found == NULL ? NULL : PyUnicode_FromString(".");
+    PyObject *parts = dot == NULL ? NULL : PyUnicode_Split(qualname, dot, -1);
+    for (Py_ssize_t i = 0; parts != NULL && found != NULL && i < PyList_GET_SIZE(parts); i++) {
+        Py_SETREF(found, PyObject_GetAttr(found, PyList_GET_ITEM(parts, i)));
+    }
+    Py_XDECREF(parts);
+    Py_XDECREF(dot);
+    if (found != NULL && !PyType_Check(found)) {
+        Py_CLEAR(found);
+    }
+    PyErr_Clear();
+    return found;
+}
+
+/* p.__class__: so that isinstance(p, cls) holds. The class of the same name here; else a proxy of the owner's. */
+static PyObject *
+get_class(PyObject *self, PyObject *name)
+{
+    PyObject *class = stoa__request(self, do_get_attribute, &name, 1, STOA_REQUEST_FIRST_IS_NAME, 0);
+    if (class == NULL || !stoa__is_proxy(class)) {
+        return class;
+    }
+    PyObject *names = stoa__request(class, do_class_name, NULL, 0, 0, 0);
+    PyObject *own = names == NULL ? NULL : find_class(PyTuple_GET_ITEM(names, 0), PyTuple_GET_ITEM(names, 1));
+    PyErr_Clear();
+    Py_XDECREF(names);
+    if (own != NULL) {
+        Py_DECREF(class);
+        return own;
+    }
+    return class;
+}
+
+/* What copy and pickle ask an instance for is answered by the proxy itself. */
+static bool
+is_own_name(PyObject *name)
+{
+    static const char *const names[] = {"__reduce__", "__reduce_ex__", "__copy__", "__deepcopy__"};
+    for (size_t i = 0; i < Py_ARRAY_LENGTH(names); i++) {
+        if (PyUnicode_CompareWithASCIIString(name, names[i]) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static PyObject *
+proxy_get_attribute(PyObject *self, PyObject *name)
+{
+    if (PyUnicode_CheckExact(name) && PyUnicode_GET_LENGTH(name) > 4 && PyUnicode_READ_CHAR(name, 0) == '_' &&
+        PyUnicode_READ_CHAR(name, 1) == '_') {
+        if (PyUnicode_CompareWithASCIIString(name, "__class__") == 0) {
+            return get_class(self, name);
+        }
+        if (is_own_name(name)) {
+            return PyObject_GenericGetAttr(self, name);
+        }
+    }
+    return stoa__request(self, do_get_attribute, &name, 1, STOA_REQUEST_FIRST_IS_NAME, 0);
+}
+
+static int
+proxy_set_attribute(PyObject *self, PyObject *name, PyObject *value)
+{
+    PyObject *args[] = {name, value};
+    PyObject *result = stoa__request(self, do_set_attribute, args, value == NULL ? 1 : 2,
+                                     STOA_REQUEST_FIRST_IS_NAME, 0);
+    Py_XDECREF(result);
+    return result == NULL ? -1 : 0;
+}
+
+/* ---- calls ------------------------------------------------------------------------------------------------------- */
+
+/* args: positional, values of keywords, names of keywords; extra: how many of these. */
+static PyObject *
+do_call(PyObject *target, PyObject *const *args, Py_ssize_t count, stoa_operation *op)
+{
+    Py_ssize_t keywords = (Py_ssize_t)op->extra;
+    if (keywords == 0) {
+        return PyObject_Vectorcall(target, args, (size_t)count, NULL);
+    }
+    Py_ssize_t values = count - keywords;
+    PyObject *names = PyTuple_New(keywords);
+    if (names == NULL) {
+        return NULL;
+    }
+    for (Py_ssize_t i = 0; i < keywords; i++) {
+        PyTuple_SET_ITEM(names, i, Py_NewRef(args[values + i]));
+    }
+    PyObject *result = PyObject_Vectorcall(target, args, (size_t)(values - keywords), names);
+    Py_DECREF(names);
+    return result;
+}
+
+PyObject *
+stoa__proxy_vectorcall(PyObject *self, PyObject *const *args, size_t count, PyObject *names)
+{
+    Py_ssize_t positional = PyVectorcall_NARGS(count);
+    Py_ssize_t keywords = names == NULL ? 0 : PyTuple_GET_SIZE(names);
+    if (keywords == 0) {
+        return stoa__request(self, do_call, args, positional, 0, 0);
+    }
+    PyObject **all = PyMem_New(PyObject *, positional + 2 * keywords);
+    if (all == NULL) {
+        return PyErr_NoMemory();
+    }
+    for (Py_ssize_t i = 0; i < positional + keywords; i++) {
+        all[i] = args[i];
+    }
+    for (Py_ssize_t i = 0; i < keywords; i++) {
+        all[positional + keywords + i] = PyTuple_GET_ITEM(names, i);
+    }
+    PyObject *result = stoa__request(self, do_call, all, positional + 2 * keywords, STOA_REQUEST_LAST_ARE_NAMES,
+                                     (uintptr_t)keywords);
+    PyMem_Free(all);
+    return result;
+}
+
+/* ---- what the object says of itself ------------------------------------------------------------------------------ */
+
+static PyObject *
+do_repr(PyObject *target, PyObject *const *args, Py_ssize_t count, stoa_operation *op)
+{
+    (void)args;
+    (void)count;
+    return op->extra ? PyObject_Str(target) : PyObject_Repr(target);
+}
+
+static PyObject *
+proxy_repr(PyObject *self)
+{
+    return stoa__request(self, do_repr, NULL, 0, 0, 0);
+}
+
+static PyObject *
+proxy_str(PyObject *self)
+{
+    return stoa__request(self, do_repr, NULL, 0, 0, 1);
+}
+
+static PyObject *
+do_hash(PyObject *target, PyObject *const *args, Py_ssize_t count, stoa_operation *op)
+{
+    (void)args;
+    (void)count;
+    (void)op;
+    Py_hash_t hash = PyObject_Hash(target);
+    return hash == -1 ? NULL : PyLong_FromSsize_t(hash);
+}
+
+static Py_hash_t
+proxy_hash(PyObject *self)
+{
+    PyObject *number = stoa__request(self, do_hash, NULL, 0, 0, 0);
+    Py_hash_t hash = number == NULL ? -1 : PyLong_AsSsize_t(number);
+    Py_XDECREF(number);
+    return hash;
+}
+
+/* The object's own slot only: the caller's interpreter asks the other operand itself, if this one does not know. */
+static PyObject *
+do_compare(PyObject *target, PyObject *const *args, Py_ssize_t count, stoa_operation *op)
+{
+    (void)count;
+    richcmpfunc slot = Py_TYPE(target)->tp_richcompare;
+    return slot == NULL ? Py_NewRef(Py_NotImplemented) : slot(target, args[0], (int)op->extra);
+}
+
+static PyObject *
+proxy_compare(PyObject *self, PyObject *other, int op)
+{
+    return stoa__request(self, do_compare, &other, 1, STOA_REQUEST_COPY, (uintptr_t)op);
+}
+
+static PyObject *
+do_describe(PyObject *target, PyObject *const *args, Py_ssize_t count, stoa_operation *op)
+{
+    descrgetfunc get = Py_TYPE(target)->tp_descr_get;
+    if (get == NULL) {
+        return Py_NewRef(target);
+    }
+    return get(target, op->extra ? NULL : args[0], count > 1 ? args[1] : NULL);
+}
+
+static PyObject *
+proxy_describe(PyObject *self, PyObject *object, PyObject *type)
+{
+    PyObject *args[] = {object == NULL ? Py_None : object, type};
+    return stoa__request(self, do_describe, args, type == NULL ? 1 : 2, 0, object == NULL);
+}
+
+/* ---- the type ---------------------------------------------------------------------------------------------------- */
+
+static PyMemberDef members[] = {
+    {"__weaklistoffset__", T_PYSSIZET, offsetof(stoa_proxy_object, weak_references), READONLY, NULL},
+    {"__vectorcalloffset__", T_PYSSIZET, offsetof(stoa_proxy_object, vectorcall), READONLY, NULL},
+    {NULL, 0, 0, 0, NULL},
+};
+
+PyDoc_STRVAR(proxy_doc, "An object of another interpreter, used through this one: every operation is done there.");
+
+static const PyType_Slot basic_slots[] = {
+    {Py_tp_doc, (void *)proxy_doc},
+    {Py_tp_dealloc, (void *)proxy_dealloc},
+    {Py_tp_members, (void *)members},
+    {Py_tp_getattro, (void *)proxy_get_attribute},
+    {Py_tp_setattro, (void *)proxy_set_attribute},
+    {Py_tp_call, (void *)PyVectorcall_Call},
+    {Py_tp_repr, (void *)proxy_repr},
+    {Py_tp_str, (void *)proxy_str},
+    {Py_tp_hash, (void *)proxy_hash},
+    {Py_tp_richcompare, (void *)proxy_compare},
+    {Py_tp_descr_get, (void *)proxy_describe},
+    {0, NULL},
+};
+
+PyTypeObject *
+stoa__proxy_type_new(void)
+{
+    const PyType_Slot *const parts[] = {basic_slots, stoa__proxy_number_slots, stoa__proxy_container_slots,
+                                        stoa__proxy_special_slots, stoa__proxy_async_slots};
+    PyType_Slot slots[96];
+    size_t count = 0;
+    for (size_t i = 0; i < Py_ARRAY_LENGTH(parts); i++) {
+        for (const PyType_Slot *slot = parts[i]; slot->slot != 0; slot++) {
+            slots[count++] = *slot;
+        }
+    }
+    slots[count] = (PyType_Slot){0, NULL};
+    PyType_Spec spec = {
+        .name = "stoa.Proxy",
+        .basicsize = sizeof(stoa_proxy_object),
+        .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_DISALLOW_INSTANTIATION | Py_TPFLAGS_IMMUTABLETYPE |
+                 Py_TPFLAGS_HAVE_VECTORCALL,
+        .slots = slots,
+    };
+    return (PyTypeObject *)PyType_FromSpec(&spec);
+}

@@ -1,0 +1,95 @@
+/* Proxies: objects of other interpreters, used through an object of one's own.
+ *
+ * A mutable object cannot be used by two interpreters: its reference count and its fields belong to one GIL. So it stays
+ * with its owner, and others get a proxy: {handle, owner, address}. Each operation on a proxy becomes a request that runs
+ * inside the owner: operands cross there, the operation is done on the object itself, and the result crosses back. What
+ * crosses how is told in proxy/cross.h; small values take a way of their own (proxy/request.h), since a swap there and
+ * back takes 50 ns and a general parcel would cost more than that.
+ *
+ * One proxy an object and interpreter, so `is` holds: each interpreter has a side with two tables, the handles of its own
+ * objects that others know (exports), and its living proxies (imports).
+ *
+ * Invariants
+ *  1. side->exports has one entry for each handle of this owner whose release was not applied; each entry owns one
+ *     reference of its object.
+ *  2. A proxy is in side->imports from its making to its release or the start of its dealloc; also one of an object of
+ *     the interpreter itself, which only proxy() makes: what arrives by that handle is the object.
+ *  3. proxy->handle != 0  =>  the proxy holds one reference of that handle, so `owner` and `object` stay what they are.
+ *  4. proxy->busy counts the requests that are under way: release() leaves the handle to the last of them.
+ */
+#ifndef STOA_PROXY_PROXY_H
+#define STOA_PROXY_PROXY_H
+
+#include <Python.h>
+
+#include "heap/handle.h"
+#include "proxy/handle_map.h"
+#include "proxy/membership.h"
+
+#define STOA_NAME_CACHE 512u
+
+typedef struct stoa_name_slot {
+    PyObject *name;   /* owned: a str that this interpreter has interned */
+    PyObject *shared; /* its twin in the shared heap */
+} stoa_name_slot;
+
+/* One interpreter's side of proxies. All under its GIL. */
+typedef struct stoa_side {
+    stoa_interp_record *record; /* const: a reference */
+    uint32_t refs;              /* the member's, and one of each proxy */
+    bool left;                  /* the interpreter is being ended: nothing new */
+    uint32_t names_shared;
+    uint64_t crossings;       /* requests this interpreter has sent */
+    PyTypeObject *proxy_type; /* references, until left */
+    PyTypeObject *iterator_type;
+    stoa_handle_map exports; /* object -> handle; several of one object while releases are on their way */
+    stoa_handle_map imports; /* handle -> proxy, borrowed */
+    stoa_name_slot names[STOA_NAME_CACHE];
+} stoa_side;
+
+typedef struct stoa_proxy_object {
+    PyObject_HEAD
+    stoa_handle handle;        /* 0: released */
+    stoa_interp_record *owner; /* borrowed from the handle; NULL: released */
+    PyObject *object;          /* the owner's; for use inside it only */
+    stoa_side *side;           /* a reference */
+    vectorcallfunc vectorcall;
+    PyObject *weak_references;
+    uint32_t busy;
+    uint16_t exported;   /* buffers given out */
+    bool release_wanted; /* release() came while busy */
+    bool plain;          /* in side->imports */
+} stoa_proxy_object;
+
+/* The current interpreter's; made on first need. Borrowed. NULL with an exception. GIL. */
+stoa_side *stoa__side_here(void);
+/* The same for the interpreter of `record`, which is current. */
+stoa_side *stoa__side_of(stoa_interp_record *record);
+/* The interpreter ends: gives up all that its handles hold. Its GIL; nobody else can be inside any more. */
+void stoa__side_leave(stoa_interp_record *record);
+void stoa__side_unref(stoa_side *side);
+
+/* A handle of `object`, with one reference for the caller. -1 with an exception. GIL of the side. */
+int stoa__side_export(stoa_side *side, PyObject *object, stoa_handle *out);
+/* What stands here for a handle: the object itself when it is this interpreter's, else its one proxy. New reference;
+ * takes over the caller's reference of the handle, in failure too. NULL with an exception. GIL of the side. */
+PyObject *stoa__side_import(stoa_side *side, stoa_handle handle);
+/* A proxy even of an object of the interpreter itself; `plain` false: another proxy of the same object. As above. */
+PyObject *stoa__side_make_proxy(stoa_side *side, stoa_handle handle, bool plain);
+/* Applies what releases wait for this owner (GIL held); may run __del__. No exception may be set. */
+void stoa__side_apply_releases(stoa_interp_record *record);
+
+/* A handle for whatever `object` is: a proxy's own, else a new reference of its export. -1 with an exception. GIL. */
+int stoa__proxy_handle_of(stoa_side *side, PyObject *object, stoa_handle *out);
+
+bool stoa__is_proxy(const PyObject *object);
+/* Gives up the handle; later use raises ReleasedProxy. -1 with an exception: buffers of it are in use. */
+int stoa__proxy_release(PyObject *self);
+
+static inline stoa_proxy_object *
+stoa__proxy(PyObject *self)
+{
+    return (stoa_proxy_object *)self;
+}
+
+#endif

@@ -1,0 +1,417 @@
+#include "proxy/request.h"
+
+#include <string.h>
+
+#include "heap/error.h"
+#include "heap/region.h"
+#include "heap/space.h"
+#include "immortal/canonical.h"
+#include "immortal/exceptions.h"
+#include "immortal/freeze.h"
+#include "proxy/cross.h"
+#include "proxy/exception.h"
+#include "proxy/thread_state.h"
+
+#define CELLS 8
+#define CELL_TEXT 40
+#define NAME_LENGTH 64
+#define NAMES_MAX 65536u
+
+enum { CELL_SHARED, CELL_INT, CELL_FLOAT, CELL_ASCII, CELL_HANDLE };
+
+typedef struct cell {
+    uint32_t kind, size;
+    union {
+        PyObject *object;
+        int64_t integer;
+        double real;
+        stoa_handle handle;
+        char text[CELL_TEXT];
+    } as;
+} cell;
+
+enum { OUT_CELL, OUT_PARCEL, OUT_RAISED, OUT_NOTHING };
+
+typedef struct request {
+    stoa_operator work;
+    PyObject *target; /* the owner's */
+    stoa_interp_record *owner;
+    Py_ssize_t count;
+    unsigned flags;
+    bool packed; /* operands are in `parcel` */
+    int outcome; /* OUT_*: result, or `parcel_out` */
+    stoa_operation op;
+    cell operands[CELLS];
+    cell result;
+    stoa_parcel parcel, parcel_out;
+} request;
+
+/* ---- cells ------------------------------------------------------------------------------------------------------- */
+
+static PyObject *
+shared_name(stoa_side *side, PyObject *name)
+{
+    if (!PyUnicode_CHECK_INTERNED(name) || side->left) {
+        return NULL;
+    }
+    stoa_name_slot *slot = &side->names[((uintptr_t)name >> 4) * 0x9E3779B1u >> 7 & (STOA_NAME_CACHE - 1)];
+    if (slot->name == name) {
+        return slot->shared;
+    }
+    if (PyUnicode_GET_LENGTH(name) > NAME_LENGTH || side->names_shared >= NAMES_MAX) {
+        return NULL;
+    }
+    PyObject *shared = stoa__freeze(name, NULL, STOA_FREEZE_INTERN);
+    if (shared == NULL) {
+        PyErr_Clear();
+        return NULL;
+    }
+    side->names_shared++;
+    PyObject *before = slot->name;
+    *slot = (stoa_name_slot){Py_NewRef(name), shared};
+    Py_XDECREF(before);
+    return shared;
+}
+
+/* 0: done; 1: it does not fit a cell; -1 with an exception. `side` is the sender's. */
+static int
+write_cell(stoa_side *side, PyObject *object, bool name, cell *out)
+{
+    PyTypeObject *type = Py_TYPE(object);
+    if (object == Py_None || type == &PyBool_Type) {
+        out->kind = CELL_SHARED;
+        out->as.object = object;
+        return 0;
+    }
+    if (type == &PyLong_Type) {
+        int overflow;
+        out->kind = CELL_INT;
+        out->as.integer = PyLong_AsLongLongAndOverflow(object, &overflow);
+        return overflow != 0;
+    }
+    if (type == &PyFloat_Type) {
+        out->kind = CELL_FLOAT;
+        out->as.real = PyFloat_AS_DOUBLE(object);
+        return 0;
+    }
+    PyObject *shared = name && type == &PyUnicode_Type ? shared_name(side, object) : NULL;
+    if (shared == NULL && stoa__is_shared(object)) {
+        shared = object;
+    }
+    if (shared != NULL) {
+        out->kind = CELL_SHARED;
+        out->as.object = shared;
+        return 0;
+    }
+    if (type == &PyUnicode_Type && PyUnicode_IS_ASCII(object) && PyUnicode_GET_LENGTH(object) <= CELL_TEXT) {
+        out->kind = CELL_ASCII;
+        out->size = (uint32_t)PyUnicode_GET_LENGTH(object);
+        memcpy(out->as.text, PyUnicode_DATA(object), out->size);
+        return 0;
+    }
+    if (!stoa__is_proxy(object) && stoa__crosses_by_value(object)) {
+        return 1;
+    }
+    out->kind = CELL_HANDLE;
+    return stoa__proxy_handle_of(side, object, &out->as.handle);
+}
+
+/* New reference; takes over the handle in the cell. `record` is the receiver's, current. */
+static PyObject *
+read_cell(stoa_interp_record *record, const cell *from)
+{
+    switch (from->kind) {
+    case CELL_SHARED:
+        if (stoa__in_heap(from->as.object)) {
+            stoa__region_mark_delivered(from->as.object, record->serial);
+        }
+        return Py_NewRef(from->as.object);
+    case CELL_INT:
+        return PyLong_FromLongLong(from->as.integer);
+    case CELL_FLOAT:
+        return PyFloat_FromDouble(from->as.real);
+    case CELL_ASCII: {
+        PyObject *text = PyUnicode_New(from->size, 0x7F);
+        if (text != NULL && from->size > 0) {
+            memcpy(PyUnicode_DATA(text), from->as.text, from->size);
+        }
+        return text;
+    }
+    default: {
+        stoa_side *side = stoa__side_of(record);
+        if (side == NULL) {
+            stoa__handle_unref(from->as.handle);
+            return NULL;
+        }
+        return stoa__side_import(side, from->as.handle);
+    }
+    }
+}
+
+static void
+drop_cells(const cell *cells, Py_ssize_t count)
+{
+    for (Py_ssize_t i = 0; i < count; i++) {
+        if (cells[i].kind == CELL_HANDLE) {
+            stoa__handle_unref(cells[i].as.handle);
+        }
+    }
+}
+
+/* ---- the sender -------------------------------------------------------------------------------------------------- */
+
+static bool
+is_bag(PyObject *object)
+{
+    return PyList_CheckExact(object) || PyDict_CheckExact(object) || PySet_CheckExact(object) ||
+           PyByteArray_CheckExact(object);
+}
+
+static int
+pack_operands(request *r, PyObject *const *args, Py_ssize_t count)
+{
+    r->packed = true;
+    if (count == 1 && (r->flags & STOA_REQUEST_BAG) && (PyList_CheckExact(args[0]) || PyDict_CheckExact(args[0]))) {
+        return stoa__pack(args[0], "operand", STOA_PACK_TOP, &r->parcel);
+    }
+    PyObject *tuple = PyTuple_New(count);
+    bool copies = (r->flags & (STOA_REQUEST_BAG | STOA_REQUEST_COPY)) != 0;
+    for (Py_ssize_t i = 0; i < count && tuple != NULL; i++) {
+        PyObject *sent = copies && is_bag(args[i]) ? stoa__by_copy(args[i]) : Py_NewRef(args[i]);
+        if (sent == NULL) {
+            Py_CLEAR(tuple);
+            break;
+        }
+        PyTuple_SET_ITEM(tuple, i, sent);
+    }
+    int result = tuple == NULL ? -1 : stoa__pack(tuple, "args", 0, &r->parcel);
+    Py_XDECREF(tuple);
+    return result;
+}
+
+static int
+write_operands(request *r, stoa_side *side, PyObject *const *args, Py_ssize_t count)
+{
+    bool copies = (r->flags & (STOA_REQUEST_BAG | STOA_REQUEST_COPY)) != 0;
+    r->packed = false;
+    if (count > CELLS) {
+        return pack_operands(r, args, count);
+    }
+    Py_ssize_t first_name = r->flags & STOA_REQUEST_LAST_ARE_NAMES ? count - (Py_ssize_t)r->op.extra : count;
+    for (Py_ssize_t i = 0; i < count; i++) {
+        bool name = i >= first_name || (i == 0 && (r->flags & STOA_REQUEST_FIRST_IS_NAME));
+        int result = copies && is_bag(args[i]) ? 1 : write_cell(side, args[i], name, &r->operands[i]);
+        if (result != 0) {
+            drop_cells(r->operands, i);
+            return result < 0 ? -1 : pack_operands(r, args, count);
+        }
+    }
+    return 0;
+}
+
+static void
+drop_operands(request *r)
+{
+    if (r->packed) {
+        stoa__parcel_clear(&r->parcel);
+    }
+    else {
+        drop_cells(r->operands, r->count);
+    }
+}
+
+/* ---- inside the owner -------------------------------------------------------------------------------------------- */
+
+static PyObject *
+run_packed(request *r)
+{
+    PyObject *operands = stoa__unpack(&r->parcel);
+    PyObject *result = NULL;
+    if (operands != NULL && PyTuple_CheckExact(operands)) {
+        result = r->work(r->target, &PyTuple_GET_ITEM(operands, 0), PyTuple_GET_SIZE(operands), &r->op);
+    }
+    else if (operands != NULL) {
+        result = r->work(r->target, &operands, 1, &r->op);
+    }
+    Py_XDECREF(operands);
+    return result;
+}
+
+static PyObject *
+run_cells(request *r)
+{
+    PyObject *operands[CELLS + 1];
+    PyObject *result = NULL;
+    Py_ssize_t ready = 0;
+    while (ready < r->count && (operands[1 + ready] = read_cell(r->owner, &r->operands[ready])) != NULL) {
+        ready++;
+    }
+    if (ready == r->count) {
+        result = r->work(r->target, operands + 1, ready, &r->op); /* operands[0]: room for vectorcall */
+    }
+    else {
+        drop_cells(r->operands + ready + 1, r->count - ready - 1);
+    }
+    while (ready > 0) {
+        Py_DECREF(operands[ready--]);
+    }
+    return result;
+}
+
+/* A StopIteration crosses as its value: it is how iterating ends, and no error. */
+static PyObject *
+take_stop(request *r)
+{
+    PyObject *raised = PyErr_GetRaisedException();
+    if (!Py_IS_TYPE(raised, (PyTypeObject *)PyExc_StopIteration)) {
+        PyErr_SetRaisedException(raised);
+        return NULL;
+    }
+    PyObject *value = PyObject_GetAttrString(raised, "value");
+    Py_DECREF(raised);
+    r->op.stopped = value != NULL;
+    return value;
+}
+
+static int
+write_result(request *r, PyObject *result)
+{
+    unsigned flags = STOA_PACK_DETACHED;
+    if (r->flags & (STOA_REQUEST_FETCH | STOA_REQUEST_BAG_OUT)) {
+        PyObject *sent = r->flags & STOA_REQUEST_FETCH ? stoa__by_copy(result) : Py_NewRef(result);
+        r->outcome = OUT_PARCEL;
+        flags |= r->flags & STOA_REQUEST_BAG_OUT ? STOA_PACK_TOP : 0;
+        int packed = sent == NULL ? -1 : stoa__pack(sent, "result", flags, &r->parcel_out);
+        Py_XDECREF(sent);
+        return packed;
+    }
+    stoa_side *side = stoa__side_of(r->owner);
+    int fits = side == NULL ? -1 : write_cell(side, result, false, &r->result);
+    r->outcome = fits == 0 ? OUT_CELL : OUT_PARCEL;
+    return fits <= 0 ? fits : stoa__pack(result, "result", flags, &r->parcel_out);
+}
+
+static void
+run_inside(request *r)
+{
+    if (atomic_load_explicit(&r->owner->released, memory_order_relaxed) != 0) { /* a hint: none is lost */
+        stoa__side_apply_releases(r->owner);
+    }
+    Py_INCREF(r->target);
+    PyObject *result = r->packed ? run_packed(r) : run_cells(r);
+    if (result == NULL && PyErr_Occurred()) {
+        result = take_stop(r);
+    }
+    r->outcome = OUT_NOTHING;
+    if (result != NULL) {
+        if (write_result(r, result) < 0) {
+            r->outcome = OUT_RAISED;
+        }
+        Py_DECREF(result);
+    }
+    else if (PyErr_Occurred()) {
+        r->outcome = OUT_RAISED;
+    }
+    Py_DECREF(r->target);
+    if (r->outcome == OUT_RAISED) {
+        stoa__exception_pack(&r->parcel_out);
+    }
+}
+
+/* ---- the way there and back -------------------------------------------------------------------------------------- */
+
+/* The one place where a request gets to its owner. 0: it ran. -1 with an exception: it did not, and will not. */
+static int
+go(request *r)
+{
+    stoa_entry entry;
+    stoa_err err = stoa__enter(r->owner, &entry);
+    if (err != STOA_OK) {
+        drop_operands(r);
+        stoa__enter_failed(err);
+        return -1;
+    }
+    run_inside(r);
+    stoa__leave(&entry);
+    if (r->packed) {
+        stoa__parcel_clear(&r->parcel);
+    }
+    return 0;
+}
+
+static PyObject *
+stop(request *r, PyObject *value)
+{
+    if (value != NULL && !(value == Py_None && (r->flags & STOA_REQUEST_BARE_STOP))) {
+        PyObject *raised = PyObject_CallOneArg(PyExc_StopIteration, value);
+        if (raised != NULL) {
+            PyErr_SetRaisedException(raised);
+        }
+    }
+    Py_XDECREF(value);
+    return NULL;
+}
+
+static PyObject *
+receive(request *r, stoa_side *side)
+{
+    PyObject *result = NULL;
+    switch (r->outcome) {
+    case OUT_CELL:
+        if (r->result.kind == CELL_HANDLE) {
+            result = stoa__side_import(side, r->result.as.handle);
+        }
+        else {
+            result = read_cell(side->record, &r->result);
+        }
+        break;
+    case OUT_PARCEL:
+        result = stoa__unpack(&r->parcel_out);
+        stoa__parcel_abandon(&r->parcel_out);
+        break;
+    case OUT_RAISED:
+        return stoa__exception_raise(&r->parcel_out);
+    default:
+        return NULL;
+    }
+    return r->op.stopped ? stop(r, result) : result;
+}
+
+PyObject *
+stoa__request(PyObject *self, stoa_operator work, PyObject *const *args, Py_ssize_t count, unsigned flags,
+              uintptr_t extra)
+{
+    stoa_proxy_object *proxy = stoa__proxy(self);
+    stoa_side *side = proxy->side;
+    if (proxy->handle == 0 || proxy->release_wanted) {
+        PyErr_SetString(stoa__exception(STOA_EXC_ReleasedProxy),
+                        "this proxy was released; get the object from its interpreter again");
+        return NULL;
+    }
+    /* what others have let go of ours; PyErr: a dealloc may run while an exception is on its way */
+    if (atomic_load_explicit(&side->record->released, memory_order_relaxed) != 0 && !PyErr_Occurred()) {
+        stoa__side_apply_releases(side->record);
+    }
+    request r;
+    r.work = work;
+    r.target = proxy->object;
+    r.owner = proxy->owner;
+    r.count = count;
+    r.flags = flags;
+    r.op = (stoa_operation){extra, false};
+    if (write_operands(&r, side, args, count) < 0) {
+        return NULL;
+    }
+    Py_INCREF(self);
+    proxy->busy++;
+    side->crossings++;
+    int ran = go(&r);
+    if (--proxy->busy == 0 && proxy->release_wanted) {
+        PyObject *raised = PyErr_GetRaisedException();
+        (void)stoa__proxy_release(self);
+        PyErr_SetRaisedException(raised);
+    }
+    PyObject *result = ran < 0 ? NULL : receive(&r, side);
+    Py_DECREF(self);
+    return result;
+}

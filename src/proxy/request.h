@@ -1,0 +1,36 @@
+/* A request: one operation on a proxied object, done inside its owner.
+ *
+ * Crossing costs a swap of thread states (50 ns there and back); the general parcel would double that. So up to eight
+ * operands, and the result, cross in cells: a tag and a word (or a few characters), written under one GIL and read under
+ * the other. What does not fit a cell makes the whole request use a parcel. Text that names something (attributes,
+ * keywords, keys) and is interned by its interpreter has a twin in the shared heap, found in a small cache, so that the
+ * owner gets it by pointer with its hash: what names things in code is finite, and is needed again.
+ */
+#ifndef STOA_PROXY_REQUEST_H
+#define STOA_PROXY_REQUEST_H
+
+#include "proxy/parcel.h"
+#include "proxy/proxy.h"
+
+#define STOA_REQUEST_FIRST_IS_NAME 1u
+#define STOA_REQUEST_LAST_ARE_NAMES 2u /* the last `extra` of them */
+#define STOA_REQUEST_BAG 4u  /* a list, dict, set or bytearray among the operands crosses by value, its items by the rule */
+#define STOA_REQUEST_COPY 8u /* … crosses as a deep copy */
+#define STOA_REQUEST_FETCH 16u    /* the result crosses as a deep copy */
+#define STOA_REQUEST_BAG_OUT 32u  /* the result is a list that is only the bag */
+#define STOA_REQUEST_BARE_STOP 64u /* StopIteration without a value is told by NULL without an exception */
+
+typedef struct stoa_operation {
+    uintptr_t extra;
+    bool stopped; /* set by the runner: what comes back is the value of a StopIteration */
+} stoa_operation;
+
+/* Inside the owner: a new reference; NULL with an exception, or NULL alone, which arrives as that. */
+typedef PyObject *(*stoa_operator)(PyObject *target, PyObject *const *args, Py_ssize_t count, stoa_operation *op);
+
+/* Runs `work` inside the owner of `self`, with `args` as they arrive there. The result as it arrives here: new
+ * reference; NULL with an exception (or without, if `work` did so). GIL. */
+PyObject *stoa__request(PyObject *self, stoa_operator work, PyObject *const *args, Py_ssize_t count, unsigned flags,
+                        uintptr_t extra);
+
+#endif

@@ -1,0 +1,242 @@
+#include "proxy/proxy.h"
+
+#include <stdlib.h>
+
+#include "heap/error.h"
+#include "immortal/exceptions.h"
+#include "proxy/proxy_type.h"
+
+/* Releases applied by one who comes by: a million that wait must not stop him for long. */
+#define RELEASES_AT_ONCE 64
+#define RELEASE_ROUNDS 64
+
+/* ---- life -------------------------------------------------------------------------------------------------------- */
+
+static stoa_side *
+new_side(stoa_interp_record *record)
+{
+    stoa_side *side = calloc(1, sizeof(*side));
+    if (side == NULL) {
+        PyErr_NoMemory();
+        return NULL;
+    }
+    side->record = stoa__interp_ref(record);
+    side->refs = 1;
+    side->proxy_type = stoa__proxy_type_new();
+    side->iterator_type = side->proxy_type == NULL ? NULL : stoa__proxy_iterator_type_new();
+    if (side->iterator_type == NULL) {
+        Py_CLEAR(side->proxy_type);
+        stoa__side_unref(side);
+        return NULL;
+    }
+    return side;
+}
+
+static stoa_side *
+gone(stoa_interp_record *record)
+{
+    (void)stoa__fail(STOA_EGONE, "interpreter '%s' is being ended: no proxies can be made or passed", record->name);
+    stoa__raise(STOA_EGONE);
+    return NULL;
+}
+
+stoa_side *
+stoa__side_of(stoa_interp_record *record)
+{
+    stoa_member *member = record->cookie;
+    if (member == NULL) {
+        return gone(record);
+    }
+    if (member->side == NULL) {
+        stoa_side *side = new_side(record);
+        if (side == NULL || member->side != NULL) { /* making the types may have let another thread in */
+            if (side != NULL) {
+                Py_CLEAR(side->proxy_type);
+                Py_CLEAR(side->iterator_type);
+                stoa__side_unref(side);
+            }
+            return member->side;
+        }
+        member->side = side;
+    }
+    return member->side->left ? gone(record) : member->side;
+}
+
+stoa_side *
+stoa__side_here(void)
+{
+    stoa_interp_record *record = stoa__current_record();
+    return record == NULL ? NULL : stoa__side_of(record);
+}
+
+void
+stoa__side_unref(stoa_side *side)
+{
+    if (--side->refs == 0) {
+        stoa__map_free(&side->exports);
+        stoa__map_free(&side->imports);
+        stoa__interp_unref(side->record);
+        free(side);
+    }
+}
+
+void
+stoa__side_leave(stoa_interp_record *record)
+{
+    stoa_member *member = record->cookie;
+    stoa_side *side = member == NULL ? NULL : member->side;
+    if (side == NULL || side->left) {
+        return;
+    }
+    side->left = true;
+    stoa__handle_owner_gone(record);
+    while (side->exports.count > 0) { /* dropping them may run code; nothing is added any more */
+        stoa_map_entry *entry = side->exports.entries;
+        while (entry->key == 0) {
+            entry++;
+        }
+        PyObject *object = (PyObject *)(uintptr_t)entry->key;
+        stoa__map_remove(&side->exports, entry);
+        Py_DECREF(object);
+    }
+    for (size_t i = 0; i < STOA_NAME_CACHE; i++) {
+        Py_CLEAR(side->names[i].name);
+    }
+    Py_CLEAR(side->proxy_type);
+    Py_CLEAR(side->iterator_type);
+    /* the member keeps it, so that no other is made */
+}
+
+/* ---- exports ----------------------------------------------------------------------------------------------------- */
+
+int
+stoa__side_export(stoa_side *side, PyObject *object, stoa_handle *out)
+{
+    uint64_t key = (uintptr_t)object;
+    stoa_map_entry *entry = stoa__map_first(&side->exports, key);
+    for (; entry != NULL; entry = stoa__map_next(&side->exports, entry)) {
+        if (stoa__handle_ref(entry->value) == STOA_OK) {
+            *out = entry->value;
+            return 0;
+        }
+    }
+    stoa_err err = stoa__handle_new(side->record, object, out);
+    if (err != STOA_OK) {
+        stoa__raise(err);
+        return -1;
+    }
+    Py_INCREF(object); /* the entry's; without an entry it is what the release will drop */
+    if (!stoa__map_add(&side->exports, key, *out)) {
+        stoa__handle_unref(*out);
+        PyErr_NoMemory();
+        return -1;
+    }
+    return 0;
+}
+
+static bool
+is_stale(stoa_handle handle)
+{
+    stoa_interp_record *owner;
+    void *object;
+    return stoa__handle_get(handle, &owner, &object) != STOA_OK;
+}
+
+/* A handle of `object` was released: its entry goes. Each release has one; where there are several, it is a stale one. */
+static void
+remove_export(stoa_side *side, PyObject *object)
+{
+    stoa_map_entry *entry = stoa__map_first(&side->exports, (uintptr_t)object);
+    if (entry == NULL) {
+        return; /* there was no memory for an entry */
+    }
+    stoa_map_entry *other = stoa__map_next(&side->exports, entry);
+    while (other != NULL && !is_stale(entry->value)) {
+        entry = other;
+        other = stoa__map_next(&side->exports, entry);
+    }
+    stoa__map_remove(&side->exports, entry);
+}
+
+void
+stoa__side_apply_releases(stoa_interp_record *record)
+{
+    void *objects[RELEASES_AT_ONCE];
+    stoa_member *member = record->cookie;
+    stoa_side *side = member == NULL ? NULL : member->side;
+    size_t count = RELEASES_AT_ONCE;
+    for (int round = 0; round < RELEASE_ROUNDS && count == RELEASES_AT_ONCE && side != NULL && !side->left; round++) {
+        count = stoa__handle_take_released(record, objects, RELEASES_AT_ONCE);
+        for (size_t i = 0; i < count; i++) {
+            remove_export(side, objects[i]);
+        }
+        for (size_t i = 0; i < count; i++) {
+            Py_DECREF((PyObject *)objects[i]);
+        }
+    }
+}
+
+/* ---- imports ----------------------------------------------------------------------------------------------------- */
+
+PyObject *
+stoa__side_make_proxy(stoa_side *side, stoa_handle handle, bool plain)
+{
+    stoa_interp_record *owner;
+    void *object;
+    stoa_err err = stoa__handle_get(handle, &owner, &object);
+    if (err != STOA_OK || side->left) {
+        stoa__handle_unref(handle);
+        return err != STOA_OK ? stoa__raise(err) : (PyObject *)gone(side->record);
+    }
+    if (plain) {
+        stoa_map_entry *entry = stoa__map_first(&side->imports, handle);
+        if (entry != NULL) {
+            stoa__handle_unref(handle);
+            return Py_NewRef((PyObject *)(uintptr_t)entry->value);
+        }
+    }
+    stoa_proxy_object *self = PyObject_New(stoa_proxy_object, side->proxy_type);
+    if (self != NULL && plain && !stoa__map_add(&side->imports, handle, (uintptr_t)self)) {
+        PyTypeObject *type = side->proxy_type;
+        PyObject_Free(self);
+        Py_DECREF(type);
+        self = NULL;
+        PyErr_NoMemory();
+    }
+    if (self == NULL) {
+        stoa__handle_unref(handle);
+        return NULL;
+    }
+    self->handle = handle;
+    self->owner = owner;
+    self->object = object;
+    self->side = side;
+    side->refs++;
+    self->vectorcall = stoa__proxy_vectorcall;
+    self->weak_references = NULL;
+    self->busy = 0;
+    self->exported = 0;
+    self->release_wanted = false;
+    self->plain = plain;
+    return (PyObject *)self;
+}
+
+PyObject *
+stoa__side_import(stoa_side *side, stoa_handle handle)
+{
+    stoa_map_entry *entry = stoa__map_first(&side->imports, handle);
+    if (entry != NULL) {
+        stoa_proxy_object *known = stoa__proxy((PyObject *)(uintptr_t)entry->value);
+        PyObject *found = Py_NewRef(known->owner == side->record ? known->object : (PyObject *)known);
+        stoa__handle_unref(handle);
+        return found;
+    }
+    stoa_interp_record *owner;
+    void *object;
+    if (stoa__handle_get(handle, &owner, &object) == STOA_OK && owner == side->record) {
+        PyObject *own = Py_NewRef((PyObject *)object);
+        stoa__handle_unref(handle);
+        return own;
+    }
+    return stoa__side_make_proxy(side, handle, true);
+}
