@@ -11,9 +11,9 @@
 #include <string.h>
 
 /* Why there is no data race, by C11:
- *  - Slots, views and marks are atomics. A slot's tag is stored before its object (release); a reader loads the object
- *    (acquire), then the tag: it sees this object's tag or a later one's. A later one's only when ours was withdrawn,
- *    and then the visibility test refuses the object, so a mixed pair costs at most a miss.
+ *  - Slots, views and marks are atomics. An entry is one word (heap/intern_struct.h), stored with release and loaded with
+ *    acquire, so tag and object always belong together. Few bits of a tag are kept: equal ones say that it is worth
+ *    comparing, nothing more.
  *  - A reader looks at an object's bytes only after its chunk's `sealed` (acquire) covers it, which is stored (release)
  *    after the bytes; or when it wrote them itself. Sealed bytes are never written again.
  *  - An address can come to mean another object only by abort. Its entry is withdrawn first, then a grace period passes
@@ -72,15 +72,18 @@ look_up(stoa_intern_table *table, uintptr_t batch, uint64_t tag, stoa_same_fn sa
     }
     const slot *slots = view_slots(view);
     size_t mask = view_mask(view);
+    uint64_t kept = tag << table->place_bits >> table->place_bits;
     for (size_t i = tag & mask;; i = (i + 1) & mask) {
-        uintptr_t object = atomic_load_explicit(&slots[i].object, memory_order_acquire);
-        if (object == 0) {
+        /* acquire: pairs with the release store of enter */
+        uint64_t entry = atomic_load_explicit(&slots[i], memory_order_acquire);
+        if (entry == 0) {
             return NULL;
         }
-        /* relaxed: ordered by the acquire load of the object */
-        if (atomic_load_explicit(&slots[i].tag, memory_order_relaxed) == tag && object != TOMBSTONE &&
-            is_visible(object, batch) && same((const void *)object, wanted)) {
-            return (const void *)object;
+        if (entry_tag(table, entry) == kept && entry != TOMBSTONE) {
+            uintptr_t object = entry_object(table, entry);
+            if (is_visible(object, batch) && same((const void *)object, wanted)) {
+                return (const void *)object;
+            }
         }
     }
 }
@@ -162,14 +165,13 @@ enter(stoa_intern_table *table, uint64_t tag, uintptr_t object)
     slot *slots = view_slots(view);
     size_t mask = view_mask(view);
     size_t i = tag & mask;
-    uintptr_t seen;
-    while ((seen = atomic_load_explicit(&slots[i].object, memory_order_relaxed)) > TOMBSTONE) {
+    uint64_t seen;
+    while ((seen = atomic_load_explicit(&slots[i], memory_order_relaxed)) > TOMBSTONE) {
         i = (i + 1) & mask;
     }
     own->used += seen == 0;
-    atomic_store_explicit(&slots[i].tag, tag, memory_order_relaxed);
-    /* release: pairs with the acquire load of look_up; the tag comes with it */
-    atomic_store_explicit(&slots[i].object, object, memory_order_release);
+    /* release: pairs with the acquire load of look_up */
+    atomic_store_explicit(&slots[i], entry_of(table, tag, object), memory_order_release);
     atomic_store_explicit(&own->live, atomic_load_explicit(&own->live, memory_order_relaxed) + 1,
                           memory_order_relaxed);
     stoa__unlock(&own->lock);
@@ -258,12 +260,12 @@ empty_slot(shard *own, slot *slots, size_t mask, size_t i)
 {
     atomic_store_explicit(&own->live, atomic_load_explicit(&own->live, memory_order_relaxed) - 1,
                           memory_order_relaxed);
-    atomic_store_explicit(&slots[i].object, TOMBSTONE, memory_order_relaxed);
-    if (atomic_load_explicit(&slots[(i + 1) & mask].object, memory_order_relaxed) != 0) {
+    atomic_store_explicit(&slots[i], TOMBSTONE, memory_order_relaxed);
+    if (atomic_load_explicit(&slots[(i + 1) & mask], memory_order_relaxed) != 0) {
         return;
     }
-    while (atomic_load_explicit(&slots[i].object, memory_order_relaxed) == TOMBSTONE) {
-        atomic_store_explicit(&slots[i].object, 0, memory_order_relaxed);
+    while (atomic_load_explicit(&slots[i], memory_order_relaxed) == TOMBSTONE) {
+        atomic_store_explicit(&slots[i], 0, memory_order_relaxed);
         own->used--;
         i = (i - 1) & mask;
     }
@@ -278,8 +280,8 @@ withdraw_one(stoa_intern_table *table, uint64_t tag, uintptr_t object)
     slot *slots = view_slots(view);
     size_t mask = view_mask(view);
     for (size_t i = tag & mask;; i = (i + 1) & mask) {
-        uintptr_t seen = atomic_load_explicit(&slots[i].object, memory_order_relaxed);
-        if (seen == object && atomic_load_explicit(&slots[i].tag, memory_order_relaxed) == tag) {
+        uint64_t seen = atomic_load_explicit(&slots[i], memory_order_relaxed);
+        if (seen == entry_of(table, tag, object)) {
             empty_slot(own, slots, mask, i);
             break;
         }
@@ -291,16 +293,17 @@ withdraw_one(stoa_intern_table *table, uint64_t tag, uintptr_t object)
 }
 
 static void
-withdraw_from_shard(shard *own, uintptr_t batch)
+withdraw_from_shard(stoa_intern_table *table, unsigned index, uintptr_t batch)
 {
+    shard *own = &table->shards[index];
     stoa__lock(&own->lock);
     uintptr_t view = atomic_load_explicit(&own->view, memory_order_relaxed);
     if (view != 0) {
         slot *slots = view_slots(view);
         size_t mask = view_mask(view);
         for (size_t i = mask + 1; i-- > 0;) { /* backwards: then most become empty, not tombstones */
-            uintptr_t object = atomic_load_explicit(&slots[i].object, memory_order_relaxed);
-            if (object > TOMBSTONE && is_open_part_of(object, batch)) {
+            uint64_t entry = atomic_load_explicit(&slots[i], memory_order_relaxed);
+            if (entry > TOMBSTONE && is_open_part_of(entry_object(table, entry), batch)) {
                 empty_slot(own, slots, mask, i);
             }
         }
@@ -324,6 +327,6 @@ stoa__intern_withdraw(stoa_batch *batch)
         return;
     }
     for (unsigned i = 0; i < SHARDS; i++) {
-        withdraw_from_shard(&table->shards[i], (uintptr_t)state);
+        withdraw_from_shard(table, i, (uintptr_t)state);
     }
 }

@@ -4,7 +4,7 @@
  * A hit is always confirmed by full comparison, so a collision costs time, never correctness. One table a region; a
  * batch of another region than the default one looks into the default region's table too (it lives longer).
  *
- * Entries are two words {tag, object}. Readers take no lock: they probe with acquire loads, skip a candidate that is not
+ * An entry is one word. Readers take no lock: they probe with acquire loads, skip a candidate that is not
  * sealed yet (unless it is of their own batch: one that is in this batch's open part), and compare. Writers lock one of
  * many shards. Growth publishes a new slot array; the old one is freed after a grace period (heap/epoch.h).
  * A provisional entry (its batch still open) is in the table but invisible to others by the sealed test; abort turns the

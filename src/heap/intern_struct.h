@@ -4,19 +4,20 @@
 
 #include "heap/epoch.h"
 #include "heap/intern_table.h"
+#include "heap/process_struct.h"
 
 #define SHARD_BITS 5u
 #define SHARDS (1u << SHARD_BITS)
 #define LEAST_LOG2 5u /* 32 slots a shard */
 #define MOST_LOG2 40u
-#define TOMBSTONE ((uintptr_t)1)
+#define TOMBSTONE ((uint64_t)1)
 #define VIEW_LOG2 ((uintptr_t)63) /* low bits of a view; arrays are aligned to 64 */
 
-/* object: 0 empty -> an address -> TOMBSTONE (or 0 again, when the next slot is empty) -> another address */
-typedef struct slot {
-    _Atomic uint64_t tag;
-    _Atomic uintptr_t object;
-} slot;
+/* 0 empty -> an entry -> TOMBSTONE (or 0 again, when the next slot is empty) -> another entry. An entry is one word: below,
+ * the object's place in the heap in units of 8 bytes, counted from 2; above, as many of the tag's low bits as there is
+ * room for: 26 with the default reserve. They say where the entry belongs in arrays of up to so many slots, so an array
+ * can be replaced without a look at the objects, and nearly always whether it is the one that is looked for. */
+typedef _Atomic uint64_t slot;
 
 /* One shard's array is a piece of a slab, the slab of its size that all shards share: so arrays are neighbours, and huge
  * pages serve them. Two slabs a size, so that a shard can be rebuilt at the same size. */
@@ -44,6 +45,7 @@ typedef struct shard {
 
 typedef struct stoa_intern_table {
     shard shards[SHARDS];
+    unsigned place_bits;  /* const: low bits of an entry that say where the object is */
     stoa_region *region;  /* const: whose it is. A replaced array holds a reference until it is cleared */
     stoa_lock slabs_lock; /* STOA_RANK_INTERN, taken after a shard's: guards slabs */
     slab *slabs[MOST_LOG2 + 1][2];
@@ -66,6 +68,26 @@ static inline size_t
 view_mask(uintptr_t view)
 {
     return ((size_t)1 << (view & VIEW_LOG2)) - 1;
+}
+
+static inline uint64_t
+entry_of(const stoa_intern_table *table, uint64_t tag, uintptr_t object)
+{
+    return tag << table->place_bits | ((object - stoa__process->space.public_base) / 8 + 2);
+}
+
+static inline uintptr_t
+entry_object(const stoa_intern_table *table, uint64_t entry)
+{
+    uint64_t place = entry & (((uint64_t)1 << table->place_bits) - 1);
+    return stoa__process->space.public_base + (uintptr_t)(place - 2) * 8;
+}
+
+/* The low bits of the entry's tag. */
+static inline uint64_t
+entry_tag(const stoa_intern_table *table, uint64_t entry)
+{
+    return entry >> table->place_bits;
 }
 
 static inline stoa_intern_table *

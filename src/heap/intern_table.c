@@ -43,7 +43,7 @@ static slab *
 take_piece(stoa_intern_table *table, unsigned index, unsigned log2)
 {
     slab *got = NULL;
-    if (log2 > MOST_LOG2) {
+    if (log2 > MOST_LOG2 || log2 > 64 - table->place_bits) {
         return NULL;
     }
     stoa__lock_another(&table->slabs_lock);
@@ -95,14 +95,13 @@ give_piece(stoa_deferred *deferred)
 }
 
 static void
-put_slot(slot *slots, size_t mask, uint64_t tag, uintptr_t object)
+put_slot(slot *slots, size_t mask, uint64_t tag, uint64_t entry)
 {
     size_t i = tag & mask;
-    while (atomic_load_explicit(&slots[i].object, memory_order_relaxed) != 0) {
+    while (atomic_load_explicit(&slots[i], memory_order_relaxed) != 0) {
         i = (i + 1) & mask;
     }
-    atomic_store_explicit(&slots[i].tag, tag, memory_order_relaxed);
-    atomic_store_explicit(&slots[i].object, object, memory_order_relaxed); /* published with the view */
+    atomic_store_explicit(&slots[i], entry, memory_order_relaxed); /* published with the view */
 }
 
 bool
@@ -128,9 +127,9 @@ stoa__intern_rebuild(stoa_intern_table *table, shard *own)
     slot *old = view_slots(view);
     size_t count = view != 0 ? view_mask(view) + 1 : 0;
     for (size_t i = 0; i < count; i++) {
-        uintptr_t object = atomic_load_explicit(&old[i].object, memory_order_relaxed);
-        if (object > TOMBSTONE) {
-            put_slot(slots, mask, atomic_load_explicit(&old[i].tag, memory_order_relaxed), object);
+        uint64_t entry = atomic_load_explicit(&old[i], memory_order_relaxed);
+        if (entry > TOMBSTONE) {
+            put_slot(slots, mask, entry_tag(table, entry), entry);
         }
     }
     /* release: pairs with the acquire loads of readers; publishes all slots of the array */
@@ -164,6 +163,7 @@ stoa__intern_make(stoa_region *region)
         stoa__lock_init(&table->slabs_lock, STOA_RANK_INTERN);
         atomic_init(&table->bytes, sizeof *table);
         table->region = region;
+        table->place_bits = 64 - (unsigned)__builtin_clzll(stoa__process->space.reserved / 8 + 2);
         atomic_store_explicit(&region->intern, table, memory_order_release);
     }
     stoa__unlock(&region->lock);
@@ -211,14 +211,13 @@ check_shard(stoa_intern_table *table, unsigned index)
     size_t count = view != 0 ? view_mask(view) + 1 : 0;
     slot *slots = view_slots(view);
     for (size_t i = 0; i < count && good; i++) {
-        uintptr_t object = atomic_load_explicit(&slots[i].object, memory_order_relaxed);
-        uint64_t tag = atomic_load_explicit(&slots[i].tag, memory_order_relaxed);
-        used += object != 0;
-        if (object > TOMBSTONE) {
+        uint64_t entry = atomic_load_explicit(&slots[i], memory_order_relaxed);
+        used += entry != 0;
+        if (entry > TOMBSTONE) {
             live++;
-            good = shard_of(table, tag) == own && stoa__in_heap((const void *)object);
-            for (size_t k = tag & (count - 1); good && k != i; k = (k + 1) & (count - 1)) {
-                good = atomic_load_explicit(&slots[k].object, memory_order_relaxed) != 0;
+            good = stoa__in_heap((const void *)entry_object(table, entry));
+            for (size_t k = entry_tag(table, entry) & (count - 1); good && k != i; k = (k + 1) & (count - 1)) {
+                good = atomic_load_explicit(&slots[k], memory_order_relaxed) != 0;
             }
         }
     }
