@@ -2,7 +2,8 @@
 #     cmake -DSTOA_SOURCE_DIR=. -P tests/layering.cmake
 # Rules: a layer includes "lower/x.h", its own headers and public headers; src/heap never includes Python.h nor
 # stoa/python.h; src/module and the public headers include no layer but what the list below says;
-# knowledge of CPython's internals (pycore headers, Py_BUILD_CORE) is found in src/immortal/cpython only.
+# knowledge of CPython's internals (pycore headers, Py_BUILD_CORE) and of its versions (PY_VERSION_HEX, PY_MINOR_VERSION)
+# is found in src/immortal/cpython only.
 cmake_minimum_required(VERSION 3.20)
 set(order heap immortal proxy host module)
 set(bad 0)
@@ -44,6 +45,10 @@ foreach(layer IN LISTS order)
         file(STRINGS "${file}" lines REGEX "Py_BUILD_CORE")
         if(lines AND NOT file MATCHES "/src/immortal/cpython/")
             complain("${file}" "${lines}" "CPython's internals belong in src/immortal/cpython")
+        endif()
+        file(STRINGS "${file}" lines REGEX "PY_(VERSION_HEX|MINOR_VERSION)")
+        if(lines AND NOT file MATCHES "/src/immortal/cpython/")
+            complain("${file}" "${lines}" "a version test belongs in src/immortal/cpython, behind a name of cpython.h")
         endif()
     endforeach()
 endforeach()

@@ -10,6 +10,7 @@
 #include "heap/error.h"
 #include "heap/fork.h"
 #include "immortal/cpython/gilstate.h"
+#include "immortal/cpython/minor.h"
 #include "immortal/exceptions.h"
 #include "proxy/cross.h"
 #include "proxy/proxy.h"
@@ -154,7 +155,7 @@ keep_exception(stoa_home *home)
     Py_XDECREF(exception);
 }
 
-#if PY_VERSION_HEX < 0x030D0000
+#if STOA_THREADING_KEEPS_FIRST
 /* 3.12's threading takes the first thread that imports it for the main one, and waits for that at the end: it must be the
  * thread that ends the interpreter. */
 static int
@@ -271,7 +272,7 @@ new_interpreter(stoa_home *home)
 static stoa_err
 make_here(stoa_home *home)
 {
-#if PY_VERSION_HEX < 0x030D0000
+#if STOA_INTERPS_ONE_AT_A_TIME
     lock_making();
     stoa_err err = new_interpreter(home);
     unlock_making();
@@ -342,13 +343,13 @@ end_interpreter(stoa_home *home)
     stoa__member(record)->worker = NULL;
     stoa__unlock(&record->lock);
     home_unref(home);
-#if PY_VERSION_HEX < 0x030D0000
+#if STOA_INTERPS_ONE_AT_A_TIME
     PyThreadState *state = PyEval_SaveThread();
     lock_making();
     PyEval_RestoreThread(state);
 #endif
     Py_EndInterpreter(home->initial);
-#if PY_VERSION_HEX < 0x030D0000
+#if STOA_INTERPS_ONE_AT_A_TIME
     unlock_making();
 #endif
     stoa__member_gone(record);

@@ -2,6 +2,7 @@
 
 #include <marshal.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "heap/error.h"
 #include "host/home.h"
@@ -254,6 +255,23 @@ pack_call(call_parcels *call, PyObject *function, PyObject *args, PyObject *kwar
     return 0;
 }
 
+/* eval() and exec() without globals ask for a Python frame's, and there is none below a call from outside: they get those
+ * of __main__, as CPython itself does from 3.14 on. New reference to the arguments to use. */
+static PyObject *
+complete_args(PyObject *function, PyObject *args, PyObject *kwargs)
+{
+    const char *name = PyCFunction_Check(function) && PyTuple_GET_SIZE(args) == 1 && kwargs == NULL
+                           ? ((PyCFunctionObject *)function)->m_ml->ml_name
+                           : "";
+    PyObject *module = PyCFunction_Check(function) ? PyCFunction_GET_SELF(function) : NULL;
+    if ((strcmp(name, "eval") != 0 && strcmp(name, "exec") != 0) || module == NULL ||
+        !PyModule_Check(module) || PyModule_GetDict(module) != PyEval_GetBuiltins()) {
+        return Py_NewRef(args);
+    }
+    PyObject *globals = stoa__main_globals();
+    return globals == NULL ? NULL : PyTuple_Pack(2, PyTuple_GET_ITEM(args, 0), globals);
+}
+
 /* Inside: the result, new reference. */
 static PyObject *
 call_inside(const call_parcels *call)
@@ -264,7 +282,13 @@ call_inside(const call_parcels *call)
     PyObject *kwargs = args == NULL || !call->has_kwargs ? NULL : stoa__unpack(&call->kwargs);
     PyObject *result = NULL;
     if (args != NULL && (kwargs != NULL || !call->has_kwargs)) {
-        result = PyObject_Call(function, args, kwargs);
+        PyObject *complete = complete_args(function, args, kwargs);
+        result = complete == NULL ? NULL : PyObject_Call(function, complete, kwargs);
+        Py_XDECREF(complete);
+        if (result == NULL && !PyErr_Occurred()) { /* globals() does that where there is no frame */
+            PyErr_Format(PyExc_SystemError, "%R looks at its caller's frame: call it from a Python function",
+                         function);
+        }
     }
     Py_XDECREF(kwargs);
     Py_XDECREF(args);

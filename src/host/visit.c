@@ -6,6 +6,7 @@
 
 #include "heap/error.h"
 #include "heap/process.h" // stoa__process
+#include "heap/utf8.h"
 #include "host/interp.h"
 #include "host/message.h"
 #include "immortal/cpython/gilstate.h"
@@ -36,11 +37,13 @@ stoa_err
 stoa_interp_new(const char *name, bool shared_gil, stoa_interp **out_interp)
 {
     stoa_err err = is_null(out_interp, "out_interp");
+    size_t at;
     if (err != STOA_OK) {
         return err;
     }
-    if (name != NULL && (*name == '\0' || strlen(name) >= sizeof(((stoa_interp_record *)NULL)->name))) {
-        return stoa__fail(STOA_EINVAL, "the name of an interpreter is 1 to %zu bytes",
+    if (name != NULL && (*name == '\0' || strlen(name) >= sizeof(((stoa_interp_record *)NULL)->name) ||
+                         !stoa__utf8_valid(name, strlen(name), &at))) {
+        return stoa__fail(STOA_EINVAL, "the name of an interpreter is 1 to %zu bytes of UTF-8",
                           sizeof(((stoa_interp_record *)NULL)->name) - 1);
     }
     if (!Py_IsInitialized()) {

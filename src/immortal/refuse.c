@@ -91,6 +91,10 @@ stoa__refuse_type(stoa_walk *walk, PyObject *object)
         stoa__refuse_because(walk, object,
                              "a memoryview is a view of other memory; freeze bytes(view) instead");
     }
+    else if (strncmp(Py_TYPE(object)->tp_name, "_io.", 4) == 0) {
+        stoa__refuse_because(
+            walk, object, "an open file belongs to one interpreter; freeze its content or its name instead");
+    }
     else if (PyIter_Check(object)) {
         stoa__refuse_because(walk, object, "an iterator is used up by reading; freeze tuple(iterator) instead");
     }

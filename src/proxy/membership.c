@@ -11,6 +11,7 @@
 #include "immortal/cpython/gilstate.h"
 #include "immortal/describe.h" // the guard's view of our objects
 #include "immortal/cpython/interp_list.h"
+#include "immortal/cpython/minor.h"
 #include "immortal/exceptions.h"
 #include "proxy/proxy.h"
 #include "proxy/thread_state.h"
@@ -163,7 +164,7 @@ hook_exit(PyObject *capsule)
     PyObject *result = atexit == NULL ? NULL : PyObject_CallMethod(atexit, "register", "(O)", hook);
     Py_XDECREF(result);
     Py_XDECREF(atexit);
-#if PY_VERSION_HEX < 0x030D0000
+#if STOA_THREADING_KEEPS_FIRST
     /* 3.12 joins the thread that first imported threading before atexit runs; if that thread is one of ours, its state
      * must be gone by then. 3.13 keeps no such lock. */
     if (result != NULL && PyInterpreterState_Get() != PyInterpreterState_Main()) {

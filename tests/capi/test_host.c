@@ -125,6 +125,7 @@ interpreters_have_names(void **state)
     stoa_interp_free(found);
     assert_int_equal(stoa_interp_find("nobody", &found), STOA_ENOTFOUND);
     assert_int_equal(stoa_interp_new("", false, &found), STOA_EINVAL);
+    assert_int_equal(stoa_interp_new("\xff", false, &found), STOA_EINVAL); /* no UTF-8 */
     assert_int_equal(stoa_interp_new(NULL, false, NULL), STOA_EINVAL);
     OK(stoa_interp_main(&main_interp));
     assert_string_equal(stoa_interp_name(main_interp), "main");

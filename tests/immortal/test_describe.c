@@ -1,3 +1,4 @@
+#include <pthread.h>
 #include <unistd.h>
 
 #include "immortal/shared.h"
@@ -83,6 +84,13 @@ write_stack(PyObject *self, PyObject *fd)
     Py_RETURN_NONE;
 }
 
+static void *
+write_stack_outside(void *fd)
+{
+    stoa__write_python_stack(*(int *)fd);
+    return NULL;
+}
+
 static void
 check_stack(void *unused)
 {
@@ -125,8 +133,14 @@ test_python_stack(void **state)
     int ends[2];
     char text[200] = "";
     assert_int_equal(pipe(ends), 0);
-    PyThreadState *thread = PyEval_SaveThread(); /* no interpreter: said, no crash */
+    PyThreadState *thread = PyEval_SaveThread(); /* given up: told all the same */
     stoa__write_python_stack(ends[1]);
+    assert_true(read(ends[0], text, sizeof text - 1) > 0);
+    assert_non_null(strstr(text, "interpreter 0"));
+    memset(text, 0, sizeof text);
+    pthread_t foreign; /* in no interpreter: said, no crash */
+    assert_int_equal(pthread_create(&foreign, NULL, write_stack_outside, &ends[1]), 0);
+    assert_int_equal(pthread_join(foreign, NULL), 0);
     PyEval_RestoreThread(thread);
     assert_true(read(ends[0], text, sizeof text - 1) > 0);
     assert_non_null(strstr(text, "no interpreter"));

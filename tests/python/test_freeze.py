@@ -306,6 +306,10 @@ class Refusals(unittest.TestCase):
         with self.assertRaisesRegex(stoa.NotFreezable, "iterator"):
             stoa.freeze([iter(())])
 
+    def test_an_open_file_is_called_one(self):
+        with open(__file__) as file:
+            self.refused({"jobs": [1, file]}, "$['jobs'][1]", "_io.TextIOWrapper", "open file")
+
     def test_proxy_of_something_else(self):
         import collections
         self.refused([types.MappingProxyType(collections.ChainMap({}))], "$[0]", "mappingproxy", r"dict\(it\)")

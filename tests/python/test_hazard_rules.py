@@ -150,6 +150,14 @@ print('alive', x)
                 self.assertNotIn("unreachable", child.stdout)
                 self.assertIn("content", child.stderr)
 
+    def test_S3_a_writer_that_gave_up_the_gil_is_found(self):
+        script = ("import stoa, ctypes\nx = stoa.freeze('content')\ni = stoa.Interpreter(gil='shared')\nstoa.publish('x', x)\n"
+                  "i.exec('import stoa, ctypes\\ndef stray(): ctypes.memmove(id(stoa.lookup(\"x\")) + 44, b\"z\", 1)\\nstray()')")
+        child = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60)
+        self.assertLess(child.returncode, 0, child.stdout)
+        self.assertNotIn("no interpreter", child.stderr)
+        self.assertIn("stray", child.stderr)
+
     def test_S3_single_phase_extension_stays_out_of_own_gil_interpreters(self):
         with stoa.Interpreter() as interpreter:
             interpreter.exec("try:\n    import _stoa_oldheaders\nexcept ImportError:\n    pass\nelse:\n    raise SystemError('loaded')")

@@ -107,6 +107,16 @@ class Making(unittest.TestCase):
             outer.exec("import stoa\ninner = stoa.Interpreter(name='inner')\ninner.exec('x = 6')")
             outer.exec("assert inner.call(eval, 'x * 7', stoa.by_copy({'x': 6})) == 42\ninner.close()")
 
+    def test_builtins_that_look_at_their_callers_frame(self):
+        with stoa.Interpreter() as interpreter:
+            interpreter.exec("x = 6")
+            self.assertEqual(interpreter.call(eval, "x * 7"), 42)
+            self.assertIsNone(interpreter.call("builtins:exec", "x = 8"))
+            self.assertEqual(interpreter.submit(eval, "x").result(), 8)
+            for name in ("globals", "locals", "dir", "vars"):  # some Pythons have a frame for them, some have not
+                with self.subTest(name), self.assertRaises((SystemError, stoa.NotFreezable)):
+                    interpreter.call(f"builtins:{name}")
+
 
 def answer():
     stoa.publish("test.parallel.ready", 1)

@@ -109,7 +109,7 @@ def measure():
             "get all records elsewhere",
             one.call(seconds_of_lookups, 10_000) / 10_000 * 1e9,
             "ns",
-            "unpickle them there",
+            "pickle and unpickle them",
             best(lambda: pickle.loads(pickle.dumps(data)), 3) * 1e9,
         )
         alone = one.call(seconds_of_reading, 20)

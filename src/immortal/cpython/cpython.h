@@ -27,30 +27,7 @@
 #error "Stoa needs a 64-bit little-endian machine"
 #endif
 
-#define STOA_PY_OLDEST 12
-#define STOA_PY_NEWEST 15
-
-#if PY_MAJOR_VERSION != 3
-#error "Stoa supports CPython 3.12 to 3.15"
-#elif PY_MINOR_VERSION == 12
-#include "immortal/cpython/py312.h"
-#elif PY_MINOR_VERSION == 13
-#include "immortal/cpython/py313.h"
-#elif PY_MINOR_VERSION == 14
-#include "immortal/cpython/py314.h"
-#elif PY_MINOR_VERSION == 15
-#include "immortal/cpython/py315.h"
-#else
-#error "this minor version of CPython is not known to Stoa (3.12 to 3.15 are)"
-#endif
-/* Each pyXYZ.h defines
- *   STOA_REFCNT_WORD      the first 8 bytes of a shared object: a count that INCREF and DECREF of this and of other versions'
- *                         headers leave alone, and the flags beside it (hazards: section 3)
- *   STOA_TUPLE_HAS_HASH   1: a tuple caches its hash
- *   STOA_HAS_FROZENDICT   1: a mapping is a frozendict; 0: a mappingproxy over a dict
- *   STOA_NATIVE_DATES     1: the datetime types are process-wide
- *   STOA_TUPLE_HASH(t)    the hash field as an lvalue (only where there is one)
- */
+#include "immortal/cpython/minor.h"
 
 /* ---- header of every object ---------------------------------------------------------------------------------------- */
 

@@ -121,6 +121,9 @@ stoa__write_python_stack(int fd)
 #else
     PyThreadState *thread = PyThreadState_GetUnchecked();
 #endif
+    if (thread == NULL) {
+        thread = PyGILState_GetThisThreadState(); /* it gave the GIL up, as ctypes does; its frames stay its own */
+    }
     if (thread == NULL || thread->interp == NULL) {
         put_text(fd, "this thread is in no interpreter\n");
         return;
