@@ -13,7 +13,7 @@ import stoa
 from stoa._demo import queries
 from stoa._demo.index import HITS, PHRASE_LIMIT, SNIPPET, Searcher, merge, pieces_of
 from stoa._demo.scan import scan, split
-from stoa._demo.words import index_part, read_text
+from stoa._demo.words import LONGEST, index_part, read_text
 
 VOCABULARY = ["def", "self", "x", "return", "Wörter", "snake_case", "naïve", "日本", "a1", "the", "of", "ÉTÉ"]
 
@@ -239,6 +239,13 @@ class Answers(Tree):
         for query in drawn:
             kinds["phrase" if query[0] == '"' else "prefix" if query[-1] == "*" else "word"] += 1
         self.assertGreater(min(kinds.values()), 300)
+
+    def test_giant_words_are_no_terms_but_keep_their_place(self):
+        self.write("giant", "kbefore " + "q" * 100_000 + " kafter\nkbefore kafter\n")
+        searcher, _ = self.index(1)
+        self.assertLessEqual(max(map(len, searcher.terms)), LONGEST)
+        self.assertEqual(searcher.search("kbefore")[0], 2)
+        self.assertEqual(searcher.search('"kbefore kafter"')[0], 1)  # the giant stands between the first two
 
     def test_no_text(self):
         searcher = Searcher(stoa.freeze(merge([], "")))

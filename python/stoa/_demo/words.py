@@ -11,6 +11,7 @@ import stoa
 
 find_words = re.compile(r"\w+").findall
 CHUNK = 1 << 20
+LONGEST = 1000  # characters: what is longer is data that happens to have no spaces, and nobody asks for it
 
 
 def read_text(path, size):
@@ -72,7 +73,7 @@ def index_part(files, progress_fd=None):
     """Indexes `files`, tuples (name, path, size, base). Returns the part, frozen:
 
         files     tuple of (name, data, line_starts, line_words, base)
-        postings  mapping word -> bytes: its word numbers, ascending, 32 bits each
+        postings  mapping word -> bytes: its word numbers, ascending, 32 bits each; words over LONGEST only have numbers
         skipped   tuple of (name, reason)
         words     how many
 
@@ -96,7 +97,7 @@ def index_part(files, progress_fd=None):
     return stoa.freeze(
         {
             "files": records,
-            "postings": {word: positions.tobytes() for word, positions in postings.items()},
+            "postings": {word: positions.tobytes() for word, positions in postings.items() if len(word) <= LONGEST},
             "skipped": skipped,
             "words": words,
         }
