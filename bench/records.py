@@ -1,5 +1,8 @@
-"""Data like that of JSON files: records of users with nested addresses, tags, events. Seeded, the same every time."""
+"""Data like that of JSON files. Made up: records of users with nested addresses, tags, events; seeded, the same every time.
+Real: the syntax trees of this Python's standard library."""
+import ast
 import json
+import os
 import random
 
 FIRST = "Ada Alan Barbara Claude Donald Edsger Frances Grace Hedy John Katherine Ken Linus Margaret Niklaus Radia Tim".split()
@@ -29,6 +32,26 @@ def make_records(count, seed=1):
                        for _ in range(choice.randrange(0, 5))],
         })
     return json.loads(json.dumps(records))
+
+
+def plain_tree(node):
+    if isinstance(node, ast.AST):
+        return {"type": type(node).__name__, **{name: plain_tree(value) for name, value in ast.iter_fields(node)},
+                **{name: getattr(node, name) for name in ("lineno", "col_offset") if hasattr(node, name)}}
+    if isinstance(node, list):
+        return [plain_tree(each) for each in node]
+    return node if node is None or isinstance(node, (str, int, float, bool)) else repr(node)
+
+
+def make_trees(count):
+    """Of the first `count` modules, as json.loads gives them."""
+    folder = os.path.dirname(os.__file__)
+    names = sorted(name for name in os.listdir(folder) if name.endswith(".py"))[:count]
+    trees = []
+    for name in names:
+        with open(os.path.join(folder, name), encoding="utf-8") as file:
+            trees.append({"file": name, "tree": plain_tree(ast.parse(file.read()))})
+    return json.loads(json.dumps(trees))
 
 
 def count_objects(value):

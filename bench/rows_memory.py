@@ -11,7 +11,7 @@ import sys
 import stoa
 from events import make_events
 from measure import row
-from records import count_objects, make_records, total_size
+from records import count_objects, make_records, make_trees, total_size
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 LOWEST_BIT = bytes(i & 1 for i in range(256))  # of what mincore says of a page, the rest means nothing
@@ -48,9 +48,10 @@ def process_memory():
 
 
 def against_sizes(quick):
-    """Two documents: an event log, whose content repeats as such logs do, and records of random numbers, which hardly repeat."""
+    """Three documents: syntax trees of the standard library, which are real data, an event log, whose content repeats as such logs do, and records of random numbers, which hardly repeat."""
     result = []
-    for name, make, count, bars in (("an event log", make_events, 1500 if quick else 40_000, {False: 1.00, True: 0.60}),
+    for name, make, count, bars in (("syntax trees as JSON", make_trees, 10 if quick else 80, {False: 1.00, True: 0.60}),
+                                    ("an event log", make_events, 1500 if quick else 40_000, {False: 1.00, True: 0.60}),
                                     ("random records", make_records, 3000 if quick else 75_000, {False: 1.00, True: None})):
         data = make(count)
         plain_bytes = total_size(data)

@@ -122,7 +122,8 @@ def compare(size, count, repetitions):
 
     from measure import take_turns
 
-    local, shared = make_data(size), stoa.lookup("bench/use")
+    local = make_data(size)
+    shared = {part: stoa.lookup(f"bench/use/{part}") for part in local}
 
     def measured(function, value):
         def run():
@@ -143,7 +144,9 @@ def compare(size, count, repetitions):
 
 def rows(group, quick):
     size, count, repetitions = (20_000, 10_000, 7) if quick else (100_000, 100_000, 41)
-    stoa.publish("bench/use", make_data(size))
+    for part, value in make_data(size).items():
+        # regions of their own: else the parts would share equal numbers, and one would be measured by where another has them
+        stoa.publish(f"bench/use/{part}", value, region=stoa.Region(part))
     with stoa.Interpreter(name="bench") as other:
         other.exec(f"import sys; sys.path.insert(0, {HERE!r}); import rows_use; rows_use.compare({size}, {count}, {repetitions})")
     figures = json.loads(stoa.lookup("bench/figures"))

@@ -19,6 +19,7 @@ import sys
 import time
 
 GROUPS = {  # id: (module, what it takes)
+    "F0": "rows_control",
     "F1": "rows_lookup",
     "F2": "rows_freeze",
     "F3": "rows_use",
@@ -89,13 +90,15 @@ def main():
     groups = [group for group in GROUPS if not wanted or group in wanted]
     if not groups:
         parser.error(f"--only {options.only}: there are {', '.join(GROUPS)}")
+    cpus, load = len(os.sched_getaffinity(0)), os.getloadavg()[0]
+    if load > 0.5:
+        print(f"note: the machine is busy (load {load:.1f}): what is measured here is the machine as well", file=sys.stderr)
     rows = []
     for group in groups:
         rows += measure(group, options)
-    cpus = len(os.sched_getaffinity(0))
     for row in rows:
         row["python"] = platform.python_version() + getattr(sys, "abiflags", "")
-        row["settings"] = {"quick": options.quick, "cpus": cpus, **row.get("settings", {})}
+        row["settings"] = {"quick": options.quick, "cpus": cpus, "load": load, **row.get("settings", {})}
     if options.output:
         with open(options.output, "w") as file:
             json.dump(rows, file, indent=1)
