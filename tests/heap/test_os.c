@@ -31,19 +31,20 @@ both_views_show_the_same_bytes(void **state)
     assert_int_equal(stoa__os_map_view(fd, 0, range, 4 * MIB, false), STOA_OK);
     assert_int_equal(stoa__os_map_view(fd, 0, range + 4 * MIB, 4 * MIB, true), STOA_OK);
     stoa__os_close(fd);
-    range[4 * MIB + 5] = 'x';
-    assert_int_equal(range[5], 'x');
+    volatile char *bytes = range; /* the compiler takes the two views for two places */
+    bytes[4 * MIB + 5] = 'x';
+    assert_int_equal(bytes[5], 'x');
     assert_true(stoa__os_populate(range + 4 * MIB, 64 << 10));
-    assert_int_equal(range[5], 'x');
+    assert_int_equal(bytes[5], 'x');
     (void)stoa__os_make_huge(range + 6 * MIB, range + 2 * MIB, 2 * MIB); /* may not be had; must do no harm */
-    range[7 * MIB] = 'y';
-    assert_int_equal(range[3 * MIB], 'y');
+    bytes[7 * MIB] = 'y';
+    assert_int_equal(bytes[3 * MIB], 'y');
     stoa__os_drop(range + 4 * MIB, 4 * MIB);
-    assert_int_equal(range[4 * MIB + 5], 'x');
+    assert_int_equal(bytes[4 * MIB + 5], 'x');
     stoa__os_punch(range + 4 * MIB, 4096);
-    assert_int_equal(range[5], 0);
-    assert_int_equal(range[4 * MIB + 5], 0);
-    assert_int_equal(range[3 * MIB], 'y');
+    assert_int_equal(bytes[5], 0);
+    assert_int_equal(bytes[4 * MIB + 5], 0);
+    assert_int_equal(bytes[3 * MIB], 'y');
     stoa__os_release(range, 8 * MIB);
 }
 
