@@ -51,7 +51,7 @@ def rows(group, quick):
     import os
 
     here = os.path.dirname(os.path.abspath(__file__))
-    count = 3000 if quick else 75_000
+    count = 3000 if quick else 85_000
     rounds = []
     for turn in range(3 if quick else 6):
         code = ROUND.format(here=here, seed=turn + 1, count=count, turn=turn)
