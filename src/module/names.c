@@ -139,7 +139,8 @@ freeze_as_value(const stoa_module_state *state, PyObject *object, stoa_region *r
     if (stoa__is_proxy(object)) {
         *value = (stoa_value){.kind = STOA_VALUE_HANDLE, .handle = stoa__proxy(object)->handle};
         if (value->handle == 0) {
-            PyErr_SetString(stoa__exception(STOA_EXC_ReleasedProxy), "a proxy that was released cannot be published");
+            PyErr_SetString(stoa__exception(STOA_EXC_ReleasedProxy),
+                            "a proxy that was released cannot be published");
             return NULL;
         }
         return Py_NewRef(object);

@@ -17,9 +17,10 @@ want_proxy(PyObject *object, const char *function)
     return 0;
 }
 
-PyDoc_STRVAR(proxy_doc, "proxy($module, obj, /)\n--\n\n"
-                        "A proxy of obj, also in the interpreter that obj belongs to.\n\n"
-                        "To be published, put into containers, or passed where the object itself would cross by value.");
+PyDoc_STRVAR(proxy_doc,
+             "proxy($module, obj, /)\n--\n\n"
+             "A proxy of obj, also in the interpreter that obj belongs to.\n\n"
+             "To be published, put into containers, or passed where the object itself would cross by value.");
 
 static PyObject *
 proxy(PyObject *module, PyObject *object)
@@ -36,7 +37,8 @@ proxy(PyObject *module, PyObject *object)
     return stoa__side_make_proxy(side, handle, true);
 }
 
-PyDoc_STRVAR(is_proxy_doc, "is_proxy($module, x, /)\n--\n\nIs x a proxy: does it stand for an object of an interpreter?");
+PyDoc_STRVAR(is_proxy_doc,
+             "is_proxy($module, x, /)\n--\n\nIs x a proxy: does it stand for an object of an interpreter?");
 
 static PyObject *
 is_proxy(PyObject *module, PyObject *object)
@@ -62,8 +64,9 @@ owner(PyObject *module, PyObject *object)
     return stoa__module_wrap_interpreter(module, record);
 }
 
-PyDoc_STRVAR(release_doc, "release($module, p, /)\n--\n\n"
-                          "Lets the object go now rather than when p is collected; p raises ReleasedProxy from now on.");
+PyDoc_STRVAR(release_doc,
+             "release($module, p, /)\n--\n\n"
+             "Lets the object go now rather than when p is collected; p raises ReleasedProxy from now on.");
 
 static PyObject *
 release(PyObject *module, PyObject *object)
@@ -84,8 +87,9 @@ do_freeze(PyObject *target, PyObject *const *args, Py_ssize_t count, stoa_operat
     return stoa__freeze(target, NULL, STOA_FREEZE_INTERN | STOA_FREEZE_CONVERT);
 }
 
-PyDoc_STRVAR(snapshot_doc, "snapshot($module, p, /)\n--\n\n"
-                           "A frozen copy of p's object, made by its owner in one crossing: freeze() done there.");
+PyDoc_STRVAR(snapshot_doc,
+             "snapshot($module, p, /)\n--\n\n"
+             "A frozen copy of p's object, made by its owner in one crossing: freeze() done there.");
 
 static PyObject *
 snapshot(PyObject *module, PyObject *object)
@@ -103,9 +107,10 @@ do_nothing(PyObject *target, PyObject *const *args, Py_ssize_t count, stoa_opera
     return Py_NewRef(target);
 }
 
-PyDoc_STRVAR(fetch_doc, "fetch($module, p, /)\n--\n\n"
-                        "A private copy of p's object, as by_copy() makes it, in one crossing.\n\n"
-                        "list, dict, set and bytearray inside are copied; other mutable objects inside are proxies.");
+PyDoc_STRVAR(fetch_doc,
+             "fetch($module, p, /)\n--\n\n"
+             "A private copy of p's object, as by_copy() makes it, in one crossing.\n\n"
+             "list, dict, set and bytearray inside are copied; other mutable objects inside are proxies.");
 
 static PyObject *
 fetch(PyObject *module, PyObject *object)

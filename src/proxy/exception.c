@@ -32,7 +32,8 @@ crossable(PyObject *object)
 {
     PyObject *marked = PyExceptionInstance_Check(object) ? NULL : stoa__by_copy(object);
     stoa_parcel trial;
-    if (marked != NULL && stoa__pack(marked, "exception", STOA_PACK_DETACHED | STOA_PACK_EXCEPTION, &trial) == 0) {
+    if (marked != NULL &&
+        stoa__pack(marked, "exception", STOA_PACK_DETACHED | STOA_PACK_EXCEPTION, &trial) == 0) {
         stoa__parcel_clear(&trial);
         return marked;
     }
@@ -210,7 +211,8 @@ stoa__exception_pack(stoa_parcel *out)
 {
     PyObject *exception = PyErr_GetRaisedException();
     PyObject *description = exception == NULL ? NULL : describe(exception, 0);
-    if (description == NULL || stoa__pack(description, "exception", STOA_PACK_DETACHED | STOA_PACK_EXCEPTION, out) < 0) {
+    if (description == NULL ||
+        stoa__pack(description, "exception", STOA_PACK_DETACHED | STOA_PACK_EXCEPTION, out) < 0) {
         stoa__parcel_init(out); /* empty: stands for MemoryError */
     }
     Py_XDECREF(description);

@@ -498,7 +498,8 @@ pack_handle(packer *p, PyObject *object)
         stoa__parcel_hold_handle(p->parcel, handle) < 0) {
         return -1;
     }
-    return stoa__parcel_write_op(p->parcel, PyMemoryView_Check(object) ? STOA_OP_MEMORYVIEW : STOA_OP_PROXY, handle);
+    return stoa__parcel_write_op(p->parcel, PyMemoryView_Check(object) ? STOA_OP_MEMORYVIEW : STOA_OP_PROXY,
+                                 handle);
 }
 
 static int
@@ -559,12 +560,12 @@ bool
 stoa__crosses_by_value(PyObject *object)
 {
     PyTypeObject *type = Py_TYPE(object);
-    return type == &PyUnicode_Type || type == &PyBytes_Type || type == &PyLong_Type || type == &PyFloat_Type ||
-           type == &PyComplex_Type || type == &PyTuple_Type || type == &PyFrozenSet_Type || type == &PyDictProxy_Type ||
-           stoa__is_frozendict(object) || type == &PyRange_Type || type == &PySlice_Type ||
-           type == &PyMemoryView_Type || is_by_copy(object) ||
-           (pack_interpreter != NULL && pack_interpreter(object) != 0) || datetime_class(object) != 0 ||
-           PyExceptionInstance_Check(object);
+    return type == &PyUnicode_Type || type == &PyBytes_Type || type == &PyLong_Type ||
+           type == &PyFloat_Type || type == &PyComplex_Type || type == &PyTuple_Type ||
+           type == &PyFrozenSet_Type || type == &PyDictProxy_Type || stoa__is_frozendict(object) ||
+           type == &PyRange_Type || type == &PySlice_Type || type == &PyMemoryView_Type ||
+           is_by_copy(object) || (pack_interpreter != NULL && pack_interpreter(object) != 0) ||
+           datetime_class(object) != 0 || PyExceptionInstance_Check(object);
 }
 
 /* All items of the innermost frame are written: the container itself. */

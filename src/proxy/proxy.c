@@ -50,7 +50,8 @@ proxy_dealloc(PyObject *object)
 bool
 stoa__is_proxy(const PyObject *object)
 {
-    return Py_TYPE(object)->tp_dealloc == proxy_dealloc; /* one function, however many interpreters have the type */
+    return Py_TYPE(object)->tp_dealloc ==
+           proxy_dealloc; /* one function, however many interpreters have the type */
 }
 
 int
@@ -61,7 +62,8 @@ stoa__proxy_release(PyObject *object)
         return 0;
     }
     if (self->exported > 0) {
-        PyErr_SetString(PyExc_BufferError, "this proxy cannot be released while views of its memory are in use");
+        PyErr_SetString(PyExc_BufferError,
+                        "this proxy cannot be released while views of its memory are in use");
         return -1;
     }
     forget_import(self);
@@ -80,7 +82,8 @@ stoa__proxy_handle_of(stoa_side *side, PyObject *object, stoa_handle *out)
     }
     stoa_proxy_object *proxy = stoa__proxy(object);
     if (proxy->handle == 0 || proxy->release_wanted) {
-        PyErr_SetString(stoa__exception(STOA_EXC_ReleasedProxy), "a proxy that was released cannot be passed on");
+        PyErr_SetString(stoa__exception(STOA_EXC_ReleasedProxy),
+                        "a proxy that was released cannot be passed on");
         return -1;
     }
     stoa_err err = stoa__handle_ref(proxy->handle);
@@ -248,8 +251,8 @@ stoa__proxy_vectorcall(PyObject *self, PyObject *const *args, size_t count, PyOb
     for (Py_ssize_t i = 0; i < keywords; i++) {
         all[positional + keywords + i] = PyTuple_GET_ITEM(names, i);
     }
-    PyObject *result = stoa__request(self, do_call, all, positional + 2 * keywords, STOA_REQUEST_LAST_ARE_NAMES,
-                                     (uintptr_t)keywords);
+    PyObject *result = stoa__request(self, do_call, all, positional + 2 * keywords,
+                                     STOA_REQUEST_LAST_ARE_NAMES, (uintptr_t)keywords);
     PyMem_Free(all);
     return result;
 }
@@ -335,7 +338,8 @@ static PyMemberDef members[] = {
     {NULL, 0, 0, 0, NULL},
 };
 
-PyDoc_STRVAR(proxy_doc, "An object of another interpreter, used through this one: every operation is done there.");
+PyDoc_STRVAR(proxy_doc,
+             "An object of another interpreter, used through this one: every operation is done there.");
 
 static const PyType_Slot basic_slots[] = {
     {Py_tp_doc, (void *)proxy_doc},

@@ -48,7 +48,8 @@ static int
 proxy_set_item(PyObject *self, PyObject *key, PyObject *value)
 {
     PyObject *args[] = {key, value};
-    PyObject *result = stoa__request(self, do_set_item, args, value == NULL ? 1 : 2, STOA_REQUEST_FIRST_IS_NAME, 0);
+    PyObject *result = stoa__request(self, do_set_item, args, value == NULL ? 1 : 2,
+                                     STOA_REQUEST_FIRST_IS_NAME, 0);
     Py_XDECREF(result);
     return result == NULL ? -1 : 0;
 }
@@ -98,7 +99,8 @@ do_contains(PyObject *target, PyObject *const *args, Py_ssize_t count, stoa_oper
 static int
 proxy_contains(PyObject *self, PyObject *item)
 {
-    PyObject *found = stoa__request(self, do_contains, &item, 1, STOA_REQUEST_FIRST_IS_NAME | STOA_REQUEST_COPY, 0);
+    PyObject *found = stoa__request(self, do_contains, &item, 1,
+                                    STOA_REQUEST_FIRST_IS_NAME | STOA_REQUEST_COPY, 0);
     Py_XDECREF(found); /* immortal */
     return found == NULL ? -1 : found == Py_True;
 }
@@ -168,14 +170,9 @@ proxy_next(PyObject *self)
 }
 
 const PyType_Slot stoa__proxy_container_slots[] = {
-    {Py_mp_length, (void *)stoa__proxy_size},
-    {Py_sq_length, (void *)stoa__proxy_size},
-    {Py_mp_subscript, (void *)proxy_get_item},
-    {Py_mp_ass_subscript, (void *)proxy_set_item},
-    {Py_sq_item, (void *)proxy_item},
-    {Py_sq_ass_item, (void *)proxy_set_index},
-    {Py_sq_contains, (void *)proxy_contains},
-    {Py_tp_iter, (void *)proxy_iterate},
-    {Py_tp_iternext, (void *)proxy_next},
-    {0, NULL},
+    {Py_mp_length, (void *)stoa__proxy_size},  {Py_sq_length, (void *)stoa__proxy_size},
+    {Py_mp_subscript, (void *)proxy_get_item}, {Py_mp_ass_subscript, (void *)proxy_set_item},
+    {Py_sq_item, (void *)proxy_item},          {Py_sq_ass_item, (void *)proxy_set_index},
+    {Py_sq_contains, (void *)proxy_contains},  {Py_tp_iter, (void *)proxy_iterate},
+    {Py_tp_iternext, (void *)proxy_next},      {0, NULL},
 };

@@ -9,7 +9,21 @@ typedef struct binary_row {
     size_t slot; /* offset in PyNumberMethods */
 } binary_row;
 
-enum { ADD, SUBTRACT, MULTIPLY, REMAINDER, DIVMOD, LSHIFT, RSHIFT, AND, XOR, OR, FLOOR_DIVIDE, TRUE_DIVIDE, MATRIX_MULTIPLY };
+enum {
+    ADD,
+    SUBTRACT,
+    MULTIPLY,
+    REMAINDER,
+    DIVMOD,
+    LSHIFT,
+    RSHIFT,
+    AND,
+    XOR,
+    OR,
+    FLOOR_DIVIDE,
+    TRUE_DIVIDE,
+    MATRIX_MULTIPLY
+};
 
 static const binary_row rows[] = {
     {PyNumber_Add, offsetof(PyNumberMethods, nb_add)},
@@ -28,10 +42,18 @@ static const binary_row rows[] = {
 };
 
 static const binaryfunc in_place[] = {
-    PyNumber_InPlaceAdd,         PyNumber_InPlaceSubtract,   PyNumber_InPlaceMultiply,
-    PyNumber_InPlaceRemainder,   NULL,                       PyNumber_InPlaceLshift,
-    PyNumber_InPlaceRshift,      PyNumber_InPlaceAnd,        PyNumber_InPlaceXor,
-    PyNumber_InPlaceOr,          PyNumber_InPlaceFloorDivide, PyNumber_InPlaceTrueDivide,
+    PyNumber_InPlaceAdd,
+    PyNumber_InPlaceSubtract,
+    PyNumber_InPlaceMultiply,
+    PyNumber_InPlaceRemainder,
+    NULL,
+    PyNumber_InPlaceLshift,
+    PyNumber_InPlaceRshift,
+    PyNumber_InPlaceAnd,
+    PyNumber_InPlaceXor,
+    PyNumber_InPlaceOr,
+    PyNumber_InPlaceFloorDivide,
+    PyNumber_InPlaceTrueDivide,
     PyNumber_InPlaceMatrixMultiply,
 };
 
@@ -129,20 +151,20 @@ binary(PyObject *left, PyObject *right, uintptr_t which)
     return stoa__request(right, do_reflected, &left, 1, STOA_REQUEST_BAG, which);
 }
 
-#define BINARY(name, which)                            \
+#define BINARY(name, which)                                        \
     static PyObject *proxy_##name(PyObject *left, PyObject *right) \
-    {                                                  \
-        return binary(left, right, which);             \
+    {                                                              \
+        return binary(left, right, which);                         \
     }
-#define BOTH(name, which)                                                        \
-    BINARY(name, which)                                                          \
-    static PyObject *proxy_inplace_##name(PyObject *left, PyObject *right)       \
-    {                                                                            \
+#define BOTH(name, which)                                                            \
+    BINARY(name, which)                                                              \
+    static PyObject *proxy_inplace_##name(PyObject *left, PyObject *right)           \
+    {                                                                                \
         return stoa__request(left, do_in_place, &right, 1, STOA_REQUEST_BAG, which); \
     }
-#define UNARY(name, function)                                                   \
-    static PyObject *proxy_##name(PyObject *self)                               \
-    {                                                                           \
+#define UNARY(name, function)                                                    \
+    static PyObject *proxy_##name(PyObject *self)                                \
+    {                                                                            \
         return stoa__request(self, do_unary, NULL, 0, 0, (uintptr_t)(function)); \
     }
 
@@ -193,9 +215,9 @@ proxy_bool(PyObject *self)
     return truth == NULL ? -1 : truth == Py_True;
 }
 
-#define PAIR(name)                       \
-    {Py_nb_##name, (void *)proxy_##name}, \
-    {                                    \
+#define PAIR(name)                                         \
+    {Py_nb_##name, (void *)proxy_##name},                  \
+    {                                                      \
         Py_nb_inplace_##name, (void *)proxy_inplace_##name \
     }
 

@@ -13,14 +13,33 @@ typedef struct special_row {
     const char *module, *function;
 } special_row;
 
-enum { ENTER, EXIT, AENTER, AEXIT, REVERSED, LENGTH_HINT, FORMAT, ROUND, TRUNC, FLOOR, CEIL, BYTES, COMPLEX, DIR, SIZEOF,
-       FSPATH, COPY, DEEPCOPY };
+enum {
+    ENTER,
+    EXIT,
+    AENTER,
+    AEXIT,
+    REVERSED,
+    LENGTH_HINT,
+    FORMAT,
+    ROUND,
+    TRUNC,
+    FLOOR,
+    CEIL,
+    BYTES,
+    COMPLEX,
+    DIR,
+    SIZEOF,
+    FSPATH,
+    COPY,
+    DEEPCOPY
+};
 
 static const special_row rows[] = {
-    {NULL, "__enter__"},       {NULL, "__exit__"}, {NULL, "__aenter__"}, {NULL, "__aexit__"},  {"builtins", "reversed"},
-    {"operator", "length_hint"}, {"builtins", "format"}, {"builtins", "round"}, {"math", "trunc"}, {"math", "floor"},
-    {"math", "ceil"},          {"builtins", "bytes"}, {"builtins", "complex"}, {"builtins", "dir"}, {NULL, "__sizeof__"},
-    {"os", "fspath"},          {"copy", "copy"},   {"copy", "deepcopy"},
+    {NULL, "__enter__"},      {NULL, "__exit__"},          {NULL, "__aenter__"},   {NULL, "__aexit__"},
+    {"builtins", "reversed"}, {"operator", "length_hint"}, {"builtins", "format"}, {"builtins", "round"},
+    {"math", "trunc"},        {"math", "floor"},           {"math", "ceil"},       {"builtins", "bytes"},
+    {"builtins", "complex"},  {"builtins", "dir"},         {NULL, "__sizeof__"},   {"os", "fspath"},
+    {"copy", "copy"},         {"copy", "deepcopy"},
 };
 
 /* ---- inside the owner -------------------------------------------------------------------------------------------- */
@@ -39,7 +58,8 @@ static PyObject *
 do_special(PyObject *target, PyObject *const *args, Py_ssize_t count, stoa_operation *op)
 {
     const special_row *row = &rows[op->extra];
-    PyObject *holder = row->module == NULL ? Py_NewRef((PyObject *)Py_TYPE(target)) : PyImport_ImportModule(row->module);
+    PyObject *holder = row->module == NULL ? Py_NewRef((PyObject *)Py_TYPE(target))
+                                           : PyImport_ImportModule(row->module);
     PyObject *function = holder == NULL ? NULL : PyObject_GetAttrString(holder, row->function);
     Py_XDECREF(holder);
     if (function == NULL && row->module == NULL && PyErr_ExceptionMatches(PyExc_AttributeError)) {
@@ -81,8 +101,8 @@ special(PyObject *self, PyObject *args, uintptr_t which, Py_ssize_t max)
 {
     Py_ssize_t count = PyTuple_GET_SIZE(args);
     if (count > max) {
-        return PyErr_Format(PyExc_TypeError, "%s() takes at most %zd arguments (%zd given)", rows[which].function, max,
-                            count);
+        return PyErr_Format(PyExc_TypeError, "%s() takes at most %zd arguments (%zd given)",
+                            rows[which].function, max, count);
     }
     return stoa__request(self, do_special, &PyTuple_GET_ITEM(args, 0), count, 0, which);
 }
@@ -97,10 +117,10 @@ leave(PyObject *self, PyObject *args, uintptr_t which)
     return stoa__request(self, do_exit, &value, 1, 0, which);
 }
 
-#define SPECIAL(name, which, max)                                  \
+#define SPECIAL(name, which, max)                                   \
     static PyObject *special_##name(PyObject *self, PyObject *args) \
-    {                                                              \
-        return special(self, args, which, max);                    \
+    {                                                               \
+        return special(self, args, which, max);                     \
     }
 SPECIAL(enter, ENTER, 0)
 SPECIAL(aenter, AENTER, 0)
@@ -164,7 +184,8 @@ special_reduce(PyObject *self, PyObject *unused)
     (void)unused;
     stoa_proxy_object *proxy = stoa__proxy(self);
     if (proxy->handle == 0) {
-        PyErr_SetString(stoa__exception(STOA_EXC_ReleasedProxy), "a proxy that was released cannot be pickled");
+        PyErr_SetString(stoa__exception(STOA_EXC_ReleasedProxy),
+                        "a proxy that was released cannot be pickled");
         return NULL;
     }
     PyObject *module = PyImport_ImportModule("stoa._stoa");
@@ -186,8 +207,9 @@ stoa__proxy_unpickle(PyObject *module, PyObject *args)
         return NULL;
     }
     if (process != (long)getpid() || place != (uintptr_t)stoa__process) {
-        PyErr_SetString(PyExc_ValueError, "a pickled proxy can be loaded in the process only that pickled it: the object "
-                                          "is there; pickle stoa.fetch(p) to send a copy");
+        PyErr_SetString(PyExc_ValueError,
+                        "a pickled proxy can be loaded in the process only that pickled it: the object "
+                        "is there; pickle stoa.fetch(p) to send a copy");
         return NULL;
     }
     stoa_side *side = stoa__side_here();
@@ -195,8 +217,9 @@ stoa__proxy_unpickle(PyObject *module, PyObject *args)
         return NULL;
     }
     if (stoa__handle_ref(handle) != STOA_OK) {
-        PyErr_SetString(stoa__exception(STOA_EXC_ReleasedProxy),
-                        "the object of this pickled proxy is gone: a pickle does not keep it alive, a proxy does");
+        PyErr_SetString(
+            stoa__exception(STOA_EXC_ReleasedProxy),
+            "the object of this pickled proxy is gone: a pickle does not keep it alive, a proxy does");
         return NULL;
     }
     return stoa__side_import(side, handle);

@@ -171,7 +171,8 @@ static int
 pack_operands(request *r, PyObject *const *args, Py_ssize_t count)
 {
     r->packed = true;
-    if (count == 1 && (r->flags & STOA_REQUEST_BAG) && (PyList_CheckExact(args[0]) || PyDict_CheckExact(args[0]))) {
+    if (count == 1 && (r->flags & STOA_REQUEST_BAG) &&
+        (PyList_CheckExact(args[0]) || PyDict_CheckExact(args[0]))) {
         return stoa__pack(args[0], "operand", STOA_PACK_TOP, &r->parcel);
     }
     PyObject *tuple = PyTuple_New(count);

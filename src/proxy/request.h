@@ -14,10 +14,11 @@
 
 #define STOA_REQUEST_FIRST_IS_NAME 1u
 #define STOA_REQUEST_LAST_ARE_NAMES 2u /* the last `extra` of them */
-#define STOA_REQUEST_BAG 4u  /* a list, dict, set or bytearray among the operands crosses by value, its items by the rule */
-#define STOA_REQUEST_COPY 8u /* … crosses as a deep copy */
-#define STOA_REQUEST_FETCH 16u    /* the result crosses as a deep copy */
-#define STOA_REQUEST_BAG_OUT 32u  /* the result is a list that is only the bag */
+#define STOA_REQUEST_BAG \
+    4u /* a list, dict, set or bytearray among the operands crosses by value, its items by the rule */
+#define STOA_REQUEST_COPY 8u       /* … crosses as a deep copy */
+#define STOA_REQUEST_FETCH 16u     /* the result crosses as a deep copy */
+#define STOA_REQUEST_BAG_OUT 32u   /* the result is a list that is only the bag */
 #define STOA_REQUEST_BARE_STOP 64u /* StopIteration without a value is told by NULL without an exception */
 
 typedef struct stoa_operation {
@@ -26,11 +27,12 @@ typedef struct stoa_operation {
 } stoa_operation;
 
 /* Inside the owner: a new reference; NULL with an exception, or NULL alone, which arrives as that. */
-typedef PyObject *(*stoa_operator)(PyObject *target, PyObject *const *args, Py_ssize_t count, stoa_operation *op);
+typedef PyObject *(*stoa_operator)(PyObject *target, PyObject *const *args, Py_ssize_t count,
+                                   stoa_operation *op);
 
 /* Runs `work` inside the owner of `self`, with `args` as they arrive there. The result as it arrives here: new
  * reference; NULL with an exception (or without, if `work` did so). GIL. */
-PyObject *stoa__request(PyObject *self, stoa_operator work, PyObject *const *args, Py_ssize_t count, unsigned flags,
-                        uintptr_t extra);
+PyObject *stoa__request(PyObject *self, stoa_operator work, PyObject *const *args, Py_ssize_t count,
+                        unsigned flags, uintptr_t extra);
 
 #endif

@@ -35,7 +35,8 @@ new_side(stoa_interp_record *record)
 static stoa_side *
 gone(stoa_interp_record *record)
 {
-    (void)stoa__fail(STOA_EGONE, "interpreter '%s' is being ended: no proxies can be made or passed", record->name);
+    (void)stoa__fail(STOA_EGONE, "interpreter '%s' is being ended: no proxies can be made or passed",
+                     record->name);
     stoa__raise(STOA_EGONE);
     return NULL;
 }
@@ -165,7 +166,8 @@ stoa__side_apply_releases(stoa_interp_record *record)
     stoa_member *member = record->cookie;
     stoa_side *side = member == NULL ? NULL : member->side;
     size_t count = RELEASES_AT_ONCE;
-    for (int round = 0; round < RELEASE_ROUNDS && count == RELEASES_AT_ONCE && side != NULL && !side->left; round++) {
+    for (int round = 0; round < RELEASE_ROUNDS && count == RELEASES_AT_ONCE && side != NULL && !side->left;
+         round++) {
         count = stoa__handle_take_released(record, objects, RELEASES_AT_ONCE);
         for (size_t i = 0; i < count; i++) {
             remove_export(side, objects[i]);
