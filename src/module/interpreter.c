@@ -7,6 +7,7 @@
 #include "host/invoke.h"
 #include "host/signals.h"
 #include "immortal/exceptions.h"
+#include "proxy/by_copy.h"
 #include "proxy/cross.h"
 #include "proxy/thread_state.h"
 

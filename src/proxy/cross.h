@@ -28,9 +28,6 @@ PyObject *stoa__unpack(const stoa_parcel *parcel);
 /* Does it cross as what it is, not as a proxy? */
 bool stoa__crosses_by_value(PyObject *object);
 
-/* by_copy(object): the marker, a new reference. GIL. */
-PyObject *stoa__by_copy(PyObject *object);
-
 /* How objects that stand for interpreters cross: told by the layer that has their class. pack: the serial, or 0 when
  * `object` is something else; unpack: new reference, or NULL with an exception. Both under a GIL. */
 void stoa__cross_set_interpreter_class(uint32_t (*pack)(PyObject *), PyObject *(*unpack)(uint32_t serial));

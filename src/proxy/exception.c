@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "immortal/exceptions.h"
+#include "proxy/by_copy.h"
 #include "proxy/cross.h"
 
 /* Groups in groups deeper than this are told by their text only. */

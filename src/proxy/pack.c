@@ -6,6 +6,7 @@
 #include "immortal/canonical.h"
 #include "immortal/cpython/cpython.h"
 #include "immortal/exceptions.h"
+#include "proxy/by_copy.h"
 #include "proxy/exception.h"
 #include "proxy/proxy.h"
 
@@ -25,94 +26,6 @@ stoa__cross_set_interpreter_class(uint32_t (*pack)(PyObject *), PyObject *(*unpa
 {
     pack_interpreter = pack;
     stoa__unpack_interpreter = unpack;
-}
-
-/* ---- the marker -------------------------------------------------------------------------------------------------- */
-
-typedef struct by_copy_object {
-    PyObject_HEAD
-    PyObject *content;
-} by_copy_object;
-
-static void
-by_copy_dealloc(PyObject *self)
-{
-    PyTypeObject *type = Py_TYPE(self);
-    PyObject_GC_UnTrack(self);
-    Py_CLEAR(((by_copy_object *)self)->content);
-    type->tp_free(self);
-    Py_DECREF(type);
-}
-
-static int
-by_copy_traverse(PyObject *self, visitproc visit, void *arg)
-{
-    Py_VISIT(Py_TYPE(self));
-    Py_VISIT(((by_copy_object *)self)->content);
-    return 0;
-}
-
-static int
-by_copy_clear(PyObject *self)
-{
-    Py_CLEAR(((by_copy_object *)self)->content);
-    return 0;
-}
-
-static PyObject *
-by_copy_repr(PyObject *self)
-{
-    return PyUnicode_FromFormat("by_copy(%R)", ((by_copy_object *)self)->content);
-}
-
-static PyType_Slot by_copy_slots[] = {
-    {Py_tp_dealloc, by_copy_dealloc},
-    {Py_tp_traverse, by_copy_traverse},
-    {Py_tp_clear, by_copy_clear},
-    {Py_tp_repr, by_copy_repr},
-    {Py_tp_doc, "Marks an argument or a result that crosses to another interpreter as a deep copy."},
-    {0, NULL},
-};
-static PyType_Spec by_copy_spec = {
-    .name = "stoa.ByCopy",
-    .basicsize = sizeof(by_copy_object),
-    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC | Py_TPFLAGS_DISALLOW_INSTANTIATION |
-             Py_TPFLAGS_IMMUTABLETYPE,
-    .slots = by_copy_slots,
-};
-
-PyObject *
-stoa__by_copy(PyObject *object)
-{
-    PyObject *dict = PyInterpreterState_GetDict(PyInterpreterState_Get());
-    if (dict == NULL) {
-        PyErr_SetString(PyExc_RuntimeError, "stoa: this interpreter is being taken down");
-        return NULL;
-    }
-    PyObject *type = PyDict_GetItemString(dict, "stoa.ByCopy");
-    if (type == NULL) {
-        if ((type = PyType_FromSpec(&by_copy_spec)) == NULL) {
-            return NULL;
-        }
-        int result = PyDict_SetItemString(dict, "stoa.ByCopy", type);
-        Py_DECREF(type); /* the dict keeps it */
-        if (result < 0) {
-            return NULL;
-        }
-    }
-    by_copy_object *self = PyObject_GC_New(by_copy_object, (PyTypeObject *)type);
-    if (self != NULL) {
-        self->content = Py_NewRef(object);
-        PyObject_GC_Track(self);
-    }
-    return (PyObject *)self;
-}
-
-static bool
-is_by_copy(PyObject *object)
-{
-    return Py_TYPE(object)->tp_dealloc ==
-           by_copy_dealloc; /* one function, however many interpreters have the class */
 }
 
 /* ---- the walk ---------------------------------------------------------------------------------------------------- */
@@ -505,8 +418,9 @@ pack_handle(packer *p, PyObject *object)
 static int
 pack_one(packer *p, PyObject *object, bool copy)
 {
-    while (is_by_copy(object)) {
-        object = ((by_copy_object *)object)->content;
+    PyObject *marked = stoa__by_copy_content(object);
+    if (marked != NULL) {
+        object = marked;
         copy = true;
     }
     PyTypeObject *type = Py_TYPE(object);
@@ -560,12 +474,12 @@ bool
 stoa__crosses_by_value(PyObject *object)
 {
     PyTypeObject *type = Py_TYPE(object);
-    return type == &PyUnicode_Type || type == &PyBytes_Type || type == &PyLong_Type ||
-           type == &PyFloat_Type || type == &PyComplex_Type || type == &PyTuple_Type ||
-           type == &PyFrozenSet_Type || type == &PyDictProxy_Type || stoa__is_frozendict(object) ||
-           type == &PyRange_Type || type == &PySlice_Type || type == &PyMemoryView_Type ||
-           is_by_copy(object) || (pack_interpreter != NULL && pack_interpreter(object) != 0) ||
-           datetime_class(object) != 0 || PyExceptionInstance_Check(object);
+    return type == &PyUnicode_Type || type == &PyBytes_Type || type == &PyLong_Type || type == &PyFloat_Type ||
+           type == &PyComplex_Type || type == &PyTuple_Type || type == &PyFrozenSet_Type ||
+           type == &PyDictProxy_Type || stoa__is_frozendict(object) || type == &PyRange_Type ||
+           type == &PySlice_Type || type == &PyMemoryView_Type || stoa__by_copy_content(object) != NULL ||
+           (pack_interpreter != NULL && pack_interpreter(object) != 0) || datetime_class(object) != 0 ||
+           PyExceptionInstance_Check(object);
 }
 
 /* All items of the innermost frame are written: the container itself. */

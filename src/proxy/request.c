@@ -8,6 +8,7 @@
 #include "immortal/canonical.h"
 #include "immortal/exceptions.h"
 #include "immortal/freeze.h"
+#include "proxy/by_copy.h"
 #include "proxy/cross.h"
 #include "proxy/exception.h"
 #include "proxy/thread_state.h"
