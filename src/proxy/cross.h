@@ -20,6 +20,7 @@
 #define STOA_PACK_DETACHED 1u  /* hold no references: the parcel may outlive the sender */
 #define STOA_PACK_EXCEPTION 4u /* inside the description of an exception: others in it cross by proxy */
 #define STOA_PACK_TOP 2u       /* the outermost list or dict is only the bag: it crosses by value */
+#define STOA_PACK_COPY 8u      /* as if by_copy() were around it */
 
 /* `root`: what the object is called in error messages ("args", "result", …). Initialises `out`. */
 int stoa__pack(PyObject *object, const char *root, unsigned flags, stoa_parcel *out);
@@ -51,7 +52,7 @@ enum stoa_cross_op {
     STOA_OP_RANGE,      /* last 3 */
     STOA_OP_SLICE,      /* last 3 */
     STOA_OP_DATETIME,   /* which class; last 1: tuple of arguments */
-    STOA_OP_NEW_LIST,
+    STOA_OP_NEW_LIST,   /* how many items it will get */
     STOA_OP_NEW_DICT,
     STOA_OP_NEW_SET, /* an empty one */
     STOA_OP_FILL_LIST,
@@ -63,6 +64,8 @@ enum stoa_cross_op {
     STOA_OP_PROXY,       /* handle */
     STOA_OP_MEMORYVIEW,  /* handle */
     STOA_OP_EXCEPTION,   /* last 1: its description */
+    STOA_OP_INTS,        /* how many; then 64 bits each: proxy/run.h */
+    STOA_OP_FLOATS,      /* the same */
 };
 
 /* Classes of STOA_OP_DATETIME, by number. */

@@ -9,6 +9,7 @@
 #include "proxy/by_copy.h"
 #include "proxy/exception.h"
 #include "proxy/proxy.h"
+#include "proxy/run.h"
 
 /* Text of this many bytes and more is held, not written down. */
 #define HELD_SIZE (64 * 1024)
@@ -352,6 +353,14 @@ pack_datetime(packer *p, PyObject *object, int which, bool copy)
     return push_frame(p, object, arguments, STOA_OP_DATETIME, copy, false);
 }
 
+/* A list is told its size: it is made with room for its items. */
+static int
+write_new(packer *p, unsigned char make, PyObject *items)
+{
+    return make == STOA_OP_NEW_LIST ? stoa__parcel_write_op(p->parcel, make, (uint64_t)PyTuple_GET_SIZE(items))
+                                    : stoa__parcel_write_byte(p->parcel, make);
+}
+
 static int
 pack_mutable(packer *p, PyObject *object)
 {
@@ -369,11 +378,15 @@ pack_mutable(packer *p, PyObject *object)
     bool list = PyList_CheckExact(object), dict = PyDict_CheckExact(object);
     unsigned char make = list ? STOA_OP_NEW_LIST : dict ? STOA_OP_NEW_DICT : STOA_OP_NEW_SET;
     unsigned char fill = list ? STOA_OP_FILL_LIST : dict ? STOA_OP_FILL_DICT : STOA_OP_FILL_SET;
-    /* made first and filled later: so it may contain itself */
-    if (stoa__parcel_write_byte(p->parcel, make) < 0 || remember(p, object) < 0) {
+    PyObject *items = dict ? flatten_dict(object) : PySequence_Tuple(object);
+    if (items == NULL) {
         return -1;
     }
-    PyObject *items = dict ? flatten_dict(object) : PySequence_Tuple(object);
+    /* made first and filled later: so it may contain itself */
+    if (write_new(p, make, items) < 0 || remember(p, object) < 0) {
+        Py_DECREF(items);
+        return -1;
+    }
     return push_frame(p, object, items, fill, true, false);
 }
 
@@ -511,11 +524,30 @@ static int
 pack_top(packer *p, PyObject *object)
 {
     bool dict = PyDict_CheckExact(object);
-    if (stoa__parcel_write_byte(p->parcel, dict ? STOA_OP_NEW_DICT : STOA_OP_NEW_LIST) < 0) {
+    PyObject *items = dict ? flatten_dict(object) : PySequence_Tuple(object);
+    if (items == NULL) {
         return -1;
     }
-    return push_frame(p, object, dict ? flatten_dict(object) : PySequence_Tuple(object),
-                      dict ? STOA_OP_FILL_DICT : STOA_OP_FILL_LIST, false, false);
+    if (write_new(p, dict ? STOA_OP_NEW_DICT : STOA_OP_NEW_LIST, items) < 0) {
+        Py_DECREF(items);
+        return -1;
+    }
+    return push_frame(p, object, items, dict ? STOA_OP_FILL_DICT : STOA_OP_FILL_LIST, false, false);
+}
+
+/* The next item of a container; or a run of numbers at once. */
+static int
+pack_next(packer *p, frame *f)
+{
+    Py_ssize_t run = stoa__run_write(p->parcel, &PyTuple_GET_ITEM(f->items, f->next),
+                                     PyTuple_GET_SIZE(f->items) - f->next);
+    if (run != 0) {
+        f->next += run > 0 ? run : 0;
+        return run < 0 ? -1 : 0;
+    }
+    bool copy = f->copy;
+    PyObject *item = PyTuple_GET_ITEM(f->items, f->next++);
+    return pack_one(p, item, copy);
 }
 
 int
@@ -524,16 +556,14 @@ stoa__pack(PyObject *object, const char *root, unsigned flags, stoa_parcel *out)
     packer p = {.parcel = out, .root = root, .flags = flags};
     stoa__parcel_init(out);
     bool bag = (flags & STOA_PACK_TOP) && (PyDict_CheckExact(object) || PyList_CheckExact(object));
-    int result = bag ? pack_top(&p, object) : pack_one(&p, object, false);
+    int result = bag ? pack_top(&p, object) : pack_one(&p, object, (flags & STOA_PACK_COPY) != 0);
     while (result == 0 && p.depth > 0) {
         frame *f = &p.frames[p.depth - 1];
         if (f->next == PyTuple_GET_SIZE(f->items)) {
             result = finish_frame(&p);
         }
         else {
-            bool copy = f->copy;
-            PyObject *item = PyTuple_GET_ITEM(f->items, f->next++);
-            result = pack_one(&p, item, copy);
+            result = pack_next(&p, f);
         }
     }
     while (p.depth > 0) {

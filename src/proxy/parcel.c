@@ -51,6 +51,15 @@ stoa__parcel_write(stoa_parcel *parcel, const void *bytes, size_t size)
     return 0;
 }
 
+unsigned char *
+stoa__parcel_reserve(stoa_parcel *parcel, size_t size)
+{
+    if (size > parcel->capacity - parcel->size && grow(parcel, size) < 0) {
+        return NULL;
+    }
+    return parcel->data + parcel->size;
+}
+
 int
 stoa__parcel_write_byte(stoa_parcel *parcel, unsigned char byte)
 {

@@ -31,6 +31,8 @@ typedef struct stoa_parcel {
 void stoa__parcel_init(stoa_parcel *parcel);
 /* -1 with MemoryError. */
 int stoa__parcel_write(stoa_parcel *parcel, const void *bytes, size_t size);
+/* Room for `size` bytes behind what is written, for the caller to fill and then to count in `size`. NULL: MemoryError. */
+unsigned char *stoa__parcel_reserve(stoa_parcel *parcel, size_t size);
 int stoa__parcel_write_byte(stoa_parcel *parcel, unsigned char byte);
 /* An opcode with one 64-bit operand. */
 int stoa__parcel_write_op(stoa_parcel *parcel, unsigned char op, uint64_t operand);

@@ -280,12 +280,10 @@ write_result(request *r, PyObject *result)
 {
     unsigned flags = STOA_PACK_DETACHED;
     if (r->flags & (STOA_REQUEST_FETCH | STOA_REQUEST_BAG_OUT)) {
-        PyObject *sent = r->flags & STOA_REQUEST_FETCH ? stoa__by_copy(result) : Py_NewRef(result);
         r->outcome = OUT_PARCEL;
         flags |= r->flags & STOA_REQUEST_BAG_OUT ? STOA_PACK_TOP : 0;
-        int packed = sent == NULL ? -1 : stoa__pack(sent, "result", flags, &r->parcel_out);
-        Py_XDECREF(sent);
-        return packed;
+        flags |= r->flags & STOA_REQUEST_FETCH ? STOA_PACK_COPY : 0;
+        return stoa__pack(result, "result", flags, &r->parcel_out);
     }
     stoa_side *side = stoa__side_of(r->owner);
     int fits = side == NULL ? -1 : write_cell(side, result, false, &r->result);

@@ -8,6 +8,7 @@
 #include "proxy/exception.h"
 #include "proxy/membership.h"
 #include "proxy/proxy.h"
+#include "proxy/run.h"
 
 typedef struct unpacker {
     const unsigned char *at, *end;
@@ -35,18 +36,28 @@ read_bytes(unpacker *u, size_t size)
 }
 
 static int
+reserve(PyObject ***array, size_t count, size_t *room, size_t wanted)
+{
+    size_t more = *room == 0 ? 16 : *room;
+    while (more - count < wanted) {
+        more *= 2;
+    }
+    PyObject **grown = PyMem_Realloc(*array, more * sizeof(PyObject *));
+    if (grown == NULL) {
+        PyErr_NoMemory();
+        return -1;
+    }
+    *array = grown;
+    *room = more;
+    return 0;
+}
+
+static int
 append(PyObject ***array, size_t *count, size_t *room, PyObject *object)
 {
-    if (*count == *room) {
-        size_t more = *room == 0 ? 16 : *room * 2;
-        PyObject **grown = PyMem_Realloc(*array, more * sizeof(PyObject *));
-        if (grown == NULL) {
-            Py_DECREF(object);
-            PyErr_NoMemory();
-            return -1;
-        }
-        *array = grown;
-        *room = more;
+    if (*count == *room && reserve(array, *count, room, 1) < 0) {
+        Py_DECREF(object);
+        return -1;
     }
     (*array)[(*count)++] = object;
     return 0;
@@ -65,6 +76,31 @@ drop_last(unpacker *u, size_t count)
     while (count-- > 0) {
         Py_DECREF(u->values[--u->count]);
     }
+}
+
+static int
+push_run(unpacker *u, unsigned char op, size_t count)
+{
+    if (u->room - u->count < count && reserve(&u->values, u->count, &u->room, count) < 0) {
+        return -1;
+    }
+    const unsigned char *bytes = read_bytes(u, count * sizeof(uint64_t));
+    if (stoa__run_read(op, bytes, count, u->values + u->count) < 0) {
+        return -1;
+    }
+    u->count += count;
+    return 0;
+}
+
+/* Of `count` Nones until its items are there: hashing a key on the way may run code, which may come across it. */
+static PyObject *
+new_list(Py_ssize_t count)
+{
+    PyObject *list = PyList_New(count);
+    for (Py_ssize_t i = 0; list != NULL && i < count; i++) {
+        PyList_SET_ITEM(list, i, Py_NewRef(Py_None));
+    }
+    return list;
 }
 
 static PyObject *
@@ -159,17 +195,32 @@ make_from_tuple(unpacker *u, unsigned char op, uint64_t operand)
     return push(u, object);
 }
 
+/* The last n values into a list that was made with that size. */
+static int
+fill_list(unpacker *u, PyObject *list, size_t count)
+{
+    int result = 0;
+    u->count -= count;
+    for (size_t i = 0; i < count; i++) { /* with a check: who found the list before it was full may have cut it */
+        result |= PyList_SetItem(list, (Py_ssize_t)i, u->values[u->count + i]);
+    }
+    return result;
+}
+
 static int
 fill(unpacker *u, unsigned char op, size_t count)
 {
     PyObject **items = u->values + u->count - count;
     PyObject *container = items[-1];
     int result = 0;
+    if (op == STOA_OP_FILL_LIST) {
+        return fill_list(u, container, count);
+    }
     if (op == STOA_OP_FILL_DICT) {
         result = fill_dict(container, items, count);
     }
     for (size_t i = 0; i < count && result == 0 && op != STOA_OP_FILL_DICT; i++) {
-        result = op == STOA_OP_FILL_LIST ? PyList_Append(container, items[i]) : PySet_Add(container, items[i]);
+        result = PySet_Add(container, items[i]);
     }
     drop_last(u, count);
     return result;
@@ -250,8 +301,6 @@ step(unpacker *u)
 {
     unsigned char op = *u->at++;
     switch (op) {
-    case STOA_OP_NEW_LIST:
-        return push(u, PyList_New(0));
     case STOA_OP_NEW_DICT:
         return push(u, PyDict_New());
     case STOA_OP_NEW_SET:
@@ -263,6 +312,11 @@ step(unpacker *u)
     }
     uint64_t operand = read_operand(u);
     switch (op) {
+    case STOA_OP_NEW_LIST:
+        return push(u, new_list((Py_ssize_t)operand));
+    case STOA_OP_INTS:
+    case STOA_OP_FLOATS:
+        return push_run(u, op, operand);
     case STOA_OP_TUPLE:
         return push(u, take_tuple(u, operand));
     case STOA_OP_MAPPING:

@@ -9,6 +9,7 @@
 
 #include "host/interp.h"
 #include "immortal/exceptions.h"
+#include "proxy/by_copy.h"
 #include "proxy/cross.h"
 #include "proxy/exception.h"
 #include "proxy/membership.h"
