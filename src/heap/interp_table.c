@@ -5,6 +5,7 @@
 #include "heap/memory.h"
 #include "heap/names.h" /* waiters and makers of an interpreter that closes */
 #include "heap/process_struct.h"
+#include "heap/waiter.h"
 
 #include <limits.h>
 #include <stdio.h>
@@ -304,6 +305,7 @@ stoa__interp_start_close(stoa_interp_record *record)
     stoa__unlock(&record->lock);
     if (mine) {
         stoa__names_wake_all();
+        stoa__waiters_wake_all();
     }
     return mine;
 }

@@ -78,6 +78,7 @@ stoa__call_init(stoa_call *call, struct stoa_waiter *sender, void (*run)(stoa_ca
     atomic_init(&call->refs, 1);
     call->next = call->prev = NULL;
     call->mailbox = NULL;
+    call->edge = NULL;
     call->sender = sender == NULL ? NULL : stoa__waiter_ref(sender);
     call->run = run;
     call->dispose = dispose;

@@ -37,6 +37,7 @@ typedef struct stoa_call {
     struct stoa_call *next, *prev; /* guarded by the mailbox's lock */
     struct stoa_mailbox *mailbox;  /* written by post; const afterwards */
     struct stoa_waiter *sender;    /* const: told when the call is over; a reference is held. NULL: nobody */
+    struct stoa_wait_edge *edge; /* guarded by the lock of the waits: the sender's while it waits; heap/waiter.h */
     void (*run)(struct stoa_call *);     /* const: does the work, in the receiver */
     void (*dispose)(struct stoa_call *); /* const: the last reference is gone; any thread */
 } stoa_call;

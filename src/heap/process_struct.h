@@ -19,7 +19,7 @@
 #include "heap/region_struct.h"
 
 #define STOA_PROCESS_MAGIC UINT64_C(0x70616568616f7473) /* "stoaheap" in a dump */
-#define STOA_PROCESS_VERSION 1u
+#define STOA_PROCESS_VERSION 2u
 
 /* The creator's jemalloc, called by every copy of the library. Const after init. See arena.h. */
 typedef struct stoa_arena_ops {
@@ -43,7 +43,8 @@ struct stoa_process {
     stoa_regions regions;
     stoa_epoch epoch;
     stoa_space space;
-    stoa_lock waits; /* STOA_RANK_WAITS: see waiter.h */
+    stoa_lock waits;            /* STOA_RANK_WAITS: see waiter.h */
+    struct stoa_waiter *asleep; /* guarded by `waits`: threads that wait, linked through next_asleep */
     stoa_counters counters;
     stoa_guard guard;
 };

@@ -12,6 +12,7 @@
 #include "heap/thread_end.h"
 
 #define CIRCLE_SHOWN 8 /* threads of a circle that the message names */
+#define CHAIN_MAX 100000
 
 static _Thread_local stoa_waiter *waiter_here;
 
@@ -121,23 +122,39 @@ stoa__waiter_take_interrupt(stoa_waiter *self)
     return atomic_load(&self->interrupted) && atomic_exchange(&self->interrupted, 0);
 }
 
-/* Lock of the waits held. "thread 12 waits for a lock held by thread 13, …" */
+/* ---- who waits for whom ------------------------------------------------------------------------------------------ */
+
+static inline stoa_waiter *
+whom_of(const stoa_waiter *waiter)
+{
+    return waiter->top == NULL ? NULL : waiter->top->whom;
+}
+
+static int
+describe_link(const stoa_waiter *from, const stoa_wait_edge *edge, const stoa_waiter *to, const char *what,
+              bool first, char *text, size_t size)
+{
+    bool known = edge != NULL && edge->where != NULL;
+    return snprintf(text, size, "%sthread %llu%s%s%s waits for %s of thread %llu", first ? "" : ", ",
+                    (unsigned long long)from->thread, known ? " in interpreter '" : "",
+                    known ? edge->where : "", known ? "'" : "", what, (unsigned long long)to->thread);
+}
+
+/* Lock of the waits held. "thread 12 waits for a lock of thread 13, thread 13 …" */
 static void
 describe_circle(const stoa_waiter *self, const stoa_waiter *whom, const char *what, char *text, size_t size)
 {
     size_t used = 0;
     const stoa_waiter *from = self, *to = whom;
     for (int i = 0; i < CIRCLE_SHOWN && used < size; i++) {
-        int n = snprintf(text + used, size - used, "%sthread %llu waits for %s of thread %llu",
-                         i > 0 ? ", " : "", (unsigned long long)from->thread, what,
-                         (unsigned long long)to->thread);
+        int n = describe_link(from, from->top, to, what, i == 0, text + used, size - used);
         used += n > 0 ? (size_t)n : 0;
         if (to == self) {
             return;
         }
         from = to;
-        what = from->for_what;
-        to = from->for_whom;
+        what = from->top->what;
+        to = from->top->whom;
     }
     if (used < size) {
         (void)snprintf(text + used, size - used, ", and so on back to thread %llu",
@@ -145,30 +162,110 @@ describe_circle(const stoa_waiter *self, const stoa_waiter *whom, const char *wh
     }
 }
 
+void
+stoa__waiter_push(stoa_waiter *self, stoa_wait_edge *edge, const char *where)
+{
+    stoa_lock *lock = &stoa__process->waits;
+    *edge = (stoa_wait_edge){.where = where};
+    stoa__lock(lock);
+    edge->below = self->top;
+    self->top = edge;
+    if (self->waits++ == 0) {
+        self->prev_asleep = NULL;
+        self->next_asleep = stoa__process->asleep;
+        if (self->next_asleep != NULL) {
+            self->next_asleep->prev_asleep = self;
+        }
+        stoa__process->asleep = self;
+    }
+    stoa__unlock(lock);
+}
+
+/* Lock of the waits held. */
+static void
+leave_list(stoa_waiter *self)
+{
+    if (self->prev_asleep != NULL) {
+        self->prev_asleep->next_asleep = self->next_asleep;
+    }
+    else {
+        stoa__process->asleep = self->next_asleep;
+    }
+    if (self->next_asleep != NULL) {
+        self->next_asleep->prev_asleep = self->prev_asleep;
+    }
+    self->next_asleep = self->prev_asleep = NULL;
+}
+
+static void
+unref_if(stoa_waiter *waiter)
+{
+    if (waiter != NULL) {
+        stoa__waiter_unref(waiter);
+    }
+}
+
+void
+stoa__waiter_pop(stoa_waiter *self, stoa_wait_edge *edge)
+{
+    stoa_lock *lock = &stoa__process->waits;
+    stoa__lock(lock);
+    stoa_waiter *whom = edge->whom;
+    self->top = edge->below;
+    if (--self->waits == 0) {
+        leave_list(self);
+    }
+    stoa__unlock(lock);
+    unref_if(whom);
+}
+
+/* Lock of the waits held. STOA_EDEADLOCK with the circle in `circle`. */
+static stoa_err
+set_edge(stoa_waiter *self, stoa_waiter *whom, const char *what, char *circle, size_t size)
+{
+    /* ends: there was no circle before this edge, so every chain does */
+    const stoa_waiter *at = whom;
+    for (int steps = 0; at != NULL && at != self && steps < CHAIN_MAX; steps++) {
+        at = whom_of(at);
+    }
+    if (at == self) {
+        describe_circle(self, whom, what, circle, size);
+        return STOA_EDEADLOCK;
+    }
+    self->top->whom = stoa__waiter_ref(whom);
+    self->top->what = what;
+    return STOA_OK;
+}
+
 stoa_err
 stoa__waiter_waits_for(stoa_waiter *self, stoa_waiter *whom, const char *what)
 {
-    char circle[512] = "";
+    char circle[768] = "";
     stoa_lock *lock = &stoa__process->waits;
     stoa__lock(lock);
-    /* ends: there was no circle before this edge, so every chain does */
-    const stoa_waiter *at = whom;
-    while (at != NULL && at != self) {
-        at = at->for_whom;
-    }
-    if (at == self) {
-        describe_circle(self, whom, what, circle, sizeof(circle));
-    }
-    else {
-        self->for_whom = stoa__waiter_ref(whom);
-        self->for_what = what;
-    }
+    stoa_waiter *before = self->top->whom;
+    self->top->whom = NULL;
+    stoa_err err = set_edge(self, whom, what, circle, sizeof(circle));
     stoa__unlock(lock);
-    return at != self ? STOA_OK
-                      : stoa__fail(STOA_EDEADLOCK,
-                                   "waiting would never end: %s; let one of them go first, or wait with "
-                                   "a timeout",
-                                   circle);
+    unref_if(before);
+    return err == STOA_OK ? err
+                          : stoa__fail(err,
+                                       "waiting would never end: %s; let one of them go first, or wait with "
+                                       "a timeout",
+                                       circle);
+}
+
+stoa_err
+stoa__waiter_still_waits(stoa_waiter *self)
+{
+    stoa_lock *lock = &stoa__process->waits;
+    stoa__lock(lock);
+    stoa_waiter *whom = whom_of(self) == NULL ? NULL : stoa__waiter_ref(whom_of(self));
+    const char *what = whom == NULL ? NULL : self->top->what;
+    stoa__unlock(lock);
+    stoa_err err = whom == NULL ? STOA_OK : stoa__waiter_waits_for(self, whom, what);
+    unref_if(whom);
+    return err;
 }
 
 void
@@ -176,14 +273,77 @@ stoa__waiter_waits_no_more(stoa_waiter *self)
 {
     stoa_lock *lock = &stoa__process->waits;
     stoa__lock(lock);
-    stoa_waiter *whom = self->for_whom;
-    self->for_whom = NULL;
-    self->for_what = NULL;
+    stoa_waiter *whom = self->top->whom;
+    self->top->whom = NULL;
     stoa__unlock(lock);
-    if (whom != NULL) {
-        stoa__waiter_unref(whom);
+    unref_if(whom);
+}
+
+void
+stoa__waiter_waits_now_for(stoa_waiter *waiter, stoa_waiter *old, stoa_waiter *fresh)
+{
+    stoa_lock *lock = &stoa__process->waits;
+    size_t changed = 0;
+    stoa__lock(lock);
+    for (stoa_wait_edge *edge = waiter->top; edge != NULL; edge = edge->below) {
+        if (edge->whom == old && old != NULL) {
+            edge->whom = fresh == NULL ? NULL : stoa__waiter_ref(fresh);
+            changed++;
+        }
+    }
+    stoa__unlock(lock);
+    for (; changed > 0; changed--) {
+        stoa__waiter_unref(old);
     }
 }
+
+void
+stoa__waiter_waits_for_call(stoa_call *call, stoa_wait_edge *edge)
+{
+    stoa_lock *lock = &stoa__process->waits;
+    stoa__lock(lock);
+    call->edge = edge;
+    stoa__unlock(lock);
+}
+
+void
+stoa__waiter_runs(stoa_waiter *self, stoa_call *call)
+{
+    stoa_lock *lock = &stoa__process->waits;
+    stoa__lock(lock);
+    if (call->edge != NULL) { /* no circle: this thread runs now */
+        call->edge->whom = stoa__waiter_ref(self);
+        call->edge->what = "a call";
+    }
+    stoa__unlock(lock);
+}
+
+void
+stoa__waiter_ran(stoa_call *call)
+{
+    stoa_lock *lock = &stoa__process->waits;
+    stoa_waiter *whom = NULL;
+    stoa__lock(lock);
+    if (call->edge != NULL) {
+        whom = call->edge->whom;
+        call->edge->whom = NULL;
+    }
+    stoa__unlock(lock);
+    unref_if(whom);
+}
+
+void
+stoa__waiters_wake_all(void)
+{
+    stoa_lock *lock = &stoa__process->waits;
+    stoa__lock(lock);
+    for (stoa_waiter *waiter = stoa__process->asleep; waiter != NULL; waiter = waiter->next_asleep) {
+        stoa__waiter_wake(waiter);
+    }
+    stoa__unlock(lock);
+}
+
+/* ---- fork -------------------------------------------------------------------------------------------------------- */
 
 void
 stoa__waiters_fork_prepare(void)
@@ -204,7 +364,14 @@ stoa__waiters_fork_child(void)
     stoa_waiter *self = waiter_here;
     if (self != NULL) {
         stoa__mailbox_fork_child(&self->home);
-        self->for_whom = NULL;
-        self->for_what = NULL;
+        for (stoa_wait_edge *edge = self->top; edge != NULL; edge = edge->below) {
+            edge->whom = NULL; /* a thread of the parent, most likely; its waiter is left alone */
+        }
+        self->next_asleep = self->prev_asleep = NULL;
+        stoa__process->asleep = self->waits > 0 ? self : NULL;
+        self->thread = (uint64_t)syscall(SYS_gettid);
+    }
+    else {
+        stoa__process->asleep = NULL;
     }
 }

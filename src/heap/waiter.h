@@ -12,7 +12,11 @@
  * The look is a seq_cst load before the test, the wake a seq_cst addition after the change: either the test sees the
  * change, or the sleep sees another number and returns at once.
  *
- * Who waits for whom is written down while it waits, so that a circle is found when it closes (stoa__waiter_waits_for).
+ * Who waits for whom is written down while it waits, so that a circle is found when it closes. A thread that waits may run
+ * calls meanwhile, in which it waits again, so it has a stack of edges; what holds it up is the innermost, and an edge
+ * without `whom` says that it runs, or that nobody in particular can end the wait. Whom a posted call waits for is known
+ * only when somebody has claimed it: the claimer fills in the sender's edge and empties it again when the call is over.
+ *
  * A waiter outlives its thread as long as somebody holds a reference; waking an ended thread's does nothing.
  */
 #ifndef STOA_HEAP_WAITER_H
@@ -27,11 +31,20 @@ typedef struct stoa_waiter {
     _Atomic uint32_t sleeping; /* 1: in, or about to enter, the futex; spares the wakers a system call */
     _Atomic uint32_t refs;
     _Atomic uint32_t interrupted; /* set by stoa__waiter_interrupt, taken by the thread */
-    uint64_t thread;              /* const: the system's thread id, for messages */
+    uint64_t thread;              /* const but for a fork: the system's thread id, for messages */
     stoa_mailbox home;            /* calls that only this thread may run */
-    struct stoa_waiter *for_whom; /* guarded by the lock of rank STOA_RANK_WAITS: a reference is held */
-    const char *for_what;         /* the same lock: static text */
+    struct stoa_wait_edge *top;   /* guarded by the lock of rank STOA_RANK_WAITS: the innermost edge */
+    struct stoa_waiter *next_asleep, *prev_asleep; /* the same lock: in the list of all that wait, once */
+    uint32_t waits;                                /* own thread only: how many waits are open */
 } stoa_waiter;
+
+/* On the stack of the waiting thread. All guarded by the lock of rank STOA_RANK_WAITS. */
+typedef struct stoa_wait_edge {
+    struct stoa_waiter *whom; /* a reference; NULL: nobody, or not known yet */
+    const char *what;         /* static text */
+    const char *where;        /* name of the interpreter it waits in: of a record, so it lasts; or NULL */
+    struct stoa_wait_edge *below;
+} stoa_wait_edge;
 
 /* The calling thread's; made on first need. NULL: no memory (message set). Borrowed, for this thread's use. */
 stoa_waiter *stoa__waiter_here(void);
@@ -55,10 +68,26 @@ void stoa__waiter_interrupt(stoa_waiter *waiter);
 /* Was it interrupted since the last call? Own thread only. */
 bool stoa__waiter_take_interrupt(stoa_waiter *self);
 
-/* This thread is about to wait, without serving its mailbox, until `whom` acts. STOA_EDEADLOCK when `whom` waits, through
- * any number of others, for this thread: the message names the circle; nothing is noted then. `what`: static text. */
+/* This thread begins to wait, or to run something while it waits: a new innermost edge, without `whom`. From now until the
+ * pop stoa__waiters_wake_all wakes it. Own thread only, in pairs. */
+void stoa__waiter_push(stoa_waiter *self, stoa_wait_edge *edge, const char *where);
+void stoa__waiter_pop(stoa_waiter *self, stoa_wait_edge *edge);
+/* The innermost edge waits until `whom` acts, and nobody else can end it. STOA_EDEADLOCK when `whom` waits, through any
+ * number of others, for this thread: the message names the circle; nothing is noted then. `what`: static text. */
 stoa_err stoa__waiter_waits_for(stoa_waiter *self, stoa_waiter *whom, const char *what);
 void stoa__waiter_waits_no_more(stoa_waiter *self);
+/* The same test for the innermost edge as it stands: after something was run above it. */
+stoa_err stoa__waiter_still_waits(stoa_waiter *self);
+/* What `waiter` waits for has passed from `old` to `fresh` (NULL: nobody known): its edges for `old` follow. Any thread. A
+ * lock that is handed on tells those who go on waiting, or they would seem to wait for who is not in the way. */
+void stoa__waiter_waits_now_for(stoa_waiter *waiter, stoa_waiter *old, stoa_waiter *fresh);
+/* The sender of `call` waits by `edge` of his until it is over; NULL: no more. Own thread of the sender. */
+void stoa__waiter_waits_for_call(stoa_call *call, stoa_wait_edge *edge);
+/* `self` has claimed `call` and runs it; and has run it (before stoa__call_done). */
+void stoa__waiter_runs(stoa_waiter *self, stoa_call *call);
+void stoa__waiter_ran(stoa_call *call);
+/* News for all threads that wait: something has changed that each should look at, such as an interpreter's closing. */
+void stoa__waiters_wake_all(void);
 
 /* Fork, at the place in rank order. */
 void stoa__waiters_fork_prepare(void);

@@ -5,7 +5,7 @@
 #include "heap/error.h"
 #include "host/interp.h"
 #include "host/invoke.h"
-#include "host/signals.h"
+#include "proxy/signals.h"
 #include "immortal/exceptions.h"
 #include "proxy/by_copy.h"
 #include "proxy/cross.h"

@@ -5,7 +5,7 @@
 
 #include "heap/error.h"
 #include "heap/names.h"
-#include "host/signals.h"
+#include "proxy/signals.h"
 #include "immortal/exceptions.h"
 #include "immortal/freeze.h"
 #include "module/region.h"

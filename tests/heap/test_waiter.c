@@ -98,10 +98,12 @@ wait_for_boss(void *unused)
 {
     (void)unused;
     stoa_waiter *self = stoa__waiter_here();
+    stoa_wait_edge edge;
+    stoa__waiter_push(self, &edge, "east");
     assert_int_equal(stoa__waiter_waits_for(self, boss, "a lock"), STOA_OK);
     atomic_store(&other, stoa__waiter_ref(self));
     wait_for_stage(1);
-    stoa__waiter_waits_no_more(self);
+    stoa__waiter_pop(self, &edge);
     atomic_store(&stage, 2);
     wait_for_stage(3);
     return NULL;
@@ -112,16 +114,28 @@ a_circle_of_waits_is_named(void **state)
 {
     (void)state;
     pthread_t thread;
+    stoa_wait_edge edge, above;
     boss = stoa__waiter_here();
+    stoa__waiter_push(boss, &edge, NULL);
     stoa_waiter *waiter = started(&thread, wait_for_boss);
     assert_int_equal(stoa__waiter_waits_for(boss, waiter, "a reply"), STOA_EDEADLOCK);
     assert_non_null(strstr(stoa_error_message(), "a reply of thread"));
-    assert_non_null(strstr(stoa_error_message(), "a lock of thread"));
+    assert_non_null(strstr(stoa_error_message(), "in interpreter 'east' waits for a lock of thread"));
+    /* what it waits for went to somebody else, and comes back */
+    stoa__waiter_waits_now_for(waiter, boss, NULL);
+    assert_int_equal(stoa__waiter_waits_for(boss, waiter, "a reply"), STOA_OK);
+    /* who runs something while it waits can be waited for; afterwards the circle is found */
+    stoa__waiter_push(boss, &above, NULL);
+    assert_int_equal(stoa__waiter_waits_for(waiter, boss, "a lock"), STOA_OK);
+    stoa__waiter_pop(boss, &above);
+    assert_int_equal(stoa__waiter_still_waits(boss), STOA_EDEADLOCK);
     atomic_store(&stage, 1);
     wait_for_stage(2);
     assert_int_equal(stoa__waiter_waits_for(boss, waiter, "a reply"), STOA_OK);
     stoa__waiter_waits_no_more(boss);
+    assert_int_equal(stoa__waiter_still_waits(boss), STOA_OK);
     assert_int_equal(stoa__waiter_waits_for(boss, boss, "itself"), STOA_EDEADLOCK);
+    stoa__waiter_pop(boss, &edge);
     atomic_store(&stage, 3);
     pthread_join(thread, NULL);
     stoa__waiter_unref(waiter);
@@ -135,6 +149,8 @@ a_forked_child_can_wait(void **state)
     if (child == 0) {
         stoa_waiter *self = stoa__waiter_here();
         bool slept = stoa__waiter_sleep(self, stoa__waiter_look(self), stoa__now() + 1000000) == STOA_TIMED_OUT;
+        stoa_wait_edge edge;
+        stoa__waiter_push(self, &edge, NULL);
         bool noted = stoa__waiter_waits_for(self, self, "itself") == STOA_EDEADLOCK;
         _exit(slept && noted ? 0 : 1);
     }

@@ -1,7 +1,14 @@
-#include "host/signals.h"
+#include "proxy/signals.h"
 
+#include "immortal/cpython/eval.h"
 #include "proxy/exception.h"
 #include "proxy/thread_state.h"
+
+bool
+stoa__handles_signals(void)
+{
+    return stoa__is_signal_thread();
+}
 
 int
 stoa__check_signals(void)
