@@ -1,14 +1,15 @@
-#include "immortal/cpython/eval.h"
+#define Py_BUILD_CORE 1 /* before Python.h: 3.12's internal headers want to be first */
+#include <Python.h>
 
-#include <sys/syscall.h>
-#include <unistd.h>
-
-#define Py_BUILD_CORE 1
 #include <internal/pycore_ceval.h>
 #include <internal/pycore_gil.h>
 #include <internal/pycore_interp.h>
 #include <internal/pycore_runtime.h>
-#undef Py_BUILD_CORE
+
+#include "immortal/cpython/eval.h"
+
+#include <sys/syscall.h>
+#include <unistd.h>
 
 #include "immortal/cpython/gilstate.h"
 
