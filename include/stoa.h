@@ -55,6 +55,7 @@
 #include "stoa/build.h"
 #include "stoa/call.h"
 #include "stoa/error.h"
+#include "stoa/handle.h"
 #include "stoa/interp.h"
 #include "stoa/names.h"
 #include "stoa/region.h"

@@ -26,11 +26,15 @@ typedef enum stoa_data_kind {
     STOA_DATA_FLOAT,
     STOA_DATA_TEXT, /* UTF-8 <-> str */
     STOA_DATA_BYTES,
-    STOA_DATA_SHARED /* a shared object, by pointer */
+    STOA_DATA_SHARED, /* a shared object, by pointer */
+    STOA_DATA_HANDLE  /* an object of an interpreter: the object itself there, a proxy elsewhere */
 } stoa_data_kind;
 
+/* What holds an object of an interpreter: stoa/handle.h has all about it. 0 is none. */
+typedef uint64_t stoa_handle;
+
 /* A value on its way in or out. As an argument it borrows what it points at. As a result text and bytes are owned, and
- * followed by a NUL: stoa_data_clear; a shared object is not released. */
+ * followed by a NUL, and so is a handle: stoa_data_clear; a shared object is not released. */
 typedef struct stoa_data {
     stoa_data_kind kind;
     union {
@@ -42,6 +46,7 @@ typedef struct stoa_data {
             size_t size;
         } text; /* and bytes */
         const stoa_object *shared;
+        stoa_handle handle;
     } as;
     void *owned; /* private: what stoa_data_clear frees */
 } stoa_data;
@@ -113,6 +118,15 @@ stoa_data_shared(const stoa_object *object)
     return data;
 }
 
+static inline stoa_data
+stoa_data_handle(stoa_handle handle)
+{
+    stoa_data data = stoa_data_none();
+    data.kind = STOA_DATA_HANDLE;
+    data.as.handle = handle;
+    return data;
+}
+
 /* ---- exceptions -------------------------------------------------------------------------------------------------- */
 
 /* What was raised: text that outlives the interpreter. Owned; read by any thread. */
@@ -140,6 +154,10 @@ STOA_API stoa_err stoa_exec(stoa_interp *interp, const char *source, const char 
  * the rest of the process. Without this flag it is an error. */
 #define STOA_CALL_FREEZE_RESULT 1u
 
+/* A result that is none of the other kinds, a list for example, is returned as STOA_DATA_HANDLE: the object stays where it
+ * is, and is used through stoa/handle.h. Not together with STOA_CALL_FREEZE_RESULT. */
+#define STOA_CALL_HOLD_RESULT 2u
+
 /* Calls a function.
  *
  * `function`: "module:qualname"; the module is imported where it has not been; "__main__:f" is what stoa_exec defined.
@@ -147,9 +165,18 @@ STOA_API stoa_err stoa_exec(stoa_interp *interp, const char *source, const char 
  * Outcomes: STOA_OK: *out_result is owned (stoa_data_clear). STOA_EPYTHON: it raised, or cannot be imported.
  * STOA_ETYPE: it returned something that is no stoa_data (an int of more than 64 bits included); STOA_ENOTFREEZABLE: the
  * same with STOA_CALL_FREEZE_RESULT. STOA_EUTF8: a text argument is no UTF-8. STOA_EINVAL: no such kind, no ':'.
- * STOA_EGONE, STOA_ESTATE, STOA_ENOMEM as stoa_interp_enter. */
+ * STOA_EGONE: a handle among the arguments was released, or its interpreter is closed; and, as STOA_ESTATE and
+ * STOA_ENOMEM, as stoa_interp_enter. */
 STOA_API stoa_err stoa_call(stoa_interp *interp, const char *function, const stoa_data *args, size_t count,
                             unsigned flags, stoa_data *out_result, stoa_exception **out_exception);
+
+/* The same two with a time limit: after `timeout` seconds (negative: none) the Python code that runs is interrupted, and
+ * STOA_ETIMEDOUT is returned. STOA_EINVAL: timeout is no number. */
+STOA_API stoa_err stoa_exec_within(stoa_interp *interp, const char *source, const char *label, double timeout,
+                                   stoa_exception **out_exception);
+STOA_API stoa_err stoa_call_within(stoa_interp *interp, const char *function, const stoa_data *args,
+                                   size_t count, unsigned flags, double timeout, stoa_data *out_result,
+                                   stoa_exception **out_exception);
 
 STOA_END_DECLS
 

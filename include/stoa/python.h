@@ -9,6 +9,7 @@
 
 #include <Python.h>
 
+#include "stoa/call.h"
 #include "stoa/region.h"
 #include "stoa/value.h"
 
@@ -36,6 +37,14 @@ STOA_API const stoa_object *stoa_object_from_python(const PyObject *object);
 /* New reference to the object as the current interpreter sees it; on the way the interpreter is noted as a receiver of
  * the object's region. NULL with an exception. */
 STOA_API PyObject *stoa_object_to_python(const stoa_object *object);
+
+/* A handle of `object`, for stoa/handle.h: of what it stands for where it is a proxy. Owned: stoa_handle_release. 0 with an
+ * exception. */
+STOA_API stoa_handle stoa_handle_from_python(PyObject *object);
+
+/* New reference to what the handle stands for: the object itself in its own interpreter, elsewhere a proxy. NULL with an
+ * exception: InterpreterGone where the handle was released, or its interpreter closed. */
+STOA_API PyObject *stoa_handle_to_python(stoa_handle handle);
 
 STOA_END_DECLS
 

@@ -3,6 +3,7 @@
 #include "heap/error.h"
 #include "heap/memory.h"
 #include "heap/process_struct.h"
+#include "heap/segment.h"
 
 #include <string.h>
 
@@ -30,31 +31,12 @@ stoa__handles_init(stoa_handles *handles)
 
 /* ---- slots -------------------------------------------------------------------------------------------------------- */
 
-/* Segment 0 has the indices below 2^10, segment s those with their top bit at 9 + s. */
-static unsigned
-segment_of(uint32_t index, uint32_t *offset)
-{
-    if (index >> STOA_HANDLE_SEGMENT_0 == 0) {
-        *offset = index;
-        return 0;
-    }
-    unsigned top = 31u - (unsigned)__builtin_clz(index);
-    *offset = index - (1u << top);
-    return top - STOA_HANDLE_SEGMENT_0 + 1;
-}
-
-static size_t
-segment_size(unsigned segment)
-{
-    return (size_t)1 << (segment == 0 ? STOA_HANDLE_SEGMENT_0 : STOA_HANDLE_SEGMENT_0 + segment - 1);
-}
-
 /* The slot of an index that new_slot once gave. */
 static stoa_handle_slot *
 slot_at(uint32_t index)
 {
     uint32_t offset;
-    unsigned segment = segment_of(index, &offset);
+    unsigned segment = stoa__segment_of(index, STOA_HANDLE_SEGMENT_0, &offset);
     /* acquire: pairs with the release store in new_slot, for the segment's zeroes */
     return atomic_load_explicit(&table()->segments[segment], memory_order_acquire) + offset;
 }
@@ -72,9 +54,10 @@ new_slot(stoa_handles *t)
         return 0;
     }
     uint32_t offset;
-    unsigned segment = segment_of(t->fresh, &offset);
+    unsigned segment = stoa__segment_of(t->fresh, STOA_HANDLE_SEGMENT_0, &offset);
     if (atomic_load_explicit(&t->segments[segment], memory_order_relaxed) == NULL) {
-        stoa_handle_slot *slots = stoa__alloc(segment_size(segment) * sizeof *slots);
+        stoa_handle_slot *slots = stoa__alloc(stoa__segment_size(segment, STOA_HANDLE_SEGMENT_0) *
+                                              sizeof *slots);
         if (slots == NULL) {
             return 0;
         }
@@ -231,7 +214,7 @@ static stoa_handle_slot *
 live_slot(stoa_handle handle, uint64_t *word)
 {
     uint32_t offset;
-    unsigned segment = segment_of((uint32_t)handle, &offset);
+    unsigned segment = stoa__segment_of((uint32_t)handle, STOA_HANDLE_SEGMENT_0, &offset);
     stoa_handle_slot *slots = atomic_load_explicit(&table()->segments[segment],
                                                    memory_order_acquire); /* as slot_at */
     if (slots == NULL || GENERATION(handle) == 0) {

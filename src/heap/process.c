@@ -29,6 +29,7 @@ init_parts(stoa_process *process)
     stoa__interps_init(&process->interps);
     stoa__names_init(&process->names);
     stoa__handles_init(&process->handles);
+    stoa__holds_init(&process->holds);
     stoa__epoch_init(&process->epoch);
     stoa__lock_init(&process->waits, STOA_RANK_WAITS);
     stoa__counters_init(&process->counters);

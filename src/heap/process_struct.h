@@ -12,6 +12,7 @@
 #include "heap/fork.h"
 #include "heap/guard.h"
 #include "heap/handle.h"
+#include "heap/hold.h"
 #include "heap/interp_table.h"
 #include "heap/memory.h"
 #include "heap/names.h"
@@ -40,6 +41,7 @@ struct stoa_process {
     stoa_interps interps;
     stoa_names names;
     stoa_handles handles;
+    stoa_holds holds; /* guarded by the lock of handles */
     stoa_regions regions;
     stoa_epoch epoch;
     stoa_space space;

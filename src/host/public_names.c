@@ -1,7 +1,9 @@
+#include "host/public_names.h"
+
 #include <Python.h>
 
 #include "heap/error.h"
-#include "heap/names.h"
+#include "heap/handle.h"
 #include "immortal/canonical.h"
 #include "immortal/cpython/gilstate.h"
 #include "proxy/thread_state.h"
@@ -53,15 +55,15 @@ stoa_unpublish(const char *name)
 }
 
 stoa_err
-stoa_lookup(const char *name, double timeout, const stoa_object **out_object)
+stoa__public_lookup(const char *name, double timeout, stoa_value *out)
 {
     stoa_deadline deadline = STOA_FOREVER;
     stoa_err err = check(name);
     if (err != STOA_OK) {
         return err;
     }
-    if (out_object == NULL || timeout != timeout || (timeout > 0 && !stoa__deadline_in(timeout, &deadline))) {
-        return stoa__fail(STOA_EINVAL, "out_object is NULL, or timeout is no number");
+    if (timeout != timeout || (timeout > 0 && !stoa__deadline_in(timeout, &deadline))) {
+        return stoa__fail(STOA_EINVAL, "timeout is no number");
     }
     stoa_interp_record *receiver = NULL;
     PyThreadState *state = Py_IsInitialized() ? stoa__current_state() : NULL;
@@ -69,19 +71,33 @@ stoa_lookup(const char *name, double timeout, const stoa_object **out_object)
         PyErr_Clear();
         return STOA_ESTATE;
     }
-    stoa_value value;
-    err = stoa__name_lookup(name, strlen(name), receiver, &value);
+    err = stoa__name_lookup(name, strlen(name), receiver, out);
     if (err == STOA_ENOTFOUND && timeout != 0) {
         if (state != NULL) {
             PyEval_SaveThread();
         }
-        err = stoa__name_wait(name, strlen(name), receiver, deadline, &value);
+        err = stoa__name_wait(name, strlen(name), receiver, deadline, out);
         if (state != NULL) {
             PyEval_RestoreThread(state);
         }
     }
+    return err;
+}
+
+stoa_err
+stoa_lookup(const char *name, double timeout, const stoa_object **out_object)
+{
+    if (out_object == NULL) {
+        return stoa__fail(STOA_EINVAL, "out_object is NULL");
+    }
+    stoa_value value;
+    stoa_err err = stoa__public_lookup(name, timeout, &value);
     if (err == STOA_OK && value.kind != STOA_VALUE_OBJECT) {
-        err = stoa__fail(STOA_ETYPE, "'%s' stands for an object of an interpreter, not for a shared one", name);
+        if (value.kind == STOA_VALUE_HANDLE) {
+            stoa__handle_unref(value.handle); /* the one that looking it up has given us */
+        }
+        return stoa__fail(STOA_ETYPE, "'%s' stands for an object of an interpreter: use stoa_handle_lookup",
+                          name);
     }
     if (err == STOA_OK) {
         *out_object = value.object;

@@ -354,7 +354,7 @@ bad_arguments_are_told(void **state)
     assert_int_equal(stoa_call(interp, "builtins:repr", &no_text, 1, 0, NULL, NULL), STOA_EINVAL);
     assert_int_equal(stoa_call(interp, "builtins:repr", &bad_text, 1, 0, NULL, NULL), STOA_EUTF8);
     assert_int_equal(stoa_call(interp, "builtins:repr", NULL, 1, 0, NULL, NULL), STOA_EINVAL);
-    assert_int_equal(stoa_call(interp, "builtins:repr", NULL, 0, 2, NULL, NULL), STOA_EINVAL);
+    assert_int_equal(stoa_call(interp, "builtins:repr", NULL, 0, 4, NULL, NULL), STOA_EINVAL);
     assert_int_equal(stoa_call(interp, "builtins", NULL, 0, 0, NULL, NULL), STOA_EINVAL);
     assert_int_equal(stoa_call(interp, ":f", NULL, 0, 0, NULL, NULL), STOA_EINVAL);
     assert_int_equal(stoa_call(interp, NULL, NULL, 0, 0, NULL, NULL), STOA_EINVAL);
