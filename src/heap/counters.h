@@ -14,6 +14,12 @@
     X(lookups, "names looked up")                                         \
     X(publishes, "names published or replaced")                           \
     X(calls, "calls entered into another interpreter")                    \
+    X(calls_let_in, "of those, let in by a busy owner's running thread")  \
+    X(calls_posted, "calls run by the owner's running thread")            \
+    X(calls_home, "calls run by the home thread of an object")            \
+    X(calls_served, "calls with a timeout, run by a service thread")      \
+    X(calls_withdrawn, "calls taken back by their sender and entered")    \
+    X(calls_timed_out, "calls whose sender had no more time")             \
     X(thread_states_made, "thread states made for (thread, interpreter)") \
     X(thread_states_ended, "thread states taken down")                    \
     X(handles_made, "handles made")                                       \

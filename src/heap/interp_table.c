@@ -61,6 +61,7 @@ take_record(stoa_interps *t)
     record = stoa__alloc(sizeof *record);
     if (record != NULL) {
         stoa__lock_init(&record->lock, STOA_RANK_INTERP);
+        stoa__mailbox_init(&record->mailbox);
         record->next = t->all_records;
         t->all_records = record;
     }
@@ -120,6 +121,7 @@ register_locked(stoa_interps *t, int64_t python_id, uint32_t domain, const char 
     atomic_store(&record->released_rest, 0);
     record->cookie = NULL;
     record->next_free = NULL;
+    stoa__mailbox_reopen(&record->mailbox);
     atomic_store(&record->refs, 2);
     atomic_store(&record->state, STOA_INTERP_LIVE);
     atomic_store(&record->released, 0);
@@ -304,6 +306,7 @@ stoa__interp_start_close(stoa_interp_record *record)
     bool mine = change_state(record, STOA_INTERP_LIVE, STOA_INTERP_CLOSING);
     stoa__unlock(&record->lock);
     if (mine) {
+        stoa__mailbox_close(&record->mailbox);
         stoa__names_wake_all();
         stoa__waiters_wake_all();
     }
@@ -340,7 +343,9 @@ void
 stoa__interp_reopen(stoa_interp_record *record)
 {
     stoa__lock(&record->lock);
-    change_state(record, STOA_INTERP_CLOSING, STOA_INTERP_LIVE);
+    if (change_state(record, STOA_INTERP_CLOSING, STOA_INTERP_LIVE)) {
+        stoa__mailbox_reopen(&record->mailbox);
+    }
     stoa__unlock(&record->lock);
 }
 
@@ -370,6 +375,7 @@ stoa__interp_gone(stoa_interp_record *record)
     if (!take_off(table(), record)) {
         return;
     }
+    stoa__mailbox_close(&record->mailbox);
     stoa__handle_owner_gone(record);
     stoa__name_once_abandon(record->serial);
     stoa__names_wake_all();
@@ -412,6 +418,7 @@ stoa__interps_fork_child_locks(stoa_interps *interps)
 {
     for (stoa_interp_record *record = interps->all_records; record != NULL; record = record->next) {
         stoa__lock_reset(&record->lock);
+        stoa__mailbox_fork_child(&record->mailbox);
     }
     stoa__lock_reset(&interps->lock);
 }

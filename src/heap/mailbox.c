@@ -15,7 +15,7 @@ stoa__mailbox_init(stoa_mailbox *mailbox)
 
 /* Lock held. The list's reference goes over to the caller. */
 static void
-unlink_call(stoa_mailbox *mailbox, stoa_call *call)
+unlink_call(stoa_mailbox *mailbox, stoa_posted *call)
 {
     if (call->prev != NULL) {
         call->prev->next = call->next;
@@ -34,7 +34,7 @@ unlink_call(stoa_mailbox *mailbox, stoa_call *call)
 }
 
 static void
-tell_sender(stoa_call *call)
+tell_sender(stoa_posted *call)
 {
     if (call->sender != NULL) {
         stoa__waiter_wake(call->sender);
@@ -46,20 +46,28 @@ stoa__mailbox_close(stoa_mailbox *mailbox)
 {
     stoa__lock(&mailbox->lock);
     mailbox->closed = true;
-    stoa_call *rest = mailbox->first;
+    stoa_posted *rest = mailbox->first;
     mailbox->first = mailbox->last = NULL;
     atomic_store(&mailbox->count, 0);
-    for (stoa_call *call = rest; call != NULL; call = call->next) {
+    for (stoa_posted *call = rest; call != NULL; call = call->next) {
         atomic_store(&call->state, STOA_CALL_REFUSED);
     }
     stoa__unlock(&mailbox->lock);
     while (rest != NULL) {
-        stoa_call *call = rest;
+        stoa_posted *call = rest;
         rest = call->next;
         call->next = call->prev = NULL;
         tell_sender(call);
         stoa__call_unref(call);
     }
+}
+
+void
+stoa__mailbox_reopen(stoa_mailbox *mailbox)
+{
+    stoa__lock(&mailbox->lock);
+    mailbox->closed = false;
+    stoa__unlock(&mailbox->lock);
 }
 
 void
@@ -71,8 +79,8 @@ stoa__mailbox_fork_child(stoa_mailbox *mailbox)
 }
 
 void
-stoa__call_init(stoa_call *call, struct stoa_waiter *sender, void (*run)(stoa_call *),
-                void (*dispose)(stoa_call *))
+stoa__call_init(stoa_posted *call, struct stoa_waiter *sender, void (*run)(stoa_posted *),
+                void (*dispose)(stoa_posted *))
 {
     atomic_init(&call->state, STOA_CALL_NEW);
     atomic_init(&call->refs, 1);
@@ -84,8 +92,8 @@ stoa__call_init(stoa_call *call, struct stoa_waiter *sender, void (*run)(stoa_ca
     call->dispose = dispose;
 }
 
-stoa_call *
-stoa__call_ref(stoa_call *call)
+stoa_posted *
+stoa__call_ref(stoa_posted *call)
 {
     /* relaxed: who makes a reference has one */
     (void)atomic_fetch_add_explicit(&call->refs, 1, memory_order_relaxed);
@@ -93,7 +101,7 @@ stoa__call_ref(stoa_call *call)
 }
 
 void
-stoa__call_unref(stoa_call *call)
+stoa__call_unref(stoa_posted *call)
 {
     /* acq_rel: pairs with itself; all uses happen before the disposal */
     if (atomic_fetch_sub_explicit(&call->refs, 1, memory_order_acq_rel) != 1) {
@@ -107,7 +115,7 @@ stoa__call_unref(stoa_call *call)
 }
 
 stoa_err
-stoa__mailbox_post(stoa_mailbox *mailbox, stoa_call *call, bool *out_summon)
+stoa__mailbox_post(stoa_mailbox *mailbox, stoa_posted *call, bool *out_summon)
 {
     *out_summon = false;
     stoa__lock(&mailbox->lock);
@@ -142,14 +150,14 @@ stoa__mailbox_arrive(stoa_mailbox *mailbox)
     atomic_store(&mailbox->summoned, 0);
 }
 
-stoa_call *
+stoa_posted *
 stoa__mailbox_take(stoa_mailbox *mailbox)
 {
     if (stoa__mailbox_count(mailbox) == 0) {
         return NULL;
     }
     stoa__lock(&mailbox->lock);
-    stoa_call *call = mailbox->first;
+    stoa_posted *call = mailbox->first;
     if (call != NULL) {
         unlink_call(mailbox, call);
         atomic_store(&call->state, STOA_CALL_CLAIMED);
@@ -159,7 +167,7 @@ stoa__mailbox_take(stoa_mailbox *mailbox)
 }
 
 bool
-stoa__call_withdraw(stoa_call *call)
+stoa__call_withdraw(stoa_posted *call)
 {
     if (atomic_load(&call->state) != STOA_CALL_POSTED) {
         return false;
@@ -179,7 +187,7 @@ stoa__call_withdraw(stoa_call *call)
 }
 
 void
-stoa__call_done(stoa_call *call)
+stoa__call_done(stoa_posted *call)
 {
     atomic_store(&call->state, STOA_CALL_DONE);
     tell_sender(call);

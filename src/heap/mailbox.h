@@ -31,20 +31,20 @@ struct stoa_waiter;
 #define STOA_CALL_WITHDRAWN 4u
 #define STOA_CALL_REFUSED 5u
 
-typedef struct stoa_call {
+typedef struct stoa_posted {
     _Atomic uint32_t state;
     _Atomic uint32_t refs;
-    struct stoa_call *next, *prev; /* guarded by the mailbox's lock */
-    struct stoa_mailbox *mailbox;  /* written by post; const afterwards */
-    struct stoa_waiter *sender;    /* const: told when the call is over; a reference is held. NULL: nobody */
+    struct stoa_posted *next, *prev; /* guarded by the mailbox's lock */
+    struct stoa_mailbox *mailbox;    /* written by post; const afterwards */
+    struct stoa_waiter *sender; /* const: told when the call is over; a reference is held. NULL: nobody */
     struct stoa_wait_edge *edge; /* guarded by the lock of the waits: the sender's while it waits; heap/waiter.h */
-    void (*run)(struct stoa_call *);     /* const: does the work, in the receiver */
-    void (*dispose)(struct stoa_call *); /* const: the last reference is gone; any thread */
-} stoa_call;
+    void (*run)(struct stoa_posted *);     /* const: does the work, in the receiver */
+    void (*dispose)(struct stoa_posted *); /* const: the last reference is gone; any thread */
+} stoa_posted;
 
 typedef struct stoa_mailbox {
     stoa_lock lock; /* STOA_RANK_MAILBOX; guards first, last, closed */
-    stoa_call *first, *last;
+    stoa_posted *first, *last;
     bool closed;
     _Atomic uint32_t count;
     _Atomic uint32_t summoned; /* 1: the receiver has been asked to come by and has not come yet */
@@ -53,22 +53,24 @@ typedef struct stoa_mailbox {
 void stoa__mailbox_init(stoa_mailbox *mailbox);
 /* All calls in it are refused, and all later ones. Idempotent. */
 void stoa__mailbox_close(stoa_mailbox *mailbox);
+/* Takes calls again. */
+void stoa__mailbox_reopen(stoa_mailbox *mailbox);
 /* In a forked child: the senders are in the parent; the list is forgotten. */
 void stoa__mailbox_fork_child(stoa_mailbox *mailbox);
 
 /* One reference, for the caller. `sender` may be NULL. */
-void stoa__call_init(stoa_call *call, struct stoa_waiter *sender, void (*run)(stoa_call *),
-                     void (*dispose)(stoa_call *));
-stoa_call *stoa__call_ref(stoa_call *call);
-void stoa__call_unref(stoa_call *call);
+void stoa__call_init(stoa_posted *call, struct stoa_waiter *sender, void (*run)(stoa_posted *),
+                     void (*dispose)(stoa_posted *));
+stoa_posted *stoa__call_ref(stoa_posted *call);
+void stoa__call_unref(stoa_posted *call);
 
 /* Behind all others. STOA_EGONE: closed; the call stays NEW. *out_summon: nobody has summoned the receiver yet, the caller
  * should do so now. Never blocks but for the short lock. */
-stoa_err stoa__mailbox_post(stoa_mailbox *mailbox, stoa_call *call, bool *out_summon);
+stoa_err stoa__mailbox_post(stoa_mailbox *mailbox, stoa_posted *call, bool *out_summon);
 /* The receiver comes by: from now on posting says again that a summons is needed. Called before the first take. */
 void stoa__mailbox_arrive(stoa_mailbox *mailbox);
 /* Claims the oldest call, with a reference for the caller, who must run it and then say stoa__call_done; NULL: none. */
-stoa_call *stoa__mailbox_take(stoa_mailbox *mailbox);
+stoa_posted *stoa__mailbox_take(stoa_mailbox *mailbox);
 /* A hint without a lock. */
 static inline uint32_t
 stoa__mailbox_count(const stoa_mailbox *mailbox)
@@ -77,12 +79,12 @@ stoa__mailbox_count(const stoa_mailbox *mailbox)
 }
 
 /* The sender takes it back: true, and it will not be run by anybody else; false: it is claimed, over or refused. */
-bool stoa__call_withdraw(stoa_call *call);
+bool stoa__call_withdraw(stoa_posted *call);
 /* The claimer has run it: tells the sender; gives up the claimer's reference. */
-void stoa__call_done(stoa_call *call);
+void stoa__call_done(stoa_posted *call);
 /* DONE or REFUSED, or WITHDRAWN. */
 static inline bool
-stoa__call_over(const stoa_call *call)
+stoa__call_over(const stoa_posted *call)
 {
     return atomic_load(&call->state) >= STOA_CALL_DONE;
 }

@@ -298,7 +298,7 @@ stoa__waiter_waits_now_for(stoa_waiter *waiter, stoa_waiter *old, stoa_waiter *f
 }
 
 void
-stoa__waiter_waits_for_call(stoa_call *call, stoa_wait_edge *edge)
+stoa__waiter_waits_for_call(stoa_posted *call, stoa_wait_edge *edge)
 {
     stoa_lock *lock = &stoa__process->waits;
     stoa__lock(lock);
@@ -307,8 +307,11 @@ stoa__waiter_waits_for_call(stoa_call *call, stoa_wait_edge *edge)
 }
 
 void
-stoa__waiter_runs(stoa_waiter *self, stoa_call *call)
+stoa__waiter_runs(stoa_waiter *self, stoa_posted *call)
 {
+    if (call->sender == NULL) {
+        return;
+    }
     stoa_lock *lock = &stoa__process->waits;
     stoa__lock(lock);
     if (call->edge != NULL) { /* no circle: this thread runs now */
@@ -319,8 +322,11 @@ stoa__waiter_runs(stoa_waiter *self, stoa_call *call)
 }
 
 void
-stoa__waiter_ran(stoa_call *call)
+stoa__waiter_ran(stoa_posted *call)
 {
+    if (call->sender == NULL) {
+        return;
+    }
     stoa_lock *lock = &stoa__process->waits;
     stoa_waiter *whom = NULL;
     stoa__lock(lock);

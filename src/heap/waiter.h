@@ -82,10 +82,10 @@ stoa_err stoa__waiter_still_waits(stoa_waiter *self);
  * lock that is handed on tells those who go on waiting, or they would seem to wait for who is not in the way. */
 void stoa__waiter_waits_now_for(stoa_waiter *waiter, stoa_waiter *old, stoa_waiter *fresh);
 /* The sender of `call` waits by `edge` of his until it is over; NULL: no more. Own thread of the sender. */
-void stoa__waiter_waits_for_call(stoa_call *call, stoa_wait_edge *edge);
+void stoa__waiter_waits_for_call(stoa_posted *call, stoa_wait_edge *edge);
 /* `self` has claimed `call` and runs it; and has run it (before stoa__call_done). */
-void stoa__waiter_runs(stoa_waiter *self, stoa_call *call);
-void stoa__waiter_ran(stoa_call *call);
+void stoa__waiter_runs(stoa_waiter *self, stoa_posted *call);
+void stoa__waiter_ran(stoa_posted *call);
 /* News for all threads that wait: something has changed that each should look at, such as an interpreter's closing. */
 void stoa__waiters_wake_all(void);
 

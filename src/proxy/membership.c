@@ -221,7 +221,11 @@ stoa__member_register(const char *name, bool ours, bool shared_gil, PyThreadStat
         PyErr_NoMemory();
         return -1;
     }
-    *member = (stoa_member){.interp = interp, .ours = ours, .shared_gil = shared_gil, .initial = initial};
+    *member = (stoa_member){.interp = interp,
+                            .gil = stoa__gil_word(interp),
+                            .ours = ours,
+                            .shared_gil = shared_gil,
+                            .initial = initial};
     stoa_interp_record *record;
     if ((err = make_record(name, member, &record)) != STOA_OK) {
         free(member);

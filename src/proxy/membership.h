@@ -18,6 +18,7 @@ typedef struct stoa_kept stoa_kept; /* thread_state.c */
 
 typedef struct stoa_member {
     PyInterpreterState *interp; /* const */
+    const int *gil;             /* const: its GIL's word for stoa__gil_is_held, or NULL */
     PyThreadState *initial;  /* the keeper's own state in an interpreter that Stoa made, else NULL; const */
     bool ours;               /* made by Stoa, so ended by Stoa; const */
     bool shared_gil;         /* const */

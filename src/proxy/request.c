@@ -11,7 +11,7 @@
 #include "proxy/by_copy.h"
 #include "proxy/cross.h"
 #include "proxy/exception.h"
-#include "proxy/thread_state.h"
+#include "proxy/visit.h"
 
 #define CELLS 8
 #define CELL_TEXT 40
@@ -324,15 +324,15 @@ run_inside(request *r)
 static int
 go(request *r)
 {
-    stoa_entry entry;
-    stoa_err err = stoa__enter(r->owner, &entry);
+    stoa_visit visit;
+    stoa_err err = stoa__visit(r->owner, &visit);
     if (err != STOA_OK) {
         drop_operands(r);
         stoa__enter_failed(err);
         return -1;
     }
     run_inside(r);
-    stoa__leave(&entry);
+    stoa__visit_end(&visit);
     if (r->packed) {
         stoa__parcel_clear(&r->parcel);
     }

@@ -24,7 +24,7 @@ typedef struct wait_state {
 void
 stoa__serve_home(stoa_waiter *self)
 {
-    stoa_call *call;
+    stoa_posted *call;
     stoa_wait_edge edge;
     stoa__waiter_push(self, &edge, NULL); /* runs, whatever it waits for below */
     stoa__mailbox_arrive(&self->home);
@@ -173,7 +173,7 @@ call_is_over(void *arg)
 }
 
 int
-stoa__wait_for_call(stoa_call *call, stoa_deadline deadline)
+stoa__wait_for_call(stoa_posted *call, stoa_deadline deadline)
 {
     stoa_waiter *self = stoa__waiter_here();
     wait_state w = {call_is_over, call, deadline, self, NULL, stoa__handles_signals(), false};

@@ -26,7 +26,7 @@ int stoa__wait_until(bool (*ready)(void *), void *arg, stoa_deadline deadline, s
                      const char *what);
 
 /* The same for a call that was posted: until it is over. No InterpreterGone: what is under way may finish. */
-int stoa__wait_for_call(stoa_call *call, stoa_deadline deadline);
+int stoa__wait_for_call(stoa_posted *call, stoa_deadline deadline);
 
 /* Runs the calls that only this thread may run. GIL of any interpreter, which may be given up; no exception may be set. */
 void stoa__serve_home(stoa_waiter *self);

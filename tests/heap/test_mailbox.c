@@ -10,7 +10,7 @@
 #include "heap/waiter.h"
 
 typedef struct job {
-    stoa_call call;
+    stoa_posted call;
     int number;
     int runs; /* written by the claimer, read after the call is over: a plain variable, for ThreadSanitizer to judge */
     int answer;
@@ -19,7 +19,7 @@ typedef struct job {
 static _Atomic int disposed;
 
 static void
-run_job(stoa_call *call)
+run_job(stoa_posted *call)
 {
     job *j = (job *)call;
     j->runs++;
@@ -27,7 +27,7 @@ run_job(stoa_call *call)
 }
 
 static void
-dispose_job(stoa_call *call)
+dispose_job(stoa_posted *call)
 {
     atomic_fetch_add(&disposed, 1);
     free(call);
@@ -54,7 +54,7 @@ post(stoa_mailbox *mailbox, job *j, bool expect_summon)
 static void
 run_one(stoa_mailbox *mailbox)
 {
-    stoa_call *call = stoa__mailbox_take(mailbox);
+    stoa_posted *call = stoa__mailbox_take(mailbox);
     assert_non_null(call);
     call->run(call);
     stoa__call_done(call);
@@ -105,7 +105,7 @@ withdrawn_calls_are_not_run(void **state)
     assert_false(stoa__call_withdraw(&second->call));
     stoa__call_unref(&second->call);
     assert_int_equal(disposed, 1);
-    stoa_call *claimed = stoa__mailbox_take(&mailbox);
+    stoa_posted *claimed = stoa__mailbox_take(&mailbox);
     assert_ptr_equal(claimed, &first->call);
     assert_false(stoa__call_withdraw(claimed));
     claimed->run(claimed);
@@ -127,7 +127,7 @@ sender_may_leave_while_the_call_runs(void **state)
     disposed = 0;
     job *j = new_job(1, NULL);
     post(&mailbox, j, true);
-    stoa_call *claimed = stoa__mailbox_take(&mailbox);
+    stoa_posted *claimed = stoa__mailbox_take(&mailbox);
     stoa__call_unref(&j->call);
     assert_int_equal(disposed, 0);
     claimed->run(claimed);
@@ -206,7 +206,7 @@ receive_all(void *out)
 {
     int *count = out;
     while (atomic_load(&senders_left) > 0 || stoa__mailbox_count(&busy) > 0) {
-        stoa_call *call = stoa__mailbox_take(&busy);
+        stoa_posted *call = stoa__mailbox_take(&busy);
         if (call != NULL) {
             call->run(call);
             stoa__call_done(call);

@@ -151,13 +151,13 @@ interrupt_ends_it(void **state)
 }
 
 typedef struct home_call {
-    stoa_call call;
+    stoa_posted call;
     flag *flag;
     pthread_t ran_on;
 } home_call;
 
 static void
-run_home(stoa_call *call)
+run_home(stoa_posted *call)
 {
     home_call *h = (home_call *)call;
     assert_true(stoa__current_record() != NULL);
@@ -165,7 +165,7 @@ run_home(stoa_call *call)
 }
 
 static void
-keep_home(stoa_call *call)
+keep_home(stoa_posted *call)
 {
     (void)call; /* on the poster's stack, who waits */
 }
