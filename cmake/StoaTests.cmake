@@ -1,6 +1,7 @@
 # Tests, by folder; a new file is a new test. Labels: heap, immortal, proxy, host, capi, api, layering, symbols, python, example, install.
 #
 #   tests/heap/test_*.c                   cmocka, the heap layer alone, no Python
+#   tests/sync/test_*.c                   cmocka, heap and sync, no Python
 #   tests/{immortal,proxy,host}/test_*.c  cmocka, all static layers (internal headers) and libpython
 #   tests/capi/test_*.c                   cmocka, as an outside host: public headers, libstoa and libpython
 #   tests/api/*.c                         more translation units for the check of the public headers
@@ -94,6 +95,7 @@ endfunction()
 if(STOA_HAVE_CMOCKA)
     if(TARGET stoa_heap)
         stoa_c_tests(heap stoa_test_support stoa_heap)
+        stoa_c_tests(sync stoa_test_support stoa_sync stoa_heap)
         # a second copy of the heap layer, as another library of the process would bring it
         add_library(heap_copy MODULE tests/heap/heap_copy.c $<TARGET_OBJECTS:stoa_heap_objects>)
         set_target_properties(heap_copy PROPERTIES PREFIX "" LIBRARY_OUTPUT_DIRECTORY "${PROJECT_BINARY_DIR}/tests/heap")

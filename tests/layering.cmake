@@ -1,11 +1,11 @@
-# Includes point downwards only: heap < immortal < proxy < host < module. Run by ctest; by hand:
+# Includes point downwards only: heap < sync < immortal < proxy < host < module. Run by ctest; by hand:
 #     cmake -DSTOA_SOURCE_DIR=. -P tests/layering.cmake
-# Rules: a layer includes "lower/x.h", its own headers and public headers; src/heap never includes Python.h nor
+# Rules: a layer includes "lower/x.h", its own headers and public headers; src/heap and src/sync never include Python.h nor
 # stoa/python.h; src/module and the public headers include no layer but what the list below says;
 # knowledge of CPython's internals (pycore headers, Py_BUILD_CORE) and of its versions (PY_VERSION_HEX, PY_MINOR_VERSION)
 # is found in src/immortal/cpython only.
 cmake_minimum_required(VERSION 3.20)
-set(order heap immortal proxy host module)
+set(order heap sync immortal proxy host module)
 set(bad 0)
 set(count 0)
 
@@ -35,8 +35,8 @@ foreach(layer IN LISTS order)
             if(line MATCHES "\"\\.\\./")
                 complain("${file}" "${line}" "say the layer, as in \"heap/space.h\"")
             endif()
-            if(layer STREQUAL "heap" AND line MATCHES "[<\"/](Python|structmember|frameobject)\\.h|stoa/python\\.h")
-                complain("${file}" "${line}" "src/heap knows no Python")
+            if(layer MATCHES "^(heap|sync)$" AND line MATCHES "[<\"/](Python|structmember|frameobject)\\.h|stoa/python\\.h")
+                complain("${file}" "${line}" "src/${layer} knows no Python")
             endif()
             if(line MATCHES "internal/pycore_|[<\"]pycore_" AND NOT file MATCHES "/src/immortal/cpython/")
                 complain("${file}" "${line}" "CPython's internals belong in src/immortal/cpython")
@@ -58,7 +58,7 @@ foreach(file IN LISTS files)
     math(EXPR count "${count} + 1")
     file(STRINGS "${file}" lines REGEX "^[ \t]*#[ \t]*include")
     foreach(line IN LISTS lines)
-        if(line MATCHES "\"(heap|immortal|proxy|host|module)/[^\"]*\"" AND NOT line MATCHES "\"stoa/")
+        if(line MATCHES "\"(heap|sync|immortal|proxy|host|module)/[^\"]*\"" AND NOT line MATCHES "\"stoa/")
             complain("${file}" "${line}" "a public header includes public headers only")
         endif()
         if(line MATCHES "[<\"]Python\\.h" AND NOT file MATCHES "/include/stoa/python\\.h$")

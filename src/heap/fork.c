@@ -48,6 +48,7 @@ prepare(void)
     stoa__regions_fork_prepare(&process->regions);
     stoa__epoch_fork_prepare(&process->epoch);
     stoa__space_fork_prepare(&process->space);
+    stoa__things_fork_prepare(&process->things);
     stoa__waiters_fork_prepare();
 }
 
@@ -57,6 +58,7 @@ parent(void)
     stoa_process *process = stoa__process;
     if (process != NULL && --process->fork.depth == 0) {
         stoa__waiters_fork_parent();
+        stoa__things_fork_parent(&process->things);
         stoa__space_fork_parent(&process->space);
         stoa__epoch_fork_parent(&process->epoch);
         stoa__regions_fork_parent(&process->regions);
@@ -97,6 +99,7 @@ child(void)
     stoa__handles_fork_child(&process->handles);
     stoa__names_fork_child(&process->names);
     stoa__interps_fork_child_locks(&process->interps);
+    stoa__things_fork_child_locks(&process->things);
     stoa__waiters_fork_child();
     stoa__guard_fork_child(&process->guard);
     atomic_store_explicit(&process->fork.forker, 0, memory_order_relaxed);
@@ -105,6 +108,7 @@ child(void)
     /* all locks are free from here on */
     stoa__epoch_dispose(due);
     stoa__interps_fork_child_records(&process->interps);
+    stoa__things_fork_child(&process->things);
 }
 
 stoa_err

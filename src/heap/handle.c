@@ -4,6 +4,7 @@
 #include "heap/memory.h"
 #include "heap/process_struct.h"
 #include "heap/segment.h"
+#include "heap/thing.h" /* a handle that is the process's own stands for one */
 
 #include <string.h>
 
@@ -104,6 +105,19 @@ queue_release(stoa_handle_slot *slot, uint32_t index)
         /* release: pairs with the acquire exchange of the taker, for slot->next */
     } while (!atomic_compare_exchange_weak_explicit(&owner->released, &head, index, memory_order_acq_rel,
                                                     memory_order_relaxed));
+}
+
+/* The last reference of a handle is gone. A thing belongs to no interpreter that would come by: it ends here. */
+static void
+let_go(stoa_handle_slot *slot, uint32_t index)
+{
+    if (!stoa__thing_owns(atomic_load_explicit(&slot->owner, memory_order_relaxed))) {
+        queue_release(slot, index);
+        return;
+    }
+    void *thing = atomic_load_explicit(&slot->object, memory_order_relaxed);
+    free_slot(index);
+    stoa__thing_end(thing);
 }
 
 static void
@@ -274,6 +288,46 @@ stoa__handle_ref(stoa_handle handle)
     return STOA_OK;
 }
 
+uint32_t
+stoa__handle_count(stoa_handle handle)
+{
+    uint64_t word;
+    return live_slot(handle, &word) == NULL ? 0 : COUNT(word);
+}
+
+stoa_err
+stoa__handle_get_held(stoa_handle handle, stoa_interp_record **out_owner, void **out_object)
+{
+    uint64_t word;
+    stoa_handle_slot *slot = live_slot(handle, &word);
+    if (slot == NULL) {
+        return stale(handle);
+    }
+    /* relaxed: the caller's reference came to him after both were written, and they stay as long as he has it */
+    *out_object = atomic_load_explicit(&slot->object, memory_order_relaxed);
+    *out_owner = atomic_load_explicit(&slot->owner, memory_order_relaxed);
+    return STOA_OK;
+}
+
+stoa_err
+stoa__handle_ref_held(stoa_handle handle)
+{
+    uint64_t word;
+    stoa_handle_slot *slot = live_slot(handle, &word);
+    if (slot == NULL) {
+        return stale(handle);
+    }
+    do {
+        if (COUNT(word) >= COUNT_MAX) {
+            return stoa__fail(STOA_ENOMEM, "handle %u.%u has %u references already", (uint32_t)handle,
+                              GENERATION(handle), COUNT(word));
+        }
+        /* relaxed: who makes a reference has one */
+    } while (!atomic_compare_exchange_weak_explicit(&slot->word, &word, word + 1, memory_order_relaxed,
+                                                    memory_order_relaxed));
+    return STOA_OK;
+}
+
 /* The generation moves on in the same step in which the count becomes 0, so a handle is stale from then on, though its
  * slot waits in the owner's queue. */
 void
@@ -294,7 +348,7 @@ stoa__handle_unref(stoa_handle handle)
     } while (!atomic_compare_exchange_weak_explicit(&slot->word, &word, after, memory_order_acq_rel,
                                                     memory_order_acquire));
     if (COUNT(after) == 0) {
-        queue_release(slot, (uint32_t)handle);
+        let_go(slot, (uint32_t)handle);
     }
 }
 

@@ -50,6 +50,12 @@ void stoa__handle_unref(stoa_handle handle);   /* any thread, any interpreter, n
 /* Owner (borrowed: while the caller holds its reference of the handle) and object of a live handle; the object may be
  * used inside the owner only. STOA_EGONE. */
 stoa_err stoa__handle_get(stoa_handle handle, stoa_interp_record **out_owner, void **out_object);
+/* For who holds a reference: work even when the owner is closed, so that what was sent before can still be delivered (as a
+ * proxy that says so). STOA_EGONE: he holds none. */
+stoa_err stoa__handle_get_held(stoa_handle handle, stoa_interp_record **out_owner, void **out_object);
+stoa_err stoa__handle_ref_held(stoa_handle handle); /* STOA_ENOMEM: 2^32 references */
+/* How many references it has now; 0: stale. For statistics. */
+uint32_t stoa__handle_count(stoa_handle handle);
 /* Takes up to `max` objects that await release in this owner; returns how many. The caller, inside the owner, drops
  * one reference of each. One load when there is nothing. */
 size_t stoa__handle_take_released(stoa_interp_record *owner, void **objects, size_t max);

@@ -379,6 +379,7 @@ stoa__interp_gone(stoa_interp_record *record)
     stoa__handle_owner_gone(record);
     stoa__name_once_abandon(record->serial);
     stoa__names_wake_all();
+    stoa__things_interp_gone(record->serial);
     STOA_COUNT(&stoa__process->counters, interpreters_closed);
     stoa__interp_unref(record);
 }

@@ -25,6 +25,9 @@ typedef enum stoa_rank {
     STOA_RANK_INTERN,  /* one shard of an intern table */
     STOA_RANK_EPOCH,
     STOA_RANK_SPACE,
+    STOA_RANK_THINGS,  /* list of things */
+    STOA_RANK_THING,   /* one thing: queue, lock, … */
+    STOA_RANK_BELL,    /* what one event loop is told */
     STOA_RANK_MAILBOX, /* one mailbox */
     STOA_RANK_WAITS,   /* who waits for whom */
     STOA_RANK_MESSAGE, /* message hook, warnings */

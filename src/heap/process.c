@@ -31,6 +31,7 @@ init_parts(stoa_process *process)
     stoa__handles_init(&process->handles);
     stoa__holds_init(&process->holds);
     stoa__epoch_init(&process->epoch);
+    stoa__things_init(&process->things);
     stoa__lock_init(&process->waits, STOA_RANK_WAITS);
     stoa__counters_init(&process->counters);
     stoa__guard_init(&process->guard);

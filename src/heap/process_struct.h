@@ -18,9 +18,10 @@
 #include "heap/names.h"
 #include "heap/process.h"
 #include "heap/region_struct.h"
+#include "heap/thing.h"
 
 #define STOA_PROCESS_MAGIC UINT64_C(0x70616568616f7473) /* "stoaheap" in a dump */
-#define STOA_PROCESS_VERSION 2u
+#define STOA_PROCESS_VERSION 3u
 
 /* The creator's jemalloc, called by every copy of the library. Const after init. See arena.h. */
 typedef struct stoa_arena_ops {
@@ -45,8 +46,11 @@ struct stoa_process {
     stoa_regions regions;
     stoa_epoch epoch;
     stoa_space space;
-    stoa_lock waits;            /* STOA_RANK_WAITS: see waiter.h */
-    struct stoa_waiter *asleep; /* guarded by `waits`: threads that wait, linked through next_asleep */
+    stoa_things things;
+    stoa_lock waits;            /* STOA_RANK_WAITS: see waiter.h; guards the three below */
+    struct stoa_waiter *asleep; /* threads that wait, linked through next_asleep */
+    struct stoa_waiter *living; /* threads that have a waiter, linked through next_living */
+    uint32_t last_waiter;       /* number */
     stoa_counters counters;
     stoa_guard guard;
 };

@@ -17,11 +17,52 @@
 static _Thread_local stoa_waiter *waiter_here;
 
 static void
+enter_living(stoa_waiter *self)
+{
+    stoa_process *process = stoa__process;
+    if (process == NULL) {
+        return; /* nothing process-wide can be waited for yet */
+    }
+    stoa__lock(&process->waits);
+    do {
+        self->number = ++process->last_waiter;
+    } while (self->number == 0);
+    self->prev_living = NULL;
+    self->next_living = process->living;
+    if (self->next_living != NULL) {
+        self->next_living->prev_living = self;
+    }
+    process->living = self;
+    stoa__unlock(&process->waits);
+}
+
+static void
+leave_living(stoa_waiter *self)
+{
+    stoa_process *process = stoa__process;
+    if (self->number == 0) {
+        return;
+    }
+    stoa__lock(&process->waits);
+    if (self->prev_living != NULL) {
+        self->prev_living->next_living = self->next_living;
+    }
+    else {
+        process->living = self->next_living;
+    }
+    if (self->next_living != NULL) {
+        self->next_living->prev_living = self->prev_living;
+    }
+    stoa__unlock(&process->waits);
+}
+
+static void
 end_of_thread(void *arg)
 {
     stoa_waiter *self = arg;
     waiter_here = NULL;
     stoa__mailbox_close(&self->home);
+    leave_living(self);
     stoa__waiter_unref(self);
 }
 
@@ -30,6 +71,9 @@ stoa__waiter_here(void)
 {
     stoa_waiter *self = waiter_here;
     if (self != NULL) {
+        if (self->number == 0) {
+            enter_living(self); /* it was made before the process struct */
+        }
         return self;
     }
     self = stoa__alloc(sizeof(*self));
@@ -40,9 +84,31 @@ stoa__waiter_here(void)
     atomic_init(&self->refs, 1);
     self->thread = (uint64_t)syscall(SYS_gettid);
     stoa__mailbox_init(&self->home);
+    enter_living(self);
     waiter_here = self;
     stoa__at_thread_end(end_of_thread, self);
     return self;
+}
+
+stoa_waiter *
+stoa__waiter_here_if_any(void)
+{
+    return waiter_here;
+}
+
+stoa_waiter *
+stoa__waiter_of(uint32_t number)
+{
+    stoa__lock(&stoa__process->waits);
+    stoa_waiter *found = number == 0 ? NULL : stoa__process->living;
+    while (found != NULL && found->number != number) {
+        found = found->next_living;
+    }
+    if (found != NULL) {
+        stoa__waiter_ref(found);
+    }
+    stoa__unlock(&stoa__process->waits);
+    return found;
 }
 
 stoa_waiter *
@@ -368,7 +434,9 @@ stoa__waiters_fork_child(void)
 {
     stoa__lock_reset(&stoa__process->waits);
     stoa_waiter *self = waiter_here;
+    stoa__process->living = self == NULL || self->number == 0 ? NULL : self;
     if (self != NULL) {
+        self->next_living = self->prev_living = NULL;
         stoa__mailbox_fork_child(&self->home);
         for (stoa_wait_edge *edge = self->top; edge != NULL; edge = edge->below) {
             edge->whom = NULL; /* a thread of the parent, most likely; its waiter is left alone */

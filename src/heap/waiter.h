@@ -32,9 +32,11 @@ typedef struct stoa_waiter {
     _Atomic uint32_t refs;
     _Atomic uint32_t interrupted; /* set by stoa__waiter_interrupt, taken by the thread */
     uint64_t thread;              /* const but for a fork: the system's thread id, for messages */
-    stoa_mailbox home;            /* calls that only this thread may run */
+    uint32_t number;   /* const: >= 1, of the process's own: names the thread where a word must hold it */
+    stoa_mailbox home; /* calls that only this thread may run */
     struct stoa_wait_edge *top;   /* guarded by the lock of rank STOA_RANK_WAITS: the innermost edge */
     struct stoa_waiter *next_asleep, *prev_asleep; /* the same lock: in the list of all that wait, once */
+    struct stoa_waiter *next_living, *prev_living; /* the same lock: in the list of all whose thread lives */
     uint32_t waits;                                /* own thread only: how many waits are open */
 } stoa_waiter;
 
@@ -48,6 +50,9 @@ typedef struct stoa_wait_edge {
 
 /* The calling thread's; made on first need. NULL: no memory (message set). Borrowed, for this thread's use. */
 stoa_waiter *stoa__waiter_here(void);
+stoa_waiter *stoa__waiter_here_if_any(void); /* NULL: it has none yet */
+/* That of the thread of this number: a reference, or NULL when it has ended. */
+stoa_waiter *stoa__waiter_of(uint32_t number);
 stoa_waiter *stoa__waiter_ref(stoa_waiter *waiter);
 void stoa__waiter_unref(stoa_waiter *waiter);
 

@@ -10,6 +10,7 @@
 #include "immortal/freeze.h"
 #include "module/region.h"
 #include "proxy/proxy.h"
+#include "proxy/thing.h"
 
 /* The name as UTF-8, which str keeps: borrowed from `name`. NULL with an exception. */
 static const char *
@@ -144,6 +145,11 @@ freeze_as_value(const stoa_module_state *state, PyObject *object, stoa_region *r
             return NULL;
         }
         return Py_NewRef(object);
+    }
+    if (stoa__is_thing(object)) { /* it goes by its handle; the caller of this has the wrapper, so it is live */
+        stoa_thing *thing = stoa__thing_get(object);
+        *value = (stoa_value){.kind = STOA_VALUE_HANDLE, .handle = thing == NULL ? 0 : thing->handle};
+        return thing == NULL ? NULL : Py_NewRef(object);
     }
     PyObject *frozen = stoa__freeze(object, region, STOA_FREEZE_INTERN | STOA_FREEZE_CONVERT);
     *value = (stoa_value){.kind = STOA_VALUE_OBJECT, .object = frozen, .domain = state->record->domain};

@@ -7,6 +7,7 @@
 #include "immortal/exceptions.h"
 #include "proxy/proxy_type.h"
 #include "proxy/request.h"
+#include "proxy/thing.h"
 
 /* ---- life -------------------------------------------------------------------------------------------------------- */
 
@@ -77,6 +78,9 @@ stoa__proxy_release(PyObject *object)
 int
 stoa__proxy_handle_of(stoa_side *side, PyObject *object, stoa_handle *out)
 {
+    if (stoa__is_thing(object)) {
+        return stoa__thing_handle_of(object, out);
+    }
     if (!stoa__is_proxy(object)) {
         return stoa__side_export(side, object, out);
     }

@@ -23,6 +23,7 @@
 #include <Python.h>
 
 #include "heap/handle.h"
+#include "heap/thing.h"
 #include "proxy/handle_map.h"
 #include "proxy/membership.h"
 
@@ -44,6 +45,8 @@ typedef struct stoa_side {
     PyTypeObject *iterator_type;
     stoa_handle_map exports; /* object -> handle; several of one object while releases are on their way */
     stoa_handle_map imports; /* handle -> proxy, borrowed */
+    stoa_handle_map things;  /* handle -> wrapper of a thing (proxy/thing.h), borrowed */
+    PyTypeObject *thing_types[STOA_THING_KINDS]; /* references, until left; NULL: not made yet */
     stoa_name_slot names[STOA_NAME_CACHE];
 } stoa_side;
 

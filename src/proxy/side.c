@@ -5,6 +5,7 @@
 #include "heap/error.h"
 #include "immortal/exceptions.h"
 #include "proxy/proxy_type.h"
+#include "proxy/thing.h"
 
 /* Releases applied by one who comes by: a million that wait must not stop him for long. */
 #define RELEASES_AT_ONCE 64
@@ -76,6 +77,7 @@ stoa__side_unref(stoa_side *side)
     if (--side->refs == 0) {
         stoa__map_free(&side->exports);
         stoa__map_free(&side->imports);
+        stoa__map_free(&side->things);
         stoa__interp_unref(side->record);
         free(side);
     }
@@ -100,6 +102,7 @@ stoa__side_leave(stoa_interp_record *record)
         stoa__map_remove(&side->exports, entry);
         Py_DECREF(object);
     }
+    stoa__things_leave(side);
     for (size_t i = 0; i < STOA_NAME_CACHE; i++) {
         Py_CLEAR(side->names[i].name);
     }
@@ -185,7 +188,8 @@ stoa__side_make_proxy(stoa_side *side, stoa_handle handle, bool plain)
 {
     stoa_interp_record *owner;
     void *object;
-    stoa_err err = stoa__handle_get(handle, &owner, &object);
+    /* that of a closed interpreter gets a proxy, too: it says so when it is used */
+    stoa_err err = stoa__handle_get_held(handle, &owner, &object);
     if (err != STOA_OK || side->left) {
         stoa__handle_unref(handle);
         return err != STOA_OK ? stoa__raise(err) : (PyObject *)gone(side->record);
@@ -235,10 +239,15 @@ stoa__side_import(stoa_side *side, stoa_handle handle)
     }
     stoa_interp_record *owner;
     void *object;
-    if (stoa__handle_get(handle, &owner, &object) == STOA_OK && owner == side->record) {
-        PyObject *own = Py_NewRef((PyObject *)object);
-        stoa__handle_unref(handle);
-        return own;
+    if (stoa__handle_get(handle, &owner, &object) == STOA_OK) {
+        if (owner == side->record) {
+            PyObject *own = Py_NewRef((PyObject *)object);
+            stoa__handle_unref(handle);
+            return own;
+        }
+        if (stoa__thing_owns(owner)) {
+            return stoa__thing_wrap(side, object);
+        }
     }
     return stoa__side_make_proxy(side, handle, true);
 }

@@ -247,7 +247,7 @@ receive_handle(unsigned char op, stoa_handle handle)
     if (side == NULL) {
         return NULL;
     }
-    stoa_err err = stoa__handle_ref(handle);
+    stoa_err err = stoa__handle_ref_held(handle);
     PyObject *object = err == STOA_OK ? stoa__side_import(side, handle) : stoa__raise(err);
     if (object != NULL && op == STOA_OP_MEMORYVIEW && stoa__is_proxy(object)) {
         Py_SETREF(object, PyMemoryView_FromObject(object));

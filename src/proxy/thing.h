@@ -1,0 +1,64 @@
+/* Things in Python: the small object by which an interpreter knows a process-wide thing (heap/thing.h).
+ *
+ * A thing has one handle, and wherever a handle goes (arguments, results, queue items, names, C) the thing goes. Arriving
+ * in an interpreter it becomes that interpreter's one wrapper of it, so `is` holds as long as the wrapper lives. The
+ * wrapper holds one reference of the thing; it is given up when the wrapper is freed, or when its interpreter ends.
+ *
+ * A wrapper type: an instance begins with STOA_THING_HEAD, its tp_dealloc is stoa__thing_dealloc (by which wrappers are
+ * recognised), it has no gc, no subclasses, and the member __weaklistoffset__. It is made once an interpreter, on first
+ * need, by the function that was registered for its kind.
+ *
+ *   made here:     stoa_thing *t = …;  PyObject *w = stoa__thing_wrap_new(t);       // takes over the caller's reference
+ *   used:          thing = stoa__thing_get(w);                                      // borrowed; NULL with an exception
+ */
+#ifndef STOA_PROXY_THING_H
+#define STOA_PROXY_THING_H
+
+#include <Python.h>
+
+#include "heap/thing.h"
+#include "proxy/proxy.h"
+
+#define STOA_THING_HEAD              \
+    PyObject_HEAD                    \
+    stoa_thing *thing; /* a reference; NULL: the interpreter is ending */ \
+    stoa_side *side;   /* a reference */ \
+    PyObject *weak_references;
+
+typedef struct stoa_thing_object {
+    STOA_THING_HEAD
+} stoa_thing_object;
+
+/* How wrappers of `kind` are made: a new heap type whose instances are basicsize bytes, all zero beyond the head. Said once
+ * a process for each kind, by the layer that has the type; again is harmless. A thing that arrives before anybody said so
+ * imports stoa. */
+void stoa__thing_set_type(stoa_thing_kind kind, PyTypeObject *(*make)(void));
+
+/* This interpreter's wrapper type of a kind. Borrowed; NULL with an exception. GIL of the side. */
+PyTypeObject *stoa__thing_type(stoa_side *side, stoa_thing_kind kind);
+
+/* The wrapper of a thing: the one there is, else a new one. New reference; takes over the caller's reference of the thing
+ * (one of its handle, which is the same), in failure too. NULL with an exception. GIL of the side. */
+PyObject *stoa__thing_wrap(stoa_side *side, stoa_thing *thing);
+PyObject *stoa__thing_wrap_new(stoa_thing *thing); /* in the current interpreter */
+
+void stoa__thing_dealloc(PyObject *self);
+
+static inline bool
+stoa__is_thing(const PyObject *object)
+{
+    return Py_TYPE(object)->tp_dealloc == stoa__thing_dealloc;
+}
+
+/* The thing of a wrapper: borrowed, good as long as the caller holds the wrapper and is inside. NULL with InterpreterGone:
+ * the interpreter is ending. */
+stoa_thing *stoa__thing_get(PyObject *self);
+/* A handle for another place to hold. -1 with an exception. */
+int stoa__thing_handle_of(PyObject *self, stoa_handle *out);
+/* "<stoa.Queue 12>" and the like: tp_repr for who has nothing to add. */
+PyObject *stoa__thing_repr(PyObject *self);
+
+/* The interpreter ends: its wrappers let go of their things. */
+void stoa__things_leave(stoa_side *side);
+
+#endif
