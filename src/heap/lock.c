@@ -39,8 +39,8 @@ stoa__rank_name(unsigned rank)
         [STOA_RANK_INTERN] = "intern",      [STOA_RANK_EPOCH] = "epoch",
         [STOA_RANK_SPACE] = "space",        [STOA_RANK_THINGS] = "things",
         [STOA_RANK_THING] = "thing",        [STOA_RANK_BELL] = "bell",
-        [STOA_RANK_MAILBOX] = "mailbox",
-        [STOA_RANK_WAITS] = "waits",        [STOA_RANK_MESSAGE] = "message",
+        [STOA_RANK_MAILBOX] = "mailbox",    [STOA_RANK_WAITS] = "waits",
+        [STOA_RANK_MESSAGE] = "message",
     };
     return rank < STOA_RANK_COUNT && names[rank] != NULL ? names[rank] : "no rank";
 }

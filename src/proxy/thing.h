@@ -19,10 +19,10 @@
 #include "heap/thing.h"
 #include "proxy/proxy.h"
 
-#define STOA_THING_HEAD              \
-    PyObject_HEAD                    \
+#define STOA_THING_HEAD                                                   \
+    PyObject_HEAD                                                         \
     stoa_thing *thing; /* a reference; NULL: the interpreter is ending */ \
-    stoa_side *side;   /* a reference */ \
+    stoa_side *side;   /* a reference */                                  \
     PyObject *weak_references;
 
 typedef struct stoa_thing_object {

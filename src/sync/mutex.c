@@ -328,11 +328,8 @@ describe(stoa_thing *thing, stoa_thing_info *info)
     stoa__unlock(&thing->lock);
 }
 
-static const stoa_thing_class lock_class = {.name = "Lock",
-                                            .end = end_mutex,
-                                            .interp_gone = interp_gone,
-                                            .fork_child = fork_child,
-                                            .describe = describe};
+static const stoa_thing_class lock_class = {
+    .name = "Lock", .end = end_mutex, .interp_gone = interp_gone, .fork_child = fork_child, .describe = describe};
 static const stoa_thing_class rlock_class = {.name = "RLock",
                                              .end = end_mutex,
                                              .interp_gone = interp_gone,

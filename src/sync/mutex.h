@@ -26,17 +26,17 @@
 typedef struct stoa_mutex {
     stoa_thing thing;
     _Atomic uint64_t word;
-    uint64_t depth;    /* RLock: how often its holder has it; the holder's own */
-    bool recursive;    /* const */
-    uint32_t broke_in; /* guarded by thing.lock: serial of the interpreter that is gone */
+    uint64_t depth;                /* RLock: how often its holder has it; the holder's own */
+    bool recursive;                /* const */
+    uint32_t broke_in;             /* guarded by thing.lock: serial of the interpreter that is gone */
     stoa_node_list waiters, given; /* guarded by thing.lock */
 } stoa_mutex;
 
 typedef enum stoa_mutex_result {
     STOA_MUTEX_DONE,
-    STOA_MUTEX_WAIT,    /* somebody has it; with a node: it is in the list now */
+    STOA_MUTEX_WAIT, /* somebody has it; with a node: it is in the list now */
     STOA_MUTEX_IS_BROKEN,
-    STOA_MUTEX_NOT_HELD  /* by nobody; an RLock: not by the caller */
+    STOA_MUTEX_NOT_HELD /* by nobody; an RLock: not by the caller */
 } stoa_mutex_result;
 
 stoa_err stoa__mutex_new(bool recursive, stoa_mutex **out);
@@ -67,7 +67,8 @@ static inline bool
 stoa__mutex_is_held_by(const stoa_mutex *mutex, uint64_t owner)
 {
     /* relaxed: only the owner itself can make it, or cease to make it, true */
-    return (atomic_load_explicit(&mutex->word, memory_order_relaxed) & ~(uint64_t)STOA_MUTEX_CONTENDED) == owner;
+    return (atomic_load_explicit(&mutex->word, memory_order_relaxed) & ~(uint64_t)STOA_MUTEX_CONTENDED) ==
+           owner;
 }
 
 static inline bool

@@ -27,13 +27,13 @@ typedef struct stoa_node {
     struct stoa_node *next, *previous; /* the thing's lock */
     struct stoa_node_list *list;       /* the thing's lock; NULL: in none */
     _Atomic uint32_t state; /* STOA_NODE_*: written under the thing's lock after all the rest (release), read anywhere */
-    uint32_t serial;        /* const: interpreter on whose behalf; 0: a thread outside all */
-    stoa_waiter *waiter;    /* const: whom to wake; NULL: a task's */
+    uint32_t serial;                      /* const: interpreter on whose behalf; 0: a thread outside all */
+    stoa_waiter *waiter;                  /* const: whom to wake; NULL: a task's */
     void (*ring)(struct stoa_node *node); /* const: tells the task; called under the thing's lock. NULL: a thread's */
-    uint64_t owner;                       /* locks: their word when it is the waiter's; barriers: generation */
-    uint64_t count;                       /* RLock: how often; barrier: place; queue: nothing */
+    uint64_t owner;           /* locks: their word when it is the waiter's; barriers: generation */
+    uint64_t count;           /* RLock: how often; barrier: place; queue: nothing */
     struct stoa_waiter *whom; /* locks; the thing's lock: whom the waiter's edge stands for; a reference, or NULL */
-    stoa_item item;  /* queues: to be put, or what was got */
+    stoa_item item;           /* queues: to be put, or what was got */
 } stoa_node;
 
 typedef struct stoa_node_list {

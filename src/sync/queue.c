@@ -244,7 +244,7 @@ stoa__queue_reserve(stoa_queue *queue, size_t count)
     stoa__lock(&queue->thing.lock);
     bool enough = true;
     if (!queue->shut) {
-        uint64_t most = queue->limit == 0                   ? count
+        uint64_t most = queue->limit == 0                ? count
                         : queue->limit > count_of(queue) ? queue->limit - count_of(queue)
                                                          : 0;
         enough = make_room(queue, most < count ? most : count);
