@@ -20,6 +20,7 @@ __all__ = [
     "NameTaken",
     "NotFreezable",
     "Proxy",
+    "ProxyInfo",
     "Region",
     "ReleasedProxy",
     "RemoteError",
@@ -37,6 +38,7 @@ __all__ = [
     "names",
     "once",
     "owner",
+    "proxies",
     "proxy",
     "publish",
     "release",
@@ -102,6 +104,11 @@ def __getattr__(name):
 
         globals()["Future"] = Future
         return Future
+    if name in ("ProxyInfo", "proxies"):  # imported when somebody asks
+        from . import _proxies
+
+        globals()[name] = getattr(_proxies, name)
+        return globals()[name]
     raise AttributeError(f"module 'stoa' has no attribute {name!r}")
 
 

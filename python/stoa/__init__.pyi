@@ -2,7 +2,7 @@
 import concurrent.futures
 from collections.abc import Callable, Generator, Mapping
 from types import CodeType, TracebackType
-from typing import Any, Final, Literal, ParamSpec, Self, TypeVar, final, overload
+from typing import Any, Final, Literal, NamedTuple, ParamSpec, Self, TypeVar, final, overload
 
 _T = TypeVar("_T")
 _D = TypeVar("_D")
@@ -78,6 +78,15 @@ def owner(x: object, /) -> Interpreter: ...
 def release(p: object, /) -> None: ...
 def snapshot(p: object, /) -> Any: ...
 def fetch(p: _T, /) -> _T: ...
+
+class ProxyInfo(NamedTuple):
+    holder: Interpreter
+    owner: Interpreter
+    type_name: str
+    object_id: int
+    references: int
+
+def proxies(owner: Interpreter | None = None, *, cycles: bool = False) -> list[ProxyInfo]: ...
 
 # ---- memory
 

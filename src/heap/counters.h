@@ -24,6 +24,7 @@
     X(thread_states_ended, "thread states taken down")                    \
     X(handles_made, "handles made")                                       \
     X(handles_released, "handles whose last reference went")              \
+    X(idle_releases, "times releases were applied in an idle owner")      \
     X(interpreters_made, "interpreters made")                             \
     X(interpreters_closed, "interpreters closed")                         \
     X(granules_taken, "granules of address space handed out")             \

@@ -89,6 +89,16 @@ free_slot(uint32_t index)
 
 /* ---- the owner's queue -------------------------------------------------------------------------------------------- */
 
+/* seq_cst on both sides: either whoever takes the ring back finds the release in its queue, or this finds no ring. */
+static void
+ring(void)
+{
+    _Atomic uint32_t *bell = &table()->bell;
+    if (atomic_load(bell) == 0 && atomic_exchange(bell, 1) == 0) {
+        stoa__futex_wake(bell, 1);
+    }
+}
+
 /* Puts a slot whose count has become 0 into its owner's queue; or frees it when the owner's handles are stale. Only
  * pushes and exchanges of the whole list happen to the head, so it cannot be mistaken for an older one (ABA). */
 static void
@@ -102,9 +112,31 @@ queue_release(stoa_handle_slot *slot, uint32_t index)
             return;
         }
         atomic_store_explicit(&slot->next, head, memory_order_relaxed);
-        /* release: pairs with the acquire exchange of the taker, for slot->next */
-    } while (!atomic_compare_exchange_weak_explicit(&owner->released, &head, index, memory_order_acq_rel,
+        /* seq_cst: pairs with the acquire exchange of the taker, for slot->next; and comes before the look at the bell */
+    } while (!atomic_compare_exchange_weak_explicit(&owner->released, &head, index, memory_order_seq_cst,
                                                     memory_order_relaxed));
+    if (head == 0) {
+        ring();
+    }
+}
+
+stoa_wait_result
+stoa__handle_await_release(void)
+{
+    stoa_wait_result result = STOA_WOKEN;
+    if (table()->bell == 0) {
+        result = stoa__futex_wait(&table()->bell, 0, STOA_FOREVER);
+    }
+    atomic_store(&table()->bell,
+                 0); /* seq_cst: before the caller's look at the queues; the other half is in ring */
+    return result;
+}
+
+bool
+stoa__handle_awaits_release(const stoa_interp_record *owner)
+{
+    uint32_t head = owner->released; /* seq_cst: after the bell was taken back */
+    return (head != 0 && head != CLOSED) || owner->released_rest != 0;
 }
 
 /* The last reference of a handle is gone. A thing belongs to no interpreter that would come by: it ends here. */

@@ -31,9 +31,10 @@ typedef struct stoa_handle_slot {
 #define STOA_HANDLE_SEGMENTS (32u - STOA_HANDLE_SEGMENT_0 + 1u)
 
 typedef struct stoa_handles {
-    stoa_lock lock;      /* STOA_RANK_HANDLES; guards all below but the segments' content */
+    stoa_lock lock;      /* STOA_RANK_HANDLES; guards all below but the bell and the segments' content */
     uint32_t free_slots; /* head of the free list, 0: empty */
     uint32_t fresh;      /* slots from here on were never used; slot 0 never is */
+    _Atomic uint32_t bell; /* 1: a release was queued with an owner who had none; futex of whoever cares for idle ones */
     _Atomic(stoa_handle_slot *) segments[STOA_HANDLE_SEGMENTS]; /* release store when made; never freed */
 } stoa_handles;
 
@@ -59,6 +60,11 @@ uint32_t stoa__handle_count(stoa_handle handle);
 /* Takes up to `max` objects that await release in this owner; returns how many. The caller, inside the owner, drops
  * one reference of each. One load when there is nothing. */
 size_t stoa__handle_take_released(stoa_interp_record *owner, void **objects, size_t max);
+/* Sleeps until a release is queued with an owner who had none, then takes the ring back: what was queued before is seen
+ * by the caller's look at the owners, what comes later rings again. STOA_SIGNALLED, too, takes it back. */
+stoa_wait_result stoa__handle_await_release(void);
+/* Does any object wait for its release in this owner? A hint. */
+bool stoa__handle_awaits_release(const stoa_interp_record *owner);
 /* All handles of an owner become stale; their objects are abandoned (the owner's end frees them). stoa__interp_gone
  * does it, too. Idempotent. */
 void stoa__handle_owner_gone(stoa_interp_record *owner);

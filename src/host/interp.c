@@ -7,6 +7,7 @@
 #include "host/home.h"
 #include "host/message.h"
 #include "immortal/cpython/gilstate.h"
+#include "immortal/cpython/interp_list.h"
 #include "proxy/thread_state.h"
 
 /* At exit: how long calls under way may go on, how long after SystemExit was raised in them, how long ending may take. */
@@ -267,6 +268,16 @@ close_patiently(stoa_interp_record *record, double seconds)
     return err;
 }
 
+/* EXIT_PATIENCE, or what the environment says. */
+static double
+exit_patience(void)
+{
+    const char *text = getenv("STOA_EXIT_PATIENCE");
+    char *end = NULL;
+    double seconds = text == NULL ? EXIT_PATIENCE : strtod(text, &end);
+    return text == NULL || (end != text && *end == '\0' && seconds >= 0) ? seconds : EXIT_PATIENCE;
+}
+
 /* Calls under way get some time, then SystemExit, then some more; what is left then is named and left alone. */
 stoa_err
 stoa__interp_close_all(void)
@@ -275,14 +286,15 @@ stoa__interp_close_all(void)
     record_list list = {NULL, 0, 0};
     (void)stoa__interp_each(collect, &list);
     PyThreadState *state = PyEval_SaveThread();
-    double patience = EXIT_PATIENCE;
+    double patience = exit_patience();
+    double after_interrupt = patience < EXIT_AFTER_INTERRUPT ? patience : EXIT_AFTER_INTERRUPT;
     for (size_t i = 0; i < list.count; i++) {
         stoa_interp_record *record = list.records[i];
         stoa_err err = close_patiently(record, patience);
         if (err == STOA_ETIMEDOUT && record->state == STOA_INTERP_LIVE) {
-            patience = 0.5; /* the others had their time while we waited */
+            patience = patience < 0.5 ? patience : 0.5; /* the others had their time while we waited */
             (void)stoa__interp_interrupt(record, PyExc_SystemExit);
-            err = close_patiently(record, EXIT_AFTER_INTERRUPT);
+            err = close_patiently(record, after_interrupt);
         }
         if (err == STOA_ETIMEDOUT && record->state == STOA_INTERP_CLOSING) {
             err = close_patiently(record, EXIT_ENDING);
@@ -299,10 +311,27 @@ stoa__interp_close_all(void)
     return outcome;
 }
 
+/* A thread sits in there, in C code that nobody can interrupt: CPython would abort over it. */
+static void
+hide_left_open(stoa_interp_record *record, void *arg)
+{
+    (void)arg;
+    stoa__lock(&record->lock);
+    stoa_member *member = record->cookie;
+    PyInterpreterState *interp = member != NULL && member->ours ? member->interp : NULL;
+    stoa__unlock(&record->lock);
+    if (interp != NULL) {
+        (void)stoa__interp_start_close(record); /* for good: nobody enters it any more, threads that end neither */
+        (void)stoa__interp_list_hide(interp);
+    }
+}
+
 static void
 main_leaving(void)
 {
-    (void)stoa__interp_close_all();
+    if (stoa__interp_close_all() != STOA_OK) {
+        (void)stoa__interp_each(hide_left_open, NULL);
+    }
 }
 
 static void

@@ -33,6 +33,7 @@ int stoa__module_add_names(PyObject *module);
 int stoa__module_add_interpreter(PyObject *module);
 int stoa__module_add_stats(PyObject *module);
 int stoa__module_add_proxy(PyObject *module);
+int stoa__module_add_proxy_list(PyObject *module);
 
 /* A stoa.Interpreter for `record`: new reference, NULL with an exception. */
 PyObject *stoa__module_wrap_interpreter(PyObject *module, stoa_interp_record *record);

@@ -4,6 +4,7 @@
 #include "heap/names.h"
 #include "heap/process_struct.h" // stoa__process->counters
 #include "immortal/exceptions.h"
+#include "proxy/proxy.h"
 #include "stoa/region.h"
 
 /* Steals `value`. */
@@ -87,14 +88,30 @@ guard(void)
                          (unsigned long long)stoa__guard_tolerated());
 }
 
-PyDoc_STRVAR(stats_doc,
-             "stats($module, /)\n--\n\n"
-             "Figures of the process: counters, the default region, interpreters, names, the write guard.");
+/* Process-wide: objects held by handle, and those let go that await their owner. This interpreter: living proxies in it, and
+ * objects of its own that others know. */
+static PyObject *
+proxies(PyObject *module)
+{
+    const stoa_counters *counters = &stoa__process->counters;
+    uint64_t released = STOA_COUNTER_READ(counters, handles_released); /* first: it never passes the other */
+    uint64_t made = STOA_COUNTER_READ(counters, handles_made);
+    stoa_side *side = stoa__side_of(stoa__module_state(module)->record);
+    if (side == NULL) {
+        return NULL;
+    }
+    return Py_BuildValue("{s:K,s:n,s:n}", "handles", (unsigned long long)(made - released), "held_here",
+                         (Py_ssize_t)side->imports.count, "known_elsewhere", (Py_ssize_t)side->exports.count);
+}
+
+PyDoc_STRVAR(
+    stats_doc,
+    "stats($module, /)\n--\n\n"
+    "Figures of the process: counters, the default region, interpreters, names, proxies, the write guard.");
 
 static PyObject *
 stats(PyObject *module, PyObject *unused)
 {
-    (void)module;
     (void)unused;
     PyObject *dict = PyDict_New();
     if (dict == NULL) {
@@ -102,7 +119,8 @@ stats(PyObject *module, PyObject *unused)
     }
     if (put(dict, "counters", counters()) < 0 || put(dict, "region", default_region()) < 0 ||
         put(dict, "interpreters", interpreters()) < 0 ||
-        put(dict, "names", PyLong_FromSize_t(stoa__name_count())) < 0 || put(dict, "guard", guard()) < 0) {
+        put(dict, "names", PyLong_FromSize_t(stoa__name_count())) < 0 || put(dict, "guard", guard()) < 0 ||
+        put(dict, "proxies", proxies(module)) < 0) {
         Py_DECREF(dict);
         return NULL;
     }

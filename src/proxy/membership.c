@@ -15,6 +15,7 @@
 #include "immortal/cpython/minor.h"
 #include "immortal/exceptions.h"
 #include "proxy/proxy.h"
+#include "proxy/reaper.h"
 #include "proxy/thread_state.h"
 
 /* How long an interpreter that is being ended by somebody else waits for our threads to come out. */
@@ -128,8 +129,11 @@ leave(PyObject *capsule, PyObject *unused)
     if (member == NULL || member->ours) { /* Stoa ends its own interpreters itself */
         Py_RETURN_NONE;
     }
-    if (member->interp == PyInterpreterState_Main() && stoa__main_leaving != NULL) {
-        stoa__main_leaving();
+    if (member->interp == PyInterpreterState_Main()) {
+        if (stoa__main_leaving != NULL) {
+            stoa__main_leaving();
+        }
+        stoa__reaper_stop();
     }
     if (!stoa__interp_start_close(record)) {
         Py_RETURN_NONE;
@@ -186,6 +190,9 @@ make_record(const char *name, stoa_member *member, stoa_interp_record **out)
     int64_t id = PyInterpreterState_GetID(member->interp);
     if (name == NULL && member->interp == PyInterpreterState_Main()) {
         name = "main";
+    }
+    if (member->interp == PyInterpreterState_Main()) {
+        stoa__reaper_allow();
     }
     stoa_err err = stoa__interp_register(id, 0, name, out);
     if (err == STOA_OK) {

@@ -79,8 +79,9 @@ int stoa__side_export(stoa_side *side, PyObject *object, stoa_handle *out);
 PyObject *stoa__side_import(stoa_side *side, stoa_handle handle);
 /* A proxy even of an object of the interpreter itself; `plain` false: another proxy of the same object. As above. */
 PyObject *stoa__side_make_proxy(stoa_side *side, stoa_handle handle, bool plain);
-/* Applies what releases wait for this owner (GIL held); may run __del__. No exception may be set. */
-void stoa__side_apply_releases(stoa_interp_record *record);
+/* Applies what releases wait for this owner, up to a few thousand (GIL held); may run __del__. How many. No exception
+ * may be set. */
+size_t stoa__side_apply_releases(stoa_interp_record *record);
 
 /* A handle for whatever `object` is: a proxy's own, else a new reference of its export. -1 with an exception. GIL. */
 int stoa__proxy_handle_of(stoa_side *side, PyObject *object, stoa_handle *out);

@@ -295,7 +295,7 @@ static void
 run_inside(request *r)
 {
     if (atomic_load_explicit(&r->owner->released, memory_order_relaxed) != 0) { /* a hint: none is lost */
-        stoa__side_apply_releases(r->owner);
+        (void)stoa__side_apply_releases(r->owner);
     }
     Py_INCREF(r->target);
     PyObject *result = r->packed ? run_packed(r) : run_cells(r);
@@ -390,7 +390,7 @@ stoa__request(PyObject *self, stoa_operator work, PyObject *const *args, Py_ssiz
     }
     /* what others have let go of ours; PyErr: a dealloc may run while an exception is on its way */
     if (atomic_load_explicit(&side->record->released, memory_order_relaxed) != 0 && !PyErr_Occurred()) {
-        stoa__side_apply_releases(side->record);
+        (void)stoa__side_apply_releases(side->record);
     }
     request r;
     r.work = work;

@@ -5,6 +5,7 @@
 #include "heap/error.h"
 #include "immortal/exceptions.h"
 #include "proxy/proxy_type.h"
+#include "proxy/reaper.h"
 #include "proxy/thing.h"
 
 /* Releases applied by one who comes by: a million that wait must not stop him for long. */
@@ -129,6 +130,7 @@ stoa__side_export(stoa_side *side, PyObject *object, stoa_handle *out)
         stoa__raise(err);
         return -1;
     }
+    stoa__reaper_start();
     Py_INCREF(object); /* the entry's; without an entry it is what the release will drop */
     if (!stoa__map_add(&side->exports, key, *out)) {
         stoa__handle_unref(*out);
@@ -162,9 +164,10 @@ remove_export(stoa_side *side, PyObject *object)
     stoa__map_remove(&side->exports, entry);
 }
 
-void
+size_t
 stoa__side_apply_releases(stoa_interp_record *record)
 {
+    size_t applied = 0;
     void *objects[RELEASES_AT_ONCE];
     stoa_member *member = record->cookie;
     stoa_side *side = member == NULL ? NULL : member->side;
@@ -178,7 +181,9 @@ stoa__side_apply_releases(stoa_interp_record *record)
         for (size_t i = 0; i < count; i++) {
             Py_DECREF((PyObject *)objects[i]);
         }
+        applied += count;
     }
+    return applied;
 }
 
 /* ---- imports ----------------------------------------------------------------------------------------------------- */

@@ -1,22 +1,26 @@
 """Runs a piece of Python in a process of its own, for tests of what may crash, hang or end the process."""
 
+import signal
 import subprocess
 import sys
 import textwrap
 
 
 def run(source, *, timeout=60, argv=(), env=None):
-    """Runs `source`; the CompletedProcess. A hang is a failure of the test, with what was printed until then."""
-    try:
-        return subprocess.run(
-            [sys.executable, "-X", "faulthandler", "-c", textwrap.dedent(source), *argv],
-            capture_output=True,
-            text=True,
-            timeout=timeout,
-            env=env,
-        )
-    except subprocess.TimeoutExpired as error:
-        raise AssertionError(f"hangs; stdout {error.stdout!r} stderr {error.stderr!r}") from None
+    """Runs `source`; the CompletedProcess. A hang is a failure of the test, with the stacks of all threads."""
+    command = [sys.executable, "-X", "faulthandler", "-c", textwrap.dedent(source), *argv]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=env) as process:
+        try:
+            stdout, stderr = process.communicate(timeout=timeout)
+        except subprocess.TimeoutExpired:
+            process.send_signal(signal.SIGABRT)  # faulthandler prints the stacks
+            try:
+                stdout, stderr = process.communicate(timeout=10)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                stdout, stderr = process.communicate()
+            raise AssertionError(f"hangs; stdout {stdout!r} stderr:\n{stderr}") from None
+        return subprocess.CompletedProcess(command, process.returncode, stdout, stderr)
 
 
 def check(case, source, *, stdout=None, returncode=0, quiet=True, **options):

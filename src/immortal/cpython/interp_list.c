@@ -51,3 +51,33 @@ stoa__interp_list_keep_main(void)
         *found = head;
     }
 }
+
+/* Where in the struct the link to the next one lies: at its beginning in every version. */
+#define LINK_WORDS 512
+
+bool
+stoa__interp_list_hide(PyInterpreterState *interp)
+{
+    PyInterpreterState *next = PyInterpreterState_Next(interp), *before = PyInterpreterState_Head();
+    if (found == NULL || *found != before || interp == PyInterpreterState_Main()) {
+        return false;
+    }
+    if (before == interp) {
+        *found = next;
+        return PyInterpreterState_Head() == next;
+    }
+    while (before != NULL && PyInterpreterState_Next(before) != interp) {
+        before = PyInterpreterState_Next(before);
+    }
+    void **words = (void **)(void *)before;
+    for (size_t i = 0; before != NULL && i < LINK_WORDS; i++) {
+        if (words[i] == interp) {
+            words[i] = next;
+            if (PyInterpreterState_Next(before) == next) {
+                return true;
+            }
+            words[i] = interp; /* it was something else */
+        }
+    }
+    return false;
+}

@@ -1,0 +1,381 @@
+"""Proxies: who keeps what alive, who lets go when, and what happens when an interpreter, a thread or the process ends."""
+
+import gc
+import os
+import threading
+import time
+import unittest
+
+import child
+import proxied as there
+import stoa
+from proxied import there_name
+
+FULL = bool(os.environ.get("STOA_TEST_LONG"))
+SLOW = os.environ.get("STOA_SANITIZE") or hasattr(__import__("sys"), "gettotalrefcount")
+
+
+def wait_for(condition, seconds=10.0):
+    """Is it true within that time? Looks without a busy loop."""
+    end = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() > end:
+            return False
+        time.sleep(0.01)
+    return True
+
+
+def resident():
+    with open("/proc/self/statm") as file:
+        return int(file.read().split()[1]) * os.sysconf("SC_PAGESIZE")
+
+
+class Case(unittest.TestCase):
+    def setUp(self):
+        self.interp = stoa.Interpreter(name="owner")
+        self.addCleanup(self.interp.close)
+
+    def make(self, kind):
+        return self.interp.call(there_name("make"), kind)
+
+    def call(self, name, *args):
+        return self.interp.call(there_name(name), *args)
+
+
+class Dropping(Case):
+    def test_dropped_proxies_leave_nothing(self):
+        for _ in range(1000):
+            proxies = [self.call("Counted") for _ in range(20)]
+            del proxies
+        self.call("count")
+        self.assertEqual(self.call("count"), 0)
+
+    def test_owned_while_a_proxy_lives(self):
+        p = self.call("Counted")
+        self.assertEqual(self.call("count"), 1)
+        stoa.release(p)
+        stoa.release(p)
+        self.call("count")
+        self.assertEqual(self.call("count"), 0)
+        for use in (lambda: p.x, lambda: p(), lambda: repr(p), lambda: self.call("identity", p), lambda: stoa.owner(p)):
+            with self.assertRaises(stoa.ReleasedProxy):
+                use()
+
+    def test_idle_owner_lets_go(self):
+        """Nobody comes to the owner again: its objects go all the same. They report their end through a list of ours."""
+        ended = []
+        proxies = [self.call("Reporting", ended.append) for _ in range(50)]
+        self.assertEqual(ended, [])
+        del proxies
+        self.assertTrue(wait_for(lambda: len(ended) == 50), len(ended))
+
+    def test_main_interpreter_lets_go_while_it_sleeps(self):
+        before = there.alive
+        self.interp.prepare_main(mine=[there.Counted()])
+        self.assertEqual(there.alive, before + 1)
+        self.interp.exec("del mine")
+        self.assertTrue(wait_for(lambda: there.alive == before))
+
+    def test_many_made_and_dropped(self):
+        """A million on demand. Memory stays flat, and nothing stays in the owner."""
+        rounds = 200 if FULL else 20
+        count = 1000 if SLOW and not FULL else 5000
+
+        def make_and_drop():
+            made = self.call("many_counted", count)
+            self.assertEqual(len(set(map(id, made))), count)
+
+        def settled():
+            return stoa.stats()["proxies"]["handles"] <= before
+
+        self.call("count")
+        self.assertTrue(wait_for(lambda: stoa.stats()["proxies"]["handles"] < 10))
+        before = stoa.stats()["proxies"]["handles"]
+        make_and_drop()
+        memory = None
+        for i in range(rounds):
+            make_and_drop()
+            if i == rounds // 4:
+                memory = resident()
+        self.assertTrue(wait_for(lambda: self.call("count") == 0))
+        self.assertTrue(wait_for(settled), stoa.stats()["proxies"])
+        self.assertLess(resident() - memory, 20 << 20)
+
+    def test_counts(self):
+        start = stoa.stats()["proxies"]
+        a, b = self.call("Counted"), self.call("Counted")
+        now = stoa.stats()["proxies"]
+        self.assertEqual(now["held_here"], start["held_here"] + 2)
+        self.assertGreaterEqual(now["handles"], 2)
+        mine = [a, b]
+        self.interp.prepare_main(theirs=mine)
+        self.assertEqual(stoa.stats()["proxies"]["known_elsewhere"], now["known_elsewhere"] + 1)
+        self.interp.exec("del theirs")
+        stoa.release(a)
+        self.assertEqual(stoa.stats()["proxies"]["held_here"], now["held_here"] - 1)
+        self.assertTrue(wait_for(lambda: stoa.stats()["proxies"]["known_elsewhere"] == now["known_elsewhere"]))
+
+
+class Listing(Case):
+    def test_who_holds_what(self):
+        with stoa.Interpreter(name="third") as third:
+            p = self.make("box")
+            third.prepare_main(p=p)
+            found = [info for info in stoa.proxies(self.interp) if info.type_name == "proxied.Box"]
+            self.assertEqual({info.holder for info in found}, {stoa.current(), third})
+            self.assertEqual({info.owner for info in found}, {self.interp})
+            self.assertEqual({info.object_id for info in found}, {self.interp.call("builtins:id", p)})
+            self.assertEqual({info.references for info in found}, {2})
+            self.assertEqual(stoa.proxies(third), [])
+            self.assertIsInstance(found[0], stoa.ProxyInfo)
+            self.assertIn(found[0], stoa.proxies())
+
+    def test_owner_closed(self):
+        p = self.make("box")
+        self.interp.close()
+        (info,) = stoa.proxies(self.interp)
+        self.assertEqual(info.type_name, "")
+        del p
+        self.assertEqual(stoa.proxies(self.interp), [])
+
+    def test_circles_are_found_and_broken(self):
+        with stoa.Interpreter(name="third") as third:
+            a, b = self.call("Counted"), third.call(there_name("Counted"))
+            a.other = b
+            self.assertEqual(stoa.proxies(cycles=True), [])
+            b.deep = stoa.by_copy({"x": (1, [a])})
+            found = stoa.proxies(cycles=True)
+            self.assertEqual({(i.holder, i.owner) for i in found if i.holder != stoa.current()},
+                             {(self.interp, third), (third, self.interp)})
+            self.assertEqual({i.type_name for i in found}, {"proxied.Counted"})
+            del a, b
+            self.assertEqual(len(stoa.proxies(cycles=True)), 2)
+            self.assertEqual(third.call(there_name("count")), 1)  # nobody can know that it could go
+            self.call("release_others")
+            self.assertTrue(wait_for(lambda: self.call("count") == 0 and third.call(there_name("count")) == 0))
+            self.assertEqual(stoa.proxies(cycles=True), [])
+
+
+class Ends(Case):
+    def test_owner_closed(self):
+        p = self.make("list")
+        iterator = iter(p)
+        next(iterator)
+        self.interp.close()
+        for use in (len, repr, hash, list, bool, str, dir, iter, next, lambda x: x[0], lambda x: x.append, lambda x: x(),
+                    lambda x: x + 1, lambda x: 1 in x, lambda x: x == 1, stoa.fetch, stoa.snapshot, memoryview,
+                    lambda x: next(iterator)):
+            with self.assertRaisesRegex(stoa.InterpreterGone, "owner"):
+                use(p)
+        with stoa.Interpreter() as other, self.assertRaises(stoa.InterpreterGone):
+            other.call(there_name("identity"), p)
+        self.assertEqual(stoa.owner(p), self.interp)
+        stoa.release(p)
+
+    def test_caller_closed(self):
+        with stoa.Interpreter() as caller:
+            mine = [there.Counted()]
+            caller.prepare_main(p=mine)
+            caller.exec("p.append(1)")
+        count = there.count()
+        del mine
+        gc.collect()
+        stoa.is_proxy(self.make("list") == 1)
+        self.assertEqual(there.count(), count - 1)
+
+    def test_exit_with_proxies_alive(self):
+        child.check(self, """
+            import stoa
+            a, b = stoa.Interpreter(), stoa.Interpreter()
+            mine = [1]
+            p = a.call("builtins:list", (1, 2))
+            p.append(mine)
+            b.prepare_main(p=p, mine=mine)
+            b.exec("keep = [p, mine, iter(p), p.append]")
+            q = b.call("builtins:dict", k=p)
+            print("done")
+        """, stdout="done\n")
+
+    def test_memory_for_each(self):
+        self.assertLessEqual(stoa.Proxy.__basicsize__, 96)
+
+    def test_owner_closed_during_a_call(self):
+        """The call under way finishes; the next one is told."""
+        inside, go_on, outcome = threading.Event(), threading.Event(), []
+
+        def wait():
+            inside.set()
+            go_on.wait(30)
+
+        p = self.make("box")
+
+        def work():
+            outcome.append(self.call("apply", wait))
+            try:
+                p.n
+            except stoa.InterpreterGone as error:
+                outcome.append(error)
+
+        thread = threading.Thread(target=work)
+        thread.start()
+        self.assertTrue(inside.wait(30))
+        with self.assertRaises(stoa.Timeout):
+            self.interp.close(timeout=0.05)
+        self.assertEqual(p.n, 3)  # the close gave up: nothing has changed
+        closer = threading.Thread(target=self.interp.close)
+        closer.start()
+        self.assertTrue(wait_for(lambda: is_gone(p)))
+        go_on.set()
+        thread.join(30)
+        closer.join(30)
+        self.assertFalse(thread.is_alive() or closer.is_alive())
+        self.assertIsNone(outcome[0])
+        self.assertIn("owner", str(outcome[1]))
+
+    def test_two_close_each_other(self):
+        child.check(self, """
+            import stoa, threading
+            a, b = stoa.Interpreter(name="a"), stoa.Interpreter(name="b")
+            barrier, told = threading.Barrier(2), []
+            def close(other):
+                barrier.wait(30)
+                try:
+                    other.close()
+                except stoa.Error as error:
+                    told.append(type(error).__name__)
+            def apply(f, x): return f(x)
+            threads = [threading.Thread(target=x.call, args=(apply, close, y)) for x, y in ((a, b), (b, a))]
+            for t in threads: t.start()
+            for t in threads: t.join(30)
+            assert not any(t.is_alive() for t in threads), "they wait for each other"
+            a.close(); b.close()
+            assert a.closed and b.closed
+            print(len(told) > 0)
+        """, stdout="True\n")
+
+    def test_last_breaths(self):
+        """__del__ that uses a proxy: of its caller, of a third interpreter, of one that is closed; while all of it ends.
+        thread: another one sits in a system call inside the owner, and stays there."""
+        env = {**os.environ, "STOA_EXIT_PATIENCE": "0.2"}
+        for mode in ("drop", "close", "exit", "thread"):
+            with self.subTest(mode):
+                done = child.check(self, LAST_BREATHS, argv=(mode,), stdout="end\n", quiet=mode != "thread", env=env)
+                if mode == "thread":
+                    self.assertRegex(done.stderr, r"^stoa: interpreter 'a' is left open at the end: [^\n]*\n$")
+
+    def test_proxies_during_shutdown(self):
+        """Module globals, atexit, and objects that are found by the last garbage collection."""
+        child.check(self, """
+            import atexit, gc, stoa, sys
+            a = stoa.Interpreter()
+            p = a.call("builtins:dict", k=1)
+            class Uses:
+                def __init__(self): self.p, self.me = p, self
+                def __del__(self):
+                    try:
+                        len(self.p), self.p.get, iter(self.p)
+                    except stoa.InterpreterGone:
+                        pass
+            gc.disable()
+            u = Uses(); v = Uses(); del v
+            a.prepare_main(u=u)
+            atexit.register(lambda: print(p["k"]))
+            sys.modules["keeps"] = u
+        """, stdout="1\n")
+
+    def test_forked_child(self):
+        """The child is told that the other interpreters are not there; the parent notices nothing."""
+        child.check(self, """
+            import os, stoa, warnings
+            warnings.simplefilter("ignore")
+            a = stoa.Interpreter(name="a")
+            p = a.call("builtins:list", (1, 2))
+            mine = [5]
+            p.append(mine)
+            own = stoa.proxy(mine)
+            pid = os.fork()
+            if pid == 0:
+                code = 1
+                try:
+                    for use in (len, repr, iter, lambda x: x.append(1), lambda x: x[0], stoa.fetch):
+                        try:
+                            use(p)
+                        except stoa.InterpreterGone as error:
+                            assert "'a'" in str(error), error
+                        else:
+                            raise AssertionError("it answers")
+                    own.append(6)
+                    assert mine == [5, 6]
+                    stoa.release(p)
+                    b = stoa.Interpreter(name="b")
+                    q = b.call("builtins:list", (7,))
+                    assert len(q) == 1
+                    del q
+                    b.close()
+                    code = 0
+                finally:
+                    os._exit(code)
+            assert os.waitpid(pid, 0)[1] == 0
+            assert len(p) == 3 and p[2] is mine and mine == [5]
+            print("parent")
+        """, stdout="parent\n")
+
+    def test_threads_that_end_inside(self):
+        """SystemExit crosses, and ends the thread of the caller; its states in the owner go with it."""
+        p = self.make("box")
+        for _ in range(20):
+            thread = threading.Thread(target=self.call, args=("leave_thread", p))
+            thread.start()
+            thread.join(30)
+            self.assertFalse(thread.is_alive())
+        self.assertFalse(self.interp.running)
+        self.assertEqual(p.n, 3)
+
+
+def is_gone(p):
+    try:
+        p.n
+    except stoa.InterpreterGone:
+        return True
+    return False
+
+
+LAST_BREATHS = """
+    import stoa, sys, textwrap, time
+    code = '''
+    class Last:
+        def __init__(self, log, other=None): self.log, self.other = log, other
+        def __del__(self):
+            try:
+                self.log.append(repr(self.other))
+            except BaseException as error:
+                if type(error).__name__ != "InterpreterGone": raise
+    '''
+    a, b, c = (stoa.Interpreter(name=n) for n in "abc")
+    for i in (a, b, c): i.exec(textwrap.dedent(code))
+    def make(*args):
+        import __main__
+        return __main__.Last(*args)
+    log = []
+    third = c.call("builtins:list", (1, 2, 3))
+    pa, pb = a.call(make, log, third), b.call(make, log, third)
+    pb2 = b.call(make, log, pa)
+    keep = a.call("builtins:list", (4,)); keep.append(pb); keep.append(pb2)
+    b.prepare_main(pa=pa, keep=keep)
+    c.prepare_main(pa=pa, pb=pb, pb2=pb2, log=log)
+    mode = sys.argv[1]
+    if mode == "drop":
+        b.exec("del pa, keep"); c.exec("del pa, pb, pb2"); del pa, pb, keep, pb2
+        end = time.monotonic() + 20
+        while len(log) < 3 and time.monotonic() < end: time.sleep(0.01)
+        assert len(log) == 3 and log.count("[1, 2, 3]") == 2, log
+    elif mode == "close":
+        c.close(); del pa, pb, keep, pb2; a.close(); b.close()
+    elif mode == "thread":
+        import threading
+        threading.Thread(target=lambda: a.exec("import time; time.sleep(30)"), daemon=True).start()
+    print("end")
+"""
+
+if __name__ == "__main__":
+    unittest.main()
