@@ -34,6 +34,7 @@ typedef struct stoa_waiter {
     uint64_t thread;              /* const but for a fork: the system's thread id, for messages */
     uint32_t number;   /* const: >= 1, of the process's own: names the thread where a word must hold it */
     stoa_mailbox home; /* calls that only this thread may run */
+    _Atomic(struct stoa_interp_record *) innermost; /* relaxed, a hint for others: what this thread entered last */
     struct stoa_wait_edge *top; /* guarded by the lock of rank STOA_RANK_WAITS: the innermost edge */
     struct stoa_waiter *next_asleep, *prev_asleep; /* the same lock: in the list of all that wait, once */
     struct stoa_waiter *next_living, *prev_living; /* the same lock: in the list of all whose thread lives */

@@ -93,25 +93,48 @@ class_dict(void)
     return classes;
 }
 
-PyObject *
-stoa__exception(stoa_exc which)
+static PyObject *
+make_out_of_time(void)
+{
+    return PyErr_NewExceptionWithDoc("stoa.OutOfTime",
+                                     "The caller of this code has no more time: it was told Timeout, and "
+                                     "what comes of the code is dropped.",
+                                     PyExc_BaseException, NULL);
+}
+
+/* `which` STOA_EXC_COUNT: OutOfTime. */
+static PyObject *
+find_or_make(const char *name, stoa_exc which)
 {
     PyObject *classes = class_dict();
     if (classes == NULL) {
         return NULL;
     }
-    PyObject *key = PyUnicode_FromString(rows[which].name);
+    PyObject *key = PyUnicode_FromString(name);
     if (key == NULL) {
         return NULL;
     }
     PyObject *found = PyDict_GetItemWithError(classes, key);
     if (found == NULL && !PyErr_Occurred()) {
-        PyObject *made = make_class(which); /* may run other threads: the first to enter its class wins */
+        /* may run other threads: the first to enter its class wins */
+        PyObject *made = which == STOA_EXC_COUNT ? make_out_of_time() : make_class(which);
         found = made == NULL ? NULL : PyDict_SetDefault(classes, key, made);
         Py_XDECREF(made);
     }
     Py_DECREF(key);
     return found;
+}
+
+PyObject *
+stoa__exception(stoa_exc which)
+{
+    return find_or_make(rows[which].name, which);
+}
+
+PyObject *
+stoa__exception_out_of_time(void)
+{
+    return find_or_make("stoa.OutOfTime", STOA_EXC_COUNT);
 }
 
 /* The class that stands for a code; borrowed, NULL with an exception set. */

@@ -26,6 +26,9 @@ typedef enum stoa_exc {
 
 /* Borrowed (the interpreter keeps it); NULL with an exception set. GIL of the interpreter. */
 PyObject *stoa__exception(stoa_exc which);
+/* What is raised in code whose caller has no more time: a BaseException, so that it is not taken for one of the code's own.
+ * It is for the code only; the caller gets Timeout. As above. */
+PyObject *stoa__exception_out_of_time(void);
 /* Raises the Python exception that stands for `err` with this thread's message: STOA_ENOMEM -> MemoryError,
  * STOA_EEXIST -> NameTaken, STOA_EGONE -> InterpreterGone, STOA_ETIMEDOUT -> Timeout, STOA_EDEADLOCK -> Deadlock,
  * STOA_EVERSION -> UnsupportedPython, STOA_EPYTHON -> leaves the one set, … Always returns NULL. */

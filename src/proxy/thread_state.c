@@ -10,8 +10,10 @@
 #include "heap/guard.h"
 #include "heap/process_struct.h" // stoa__process->counters
 #include "heap/thread_end.h"
+#include "immortal/cpython/eval.h"
 #include "immortal/cpython/gilstate.h"
 #include "immortal/exceptions.h"
+#include "proxy/ticker.h"
 
 /* C stack that an entry leaves to the code it calls; below it, STOA_ESTATE */
 #define STACK_MARGIN ((uintptr_t)192 * 1024)
@@ -32,6 +34,8 @@ typedef struct thread_table {
     stoa_kept *last;     /* found last */
     stoa_entry *top;     /* the innermost entry */
     uintptr_t stack_low; /* lowest address of this thread's stack; 0: unknown */
+    stoa_waiter *waiter; /* a reference: others see there what this thread is inside */
+    bool runs_signal_handlers;
 } thread_table;
 
 static _Thread_local thread_table *table_here;
@@ -60,8 +64,11 @@ find_stack_low(void)
 static thread_table *
 make_table(void)
 {
-    thread_table *table = calloc(1, sizeof(*table));
+    stoa_waiter *waiter = stoa__waiter_here();
+    thread_table *table = waiter == NULL ? NULL : calloc(1, sizeof(*table));
     if (table != NULL) {
+        table->waiter = stoa__waiter_ref(waiter);
+        table->runs_signal_handlers = stoa__is_signal_thread();
         table->stack_low = find_stack_low();
         table_here = table;
         stoa__at_thread_end(end_of_thread, table);
@@ -75,6 +82,16 @@ get_table(void)
 {
     thread_table *table = table_here;
     return table != NULL ? table : make_table();
+}
+
+/* For others to see; and whoever runs signal handlers is watched while it is inside another interpreter. */
+static inline void
+stay_in(thread_table *table, stoa_interp_record *record)
+{
+    atomic_store_explicit(&table->waiter->innermost, record, memory_order_relaxed);
+    if (table->runs_signal_handlers && record != NULL) {
+        stoa__ticker_watches(table->waiter);
+    }
 }
 
 static stoa_kept **
@@ -277,6 +294,7 @@ stoa__enter_held(stoa_interp_record *record, stoa_entry *entry)
     entry->entered = state;
     entry->below = table->top;
     table->top = entry;
+    stay_in(table, record);
     if (state != previous) {
         stoa_kept *kept = find_kept(table, record->serial);
         if (kept != NULL && kept->state == state) {
@@ -316,6 +334,7 @@ stoa__leave(stoa_entry *entry)
     stoa_interp_record *record = entry->record;
     check_generation(entry);
     table->top = entry->below;
+    stay_in(table, entry->below == NULL ? NULL : entry->below->record);
     if (entry->entered != entry->previous) {
         stoa_kept *kept = find_kept(table, record->serial);
         if (kept != NULL && kept->state == entry->entered) {
@@ -470,6 +489,7 @@ take_down_own(stoa_kept *kept)
     (void)unlink_kept(record->cookie, kept);
     stoa__unlock(&record->lock);
     table_here->top = entry.below;
+    stay_in(table_here, entry.below == NULL ? NULL : entry.below->record);
     PyThreadState_DeleteCurrent();
     stoa__gilstate_set(entry.remembered);
     STOA_COUNT(&stoa__process->counters, thread_states_ended);
@@ -501,6 +521,7 @@ end_of_thread(void *arg)
             table->last = NULL;
         }
     }
+    stoa__waiter_unref(table->waiter);
     free(table->slots);
     free(table);
     table_here = NULL;
@@ -545,6 +566,9 @@ stoa__thread_states_after_fork(stoa_interp_record *record, uint32_t *own)
     PyThreadState *current = stoa__current_state();
     stoa_member *member = record->cookie;
     stoa_kept *kept = table == NULL ? NULL : find_kept(table, record->serial);
+    if (table != NULL) {
+        table->runs_signal_handlers = true; /* the only thread is the main one */
+    }
     bool goes_on = member != NULL && current != NULL && current->interp == member->interp;
     if (kept != NULL && (!goes_on || kept->state != current)) {
         /* CPython's own work after a fork frees the states of threads that are not here, and other interpreters */

@@ -1,0 +1,465 @@
+#include "proxy/call.h"
+
+#include <sched.h>
+#include <stdlib.h>
+
+#include "heap/error.h"
+#include "heap/process_struct.h" // stoa__process->counters
+#include "immortal/cpython/gilstate.h"
+#include "immortal/exceptions.h"
+#include "proxy/service.h"
+#include "proxy/wait.h"
+
+/* After this a posted call that nobody has begun is taken back. */
+#define POST_PATIENCE_NS INT64_C(1000000)
+/* How long who waits for a home thread waits before it asks again: the thread that came by may have been another. */
+#define ASK_FIRST_NS INT64_C(1000000)
+#define ASK_LAST_NS INT64_C(100000000)
+
+/* ---- routes ------------------------------------------------------------------------------------------------------ */
+
+stoa_route *
+stoa__route_new(stoa_via via, stoa_waiter *home, int64_t timeout)
+{
+    stoa_route *route = calloc(1, sizeof(*route));
+    if (route != NULL) {
+        route->refs = 1;
+        route->via = via;
+        route->home = home == NULL ? NULL : stoa__waiter_ref(home);
+        route->timeout = timeout;
+    }
+    return route;
+}
+
+stoa_route *
+stoa__route_ref(stoa_route *route)
+{
+    if (route != NULL) {
+        atomic_fetch_add(&route->refs, 1);
+    }
+    return route;
+}
+
+void
+stoa__route_unref(stoa_route *route)
+{
+    if (route != NULL && atomic_fetch_sub(&route->refs, 1) == 1) {
+        if (route->home != NULL) {
+            stoa__waiter_unref(route->home);
+        }
+        free(route);
+    }
+}
+
+stoa_deadline
+stoa__route_deadline(const stoa_route *route)
+{
+    if (route == NULL || route->timeout < 0) {
+        return STOA_FOREVER;
+    }
+    int64_t now = stoa__now();
+    return route->timeout > STOA_FOREVER - now ? STOA_FOREVER : now + route->timeout;
+}
+
+/* ---- running, on whichever thread -------------------------------------------------------------------------------- */
+
+typedef struct aside { /* what belongs to the code that is interrupted */
+    PyObject *handled, *context;
+} aside;
+
+/* The work is done in the middle of other code of this thread: that keeps its exception and its context variables. */
+static void
+step_aside(aside *a)
+{
+    a->handled = PyErr_GetHandledException();
+    PyErr_SetHandledException(NULL);
+    a->context = PyContext_New();
+    if (a->context != NULL && PyContext_Enter(a->context) < 0) {
+        Py_CLEAR(a->context);
+    }
+    PyErr_Clear();
+}
+
+static void
+step_back(aside *a)
+{
+    if (a->context != NULL && PyContext_Exit(a->context) < 0) {
+        PyErr_Clear(); /* the work has left it by itself */
+    }
+    Py_XDECREF(a->context);
+    PyErr_SetHandledException(a->handled);
+    Py_XDECREF(a->handled);
+}
+
+/* Stopping work that runs. The exception is for this work only, so whoever sends it and whoever ends it agree by `stop`:
+ *   IDLE -> RUNNING -> IDLE                          nobody wanted it stopped
+ *           RUNNING -> STOPPING -> STOPPED -> IDLE   an exception is under way, or has arrived; the runner takes back
+ *                                                    what has not
+ * STOPPING lasts as long as one call into CPython, under the GIL of the interpreter that the runner is in. */
+enum { IDLE, RUNNING, STOPPING, STOPPED };
+
+static void
+take_back_stop(stoa_work *work)
+{
+    stoa_entry entry;
+    while (atomic_load(&work->stop) == STOPPING) {
+        (void)sched_yield();
+    }
+    if (stoa__enter(work->stopped_in, &entry) == STOA_OK) {
+        (void)PyThreadState_SetAsyncExc(work->thread, NULL);
+        stoa__leave(&entry);
+    }
+    atomic_store(&work->stop, IDLE);
+}
+
+/* In the owner. */
+static void
+do_work(stoa_work *work, PyThreadState *state)
+{
+    if (work->runner == NULL) {
+        stoa_waiter *self = stoa__waiter_here();
+        work->runner = self == NULL ? NULL : stoa__waiter_ref(self);
+        work->thread = state->thread_id;
+        atomic_store(&work->stop, self == NULL ? IDLE : RUNNING);
+    }
+    work->inside(work);
+    uint32_t running = RUNNING;
+    if (!atomic_compare_exchange_strong(&work->stop, &running, IDLE) && running != IDLE) {
+        take_back_stop(work);
+    }
+}
+
+static void
+run_work(stoa_posted *call)
+{
+    stoa_work *work = (stoa_work *)call;
+    stoa_entry entry;
+    work->err = stoa__enter(work->owner, &entry);
+    if (work->err != STOA_OK) {
+        return;
+    }
+    if (entry.entered == entry.previous) {
+        aside a;
+        step_aside(&a);
+        do_work(work, entry.entered);
+        step_back(&a);
+    }
+    else {
+        do_work(work, entry.entered);
+    }
+    stoa__leave(&entry);
+}
+
+static void
+dispose(stoa_posted *call)
+{
+    stoa_work *work = (stoa_work *)call;
+    stoa_interp_record *owner = work->owner;
+    stoa_waiter *runner = work->runner;
+    work->free(work);
+    stoa__interp_unref(owner);
+    if (runner != NULL) {
+        stoa__waiter_unref(runner);
+    }
+}
+
+stoa_err
+stoa__work_init(stoa_work *work, stoa_interp_record *owner, void (*inside)(stoa_work *),
+                void (*free_work)(stoa_work *))
+{
+    stoa_waiter *self = stoa__waiter_here();
+    if (self == NULL) {
+        return STOA_ENOMEM;
+    }
+    stoa__call_init(&work->call, self, run_work, dispose);
+    work->owner = stoa__interp_ref(owner);
+    work->inside = inside;
+    work->free = free_work;
+    work->err = STOA_OK;
+    work->runner = NULL;
+    work->stopped_in = NULL;
+    atomic_init(&work->stop, IDLE);
+    return STOA_OK;
+}
+
+/* ---- stopping it ------------------------------------------------------------------------------------------------- */
+
+typedef struct stopper {
+    stoa_posted call;
+    stoa_work *work; /* a reference */
+} stopper;
+
+/* On a service thread: raises the exception where the runner is now. */
+static void
+stop_work(stoa_posted *call)
+{
+    stoa_work *work = ((stopper *)call)->work;
+    stoa_interp_record *there = atomic_load_explicit(&work->runner->innermost, memory_order_relaxed);
+    stoa_entry entry;
+    if (there == NULL) {
+        there = work->owner;
+    }
+    if (atomic_load(&work->stop) != RUNNING || stoa__enter(there, &entry) != STOA_OK) {
+        return;
+    }
+    PyObject *class = stoa__exception_out_of_time();
+    uint32_t running = RUNNING;
+    if (class != NULL && atomic_compare_exchange_strong(&work->stop, &running, STOPPING)) {
+        work->stopped_in = there;
+        if (PyThreadState_SetAsyncExc(work->thread, class) > 0) {
+            stoa__waiter_interrupt(work->runner); /* it may be waiting */
+        }
+        atomic_store(&work->stop, STOPPED);
+    }
+    PyErr_Clear();
+    stoa__leave(&entry);
+}
+
+static void
+free_stopper(stoa_posted *call)
+{
+    stoa__work_unref(((stopper *)call)->work);
+    free(call);
+}
+
+/* The caller leaves: takes it back, or has it stopped. */
+static void
+give_up(stoa_work *work)
+{
+    stopper *s;
+    if (stoa__call_withdraw(&work->call) || atomic_load(&work->stop) != RUNNING ||
+        (s = malloc(sizeof(*s))) == NULL) {
+        return;
+    }
+    stoa__call_init(&s->call, NULL, stop_work, free_stopper);
+    s->work = work;
+    stoa__call_ref(&work->call);
+    (void)stoa__serve(&s->call); /* else it runs on, and what comes of it is dropped */
+    stoa__call_unref(&s->call);
+}
+
+/* ---- waiting ----------------------------------------------------------------------------------------------------- */
+
+/* On a thread that has no Python: STOA_OK, STOA_ETIMEDOUT. */
+static stoa_err
+wait_without_python(stoa_work *work, stoa_deadline deadline)
+{
+    stoa_waiter *self = stoa__waiter_here();
+    stoa_wait_edge edge;
+    stoa_err err = STOA_OK;
+    stoa__waiter_push(self, &edge, NULL);
+    stoa__waiter_waits_for_call(&work->call, &edge);
+    for (;;) {
+        uint32_t seen = stoa__waiter_look(self);
+        if (stoa__call_over(&work->call)) {
+            break;
+        }
+        if (stoa__now() >= deadline) {
+            err = STOA_ETIMEDOUT;
+            break;
+        }
+        (void)stoa__waiter_spin_sleep(self, seen, 5000, deadline);
+    }
+    stoa__waiter_waits_for_call(&work->call, NULL);
+    stoa__waiter_pop(self, &edge);
+    return err;
+}
+
+static stoa_err
+wait_some(stoa_work *work, stoa_deadline deadline)
+{
+    if (stoa__current_state() == NULL) {
+        return wait_without_python(work, deadline);
+    }
+    int result = stoa__wait_for_call(&work->call, deadline);
+    return result < 0 ? STOA_EPYTHON : result > 0 ? STOA_ETIMEDOUT : STOA_OK;
+}
+
+static stoa_err
+gone(const stoa_interp_record *owner)
+{
+    return stoa__fail(STOA_EGONE, "interpreter '%s' was closed before the call began", owner->name);
+}
+
+/* It is over, one way or the other. */
+static stoa_err
+outcome(stoa_work *work)
+{
+    if (atomic_load(&work->call.state) == STOA_CALL_REFUSED) {
+        return work->owner->state == STOA_INTERP_LIVE
+                   ? stoa__fail(STOA_EGONE,
+                                "the thread that alone may touch this object of interpreter '%s' has ended",
+                                work->owner->name)
+                   : gone(work->owner);
+    }
+    if (work->err == STOA_EGONE) {
+        return gone(work->owner);
+    }
+    return work->err == STOA_OK
+               ? STOA_OK
+               : stoa__fail(work->err, "the call could not be begun: %s", stoa_err_text(work->err));
+}
+
+/* Waits, and asks again for as long as nobody has begun: `again` is called on the way. */
+static stoa_err
+wait_asking(stoa_work *work, stoa_deadline deadline)
+{
+    int64_t pause = ASK_FIRST_NS;
+    for (;;) {
+        bool waiting = atomic_load(&work->call.state) == STOA_CALL_POSTED;
+        int64_t now = stoa__now();
+        stoa_deadline until = waiting && deadline - now > pause ? now + pause : deadline;
+        stoa_err err = wait_some(work, until);
+        if (err == STOA_OK) {
+            return outcome(work);
+        }
+        if (err != STOA_ETIMEDOUT || until == deadline) {
+            give_up(work);
+            return err;
+        }
+        if (atomic_load(&work->call.state) != STOA_CALL_POSTED) {
+            continue;
+        }
+        if (stoa__interp_enter(work->owner) != STOA_OK) {
+            if (stoa__call_withdraw(&work->call)) {
+                return gone(work->owner);
+            }
+            continue;
+        }
+        stoa__summon(work->owner);
+        stoa__interp_leave(work->owner);
+        pause = pause < ASK_LAST_NS ? pause * 2 : pause;
+    }
+}
+
+/* ---- the ways ---------------------------------------------------------------------------------------------------- */
+
+static stoa_err
+enter_and_do(stoa_work *work)
+{
+    stoa_visit visit;
+    stoa_err err = stoa__visit(work->owner, &visit);
+    if (err == STOA_OK) {
+        do_work(work, visit.entry.entered);
+        stoa__visit_end(&visit);
+    }
+    return err;
+}
+
+static stoa_err
+by_home(stoa_waiter *home, stoa_deadline deadline, stoa_work *work)
+{
+    if (home == work->call.sender) {
+        return enter_and_do(work);
+    }
+    stoa_err err = stoa__interp_enter(work->owner);
+    if (err != STOA_OK) {
+        return err;
+    }
+    bool summon;
+    err = stoa__mailbox_post(&home->home, &work->call, &summon);
+    if (err == STOA_OK) {
+        stoa__waiter_wake(home);
+        stoa__summon(work->owner);
+    }
+    stoa__interp_leave(work->owner);
+    if (err != STOA_OK) {
+        return stoa__fail(STOA_EGONE,
+                          "the thread that alone may touch this object of interpreter '%s' has ended",
+                          work->owner->name);
+    }
+    STOA_COUNT(&stoa__process->counters, calls_home);
+    return wait_asking(work, deadline);
+}
+
+static stoa_err
+by_service(stoa_deadline deadline, stoa_work *work)
+{
+    stoa_err err = stoa__serve(&work->call);
+    if (err == STOA_OK) {
+        STOA_COUNT(&stoa__process->counters, calls_served);
+        err = wait_some(work, deadline);
+        if (err == STOA_OK) {
+            return outcome(work);
+        }
+        give_up(work);
+    }
+    return err;
+}
+
+static bool
+is_running_python(stoa_interp_record *owner)
+{
+    PyThreadState *state = stoa__current_state();
+    const int *gil = stoa__member(owner)->gil;
+    return stoa__gil_is_held(gil) && (state == NULL || stoa__gil_word(state->interp) != gil);
+}
+
+static stoa_err
+by_post(stoa_work *work)
+{
+    stoa_err err = stoa__interp_enter(work->owner);
+    if (err != STOA_OK) {
+        return err;
+    }
+    bool posted = is_running_python(work->owner) && stoa__post_to_running(work->owner, &work->call) == STOA_OK;
+    stoa__interp_leave(work->owner);
+    if (!posted) {
+        return enter_and_do(work);
+    }
+    err = wait_some(work, stoa__now() + POST_PATIENCE_NS);
+    if (err == STOA_ETIMEDOUT) {
+        if (stoa__call_withdraw(&work->call)) {
+            STOA_COUNT(&stoa__process->counters, calls_withdrawn);
+            return enter_and_do(work);
+        }
+        err = wait_some(work, STOA_FOREVER);
+    }
+    if (err != STOA_OK) {
+        give_up(work);
+        return err;
+    }
+    STOA_COUNT(&stoa__process->counters, calls_posted);
+    return outcome(work);
+}
+
+stoa_err
+stoa__call_owner(const stoa_route *route, stoa_deadline deadline, stoa_work *work)
+{
+    stoa_err err;
+    if (route != NULL && route->home != NULL) {
+        err = by_home(route->home, deadline, work);
+    }
+    else if (deadline != STOA_FOREVER) {
+        err = by_service(deadline, work);
+    }
+    else if (route != NULL && route->via == STOA_VIA_POST) {
+        err = by_post(work);
+    }
+    else {
+        err = enter_and_do(work);
+    }
+    if (err == STOA_ETIMEDOUT) {
+        STOA_COUNT(&stoa__process->counters, calls_timed_out);
+    }
+    return err;
+}
+
+PyObject *
+stoa__call_failed(const stoa_interp_record *owner, stoa_err err, double seconds)
+{
+    if (err == STOA_ETIMEDOUT) {
+        PyObject *class = stoa__exception(STOA_EXC_Timeout);
+        PyObject *allowed = class == NULL ? NULL : PyFloat_FromDouble(seconds);
+        if (allowed != NULL) {
+            PyErr_Format(
+                class,
+                "a call into interpreter '%s' was not over after %R seconds; it was interrupted, and "
+                "what still comes of it is dropped",
+                owner->name, allowed);
+        }
+        Py_XDECREF(allowed);
+        return NULL;
+    }
+    return stoa__enter_failed(err);
+}

@@ -1,0 +1,107 @@
+#include "proxy/service.h"
+
+#include <limits.h>
+#include <pthread.h>
+#include <signal.h>
+
+#include "heap/error.h"
+#include "heap/waiter.h"
+
+#define IDLE_NS INT64_C(1000000000)
+
+/* Of this copy of the library: threads of one pool share nothing with those of another. */
+static stoa_mailbox work;      /* has a lock of its own */
+static _Atomic uint32_t event; /* grows with each call posted; futex of idle threads */
+static _Atomic uint32_t idle;  /* threads that look for work, or are about to */
+static pthread_once_t once = PTHREAD_ONCE_INIT;
+
+/* The threads, and those who wait for what is posted, are the parent's. */
+static void
+forget(void)
+{
+    stoa__mailbox_fork_child(&work);
+    idle = 0;
+}
+
+static void
+set_up(void)
+{
+    stoa__mailbox_init(&work);
+    (void)pthread_atfork(NULL, NULL,
+                         forget); /* fails for want of memory only; then a child has calls that nobody does */
+}
+
+static void
+run_all(stoa_waiter *self)
+{
+    stoa_posted *call;
+    while ((call = stoa__mailbox_take(&work)) != NULL) {
+        atomic_fetch_sub(&idle, 1);
+        stoa__waiter_runs(self, call);
+        call->run(call);
+        stoa__waiter_ran(call);
+        stoa__call_done(call);
+        atomic_fetch_add(&idle, 1);
+    }
+}
+
+static void *
+serve(void *unused)
+{
+    (void)unused;
+    stoa_waiter *self = stoa__waiter_here();
+    for (bool on = self != NULL; on;) {
+        uint32_t seen = atomic_load(&event);
+        run_all(self);
+        if (stoa__futex_wait(&event, seen, stoa__now() + IDLE_NS) == STOA_TIMED_OUT &&
+            atomic_load(&event) == seen) {
+            on = false;
+        }
+    }
+    atomic_fetch_sub(&idle, 1);
+    if (self != NULL && stoa__mailbox_count(&work) > 0) { /* posted while it was counted as idle */
+        atomic_fetch_add(&idle, 1);
+        run_all(self);
+        atomic_fetch_sub(&idle, 1);
+    }
+    return NULL;
+}
+
+static stoa_err
+start_thread(void)
+{
+    sigset_t all, before;
+    pthread_attr_t attributes;
+    pthread_t thread;
+    sigfillset(&all); /* signals are for the threads of the program */
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    pthread_attr_init(&attributes);
+    pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
+    atomic_fetch_add(&idle, 1);
+    int os_error = pthread_create(&thread, &attributes, serve, NULL);
+    pthread_attr_destroy(&attributes);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    if (os_error != 0) {
+        atomic_fetch_sub(&idle, 1);
+        return stoa__fail_os(os_error, "cannot start a thread to serve calls");
+    }
+    return STOA_OK;
+}
+
+stoa_err
+stoa__serve(stoa_posted *call)
+{
+    (void)pthread_once(&once, set_up);
+    /* one that is idle may be taken by several at once: so count those that wait, too */
+    if (atomic_load(&idle) <= stoa__mailbox_count(&work)) {
+        stoa_err err = start_thread();
+        if (err != STOA_OK) {
+            return err;
+        }
+    }
+    bool summon;
+    stoa_err err = stoa__mailbox_post(&work, call, &summon);
+    atomic_fetch_add(&event, 1);
+    stoa__futex_wake(&event, 1);
+    return err;
+}

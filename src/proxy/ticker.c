@@ -1,0 +1,102 @@
+#include "proxy/ticker.h"
+
+#include <pthread.h>
+#include <signal.h>
+
+#include "heap/error.h"
+#include "immortal/cpython/eval.h"
+#include "proxy/membership.h"
+#include "proxy/signals.h"
+
+#define TICK_NS INT64_C(20000000)
+#define IDLE_TICKS 50
+
+/* relaxed loads by who is watched: he wrote it himself, or sees late that the ticker has gone, and is seen by its last
+ * look */
+_Atomic(stoa_waiter *) stoa__ticker_watched;
+
+static stoa_lock lock = STOA_LOCK_INIT(STOA_RANK_MESSAGE); /* guards starting and ending */
+static _Atomic uint32_t never;                             /* nobody wakes the ticker */
+static bool fork_hooked;
+
+/* The pending call, in whichever interpreter the watched thread was. GIL. */
+static int
+look_for_signals(void *unused)
+{
+    (void)unused;
+    return stoa__is_signal_thread() ? stoa__check_signals() : 0;
+}
+
+static void
+make_it_look(stoa_interp_record *record)
+{
+    if (stoa__interp_enter(record) == STOA_OK) { /* so it does not end meanwhile */
+        (void)stoa__pending_call(stoa__member(record)->interp, look_for_signals, NULL);
+        stoa__interp_leave(record);
+    }
+}
+
+static bool
+ends_now(stoa_waiter *waiter)
+{
+    stoa__lock(&lock);
+    atomic_store(&stoa__ticker_watched, NULL);
+    /* it may have entered without seeing that: then it looks like nobody watches, and we go on */
+    bool ends = atomic_load(&waiter->innermost) == NULL;
+    if (!ends) {
+        atomic_store(&stoa__ticker_watched, waiter);
+    }
+    stoa__unlock(&lock);
+    return ends;
+}
+
+static void *
+tick(void *arg)
+{
+    stoa_waiter *waiter = arg;
+    bool waited = false;
+    for (int idle = 0; idle < IDLE_TICKS || !ends_now(waiter);) {
+        (void)stoa__futex_wait(&never, 0, stoa__now() + TICK_NS);
+        stoa_interp_record *record = atomic_load_explicit(&waiter->innermost, memory_order_relaxed);
+        idle = record == NULL ? idle + 1 : 0;
+        bool waits = record != NULL && stoa__signal_waits();
+        if (waits && waited) {
+            make_it_look(record);
+        }
+        waited = waits;
+    }
+    stoa__waiter_unref(waiter);
+    return NULL;
+}
+
+static void
+forget(void)
+{
+    stoa__lock_reset(&lock);
+    stoa__ticker_watched = NULL;
+}
+
+void
+stoa__ticker_start(stoa_waiter *waiter)
+{
+    sigset_t all, before;
+    pthread_attr_t attributes;
+    pthread_t thread;
+    stoa__lock(&lock);
+    if (atomic_load(&stoa__ticker_watched) == NULL) {
+        fork_hooked = fork_hooked || pthread_atfork(NULL, NULL, forget) == 0;
+        sigfillset(&all);
+        pthread_sigmask(SIG_SETMASK, &all, &before);
+        pthread_attr_init(&attributes);
+        pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
+        stoa__waiter_ref(waiter);
+        atomic_store(&stoa__ticker_watched, waiter);
+        if (pthread_create(&thread, &attributes, tick, waiter) != 0) {
+            stoa__waiter_unref(waiter); /* the next call tries again */
+            atomic_store(&stoa__ticker_watched, NULL);
+        }
+        pthread_attr_destroy(&attributes);
+        pthread_sigmask(SIG_SETMASK, &before, NULL);
+    }
+    stoa__unlock(&lock);
+}
