@@ -54,6 +54,7 @@
 #include "stoa/base.h"
 #include "stoa/build.h"
 #include "stoa/call.h"
+#include "stoa/callback.h"
 #include "stoa/error.h"
 #include "stoa/handle.h"
 #include "stoa/interp.h"

@@ -12,6 +12,9 @@
  *     stoa_handle_call(table, "clear", NULL, 0, 0, -1, NULL, NULL);       // table.clear()
  *     stoa_handle_release(table);
  *
+ * What belongs to the process and to no interpreter (a callback, a queue, a lock) has handles, too: it is used in the
+ * interpreter that the thread is in, else in the main one.
+ *
  * As an argument (stoa_data_handle) a handle becomes the object itself in the interpreter that owns it, and a proxy
  * of it in every other one. As a result one is returned where STOA_CALL_HOLD_RESULT asks for it.
  *
@@ -57,7 +60,7 @@ STOA_API stoa_err stoa_handle_dup(stoa_handle handle, stoa_handle *out_handle);
 STOA_API stoa_err stoa_handle_same(stoa_handle a, stoa_handle b, bool *out_same);
 
 /* The interpreter that owns the object, be it closed by now. *out_interp is owned: stoa_interp_free. STOA_EGONE: released, or
- * never a handle. Enters nothing. */
+ * never a handle. STOA_ETYPE: it belongs to none. Enters nothing. */
 STOA_API stoa_err stoa_handle_owner(stoa_handle handle, stoa_interp **out_interp);
 
 /* Gives the handle up: from now on its number is an error. Its object goes when nobody else uses it, the next time somebody

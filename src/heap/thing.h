@@ -29,6 +29,7 @@ typedef enum stoa_thing_kind {
     STOA_THING_SEMAPHORE,
     STOA_THING_BARRIER,
     STOA_THING_EXECUTOR,
+    STOA_THING_CALLBACK,
     STOA_THING_KINDS /* how many, and one more: kind 0 is none */
 } stoa_thing_kind;
 

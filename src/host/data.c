@@ -179,17 +179,51 @@ stoa__data_call(PyObject *callable, const char *name, const stoa_data *args, siz
 
 /* ---- out --------------------------------------------------------------------------------------------------------- */
 
+/* The text that `data` borrows becomes its own. */
 static stoa_err
-copy_text(const void *text, Py_ssize_t size, stoa_data_kind kind, stoa_data *out)
+own_text(stoa_data *data)
 {
-    char *copy = malloc((size_t)size + 1);
+    size_t size = data->as.text.size;
+    char *copy = malloc(size + 1);
     if (copy == NULL) {
-        return stoa__fail(STOA_ENOMEM, "no memory for a text of %zd bytes", size);
+        *data = stoa_data_none();
+        return stoa__fail(STOA_ENOMEM, "no memory for a text of %zu bytes", size);
     }
-    memcpy(copy, text, (size_t)size);
+    if (size > 0) {
+        memcpy(copy, data->as.text.at, size);
+    }
     copy[size] = '\0';
-    *out = kind == STOA_DATA_TEXT ? stoa_data_text(copy, (size_t)size) : stoa_data_bytes(copy, (size_t)size);
-    out->owned = copy;
+    data->as.text.at = copy;
+    data->owned = copy;
+    return STOA_OK;
+}
+
+static bool
+is_text(const stoa_data *data)
+{
+    return data->kind == STOA_DATA_TEXT || data->kind == STOA_DATA_BYTES;
+}
+
+stoa_err
+stoa__data_copy(const stoa_data *data, stoa_data *out)
+{
+    stoa_handle held;
+    stoa_hold hold;
+    *out = *data;
+    out->owned = NULL;
+    if (is_text(data)) {
+        return own_text(out);
+    }
+    if (data->kind != STOA_DATA_HANDLE) {
+        return STOA_OK;
+    }
+    stoa_err err = stoa__hold_get(data->as.handle, &held);
+    if (err != STOA_OK || (err = stoa__hold_new(held, &hold)) != STOA_OK) {
+        *out = stoa_data_none();
+        return err;
+    }
+    *out = stoa_data_handle(hold);
+    out->owned = &held_by_data;
     return STOA_OK;
 }
 
@@ -236,7 +270,7 @@ hold_object(PyObject *object, const char *what, stoa_data *out)
     return err;
 }
 
-/* What fits one of the simple kinds. STOA_ENOTFOUND, without a message: it does not. */
+/* What fits one of the simple kinds; text stays the object's. STOA_ENOTFOUND, without a message: it does not. */
 static stoa_err
 simple_value(PyObject *object, stoa_data *out)
 {
@@ -258,13 +292,15 @@ simple_value(PyObject *object, stoa_data *out)
         return STOA_OK;
     }
     if (PyBytes_CheckExact(object)) {
-        return copy_text(PyBytes_AS_STRING(object), PyBytes_GET_SIZE(object), STOA_DATA_BYTES, out);
+        *out = stoa_data_bytes(PyBytes_AS_STRING(object), (size_t)PyBytes_GET_SIZE(object));
+        return STOA_OK;
     }
     if (PyUnicode_CheckExact(object)) {
         Py_ssize_t size;
         const char *text = PyUnicode_AsUTF8AndSize(object, &size);
         if (text != NULL) {
-            return copy_text(text, size, STOA_DATA_TEXT, out);
+            *out = stoa_data_text(text, (size_t)size);
+            return STOA_OK;
         }
         PyErr_Clear();
         return stoa__fail(STOA_EUTF8, "a str with lone surrogates has no UTF-8");
@@ -282,7 +318,7 @@ stoa__data_from_python(PyObject *object, unsigned flags, const char *what, stoa_
     *out = stoa_data_none();
     stoa_err err = simple_value(object, out);
     if (err != STOA_ENOTFOUND) {
-        return err;
+        return err == STOA_OK && is_text(out) ? own_text(out) : err;
     }
     *out = stoa_data_none();
     if (flags & STOA_CALL_FREEZE_RESULT) {
@@ -296,4 +332,17 @@ stoa__data_from_python(PyObject *object, unsigned flags, const char *what, stoa_
         "%s is %s%.100s, which is no C value; return text, bytes or a number, freeze it there, or "
         "pass STOA_CALL_FREEZE_RESULT or STOA_CALL_HOLD_RESULT",
         what, PyLong_CheckExact(object) ? "too large an " : "an object of type ", Py_TYPE(object)->tp_name);
+}
+
+stoa_err
+stoa__data_borrow(PyObject *object, const char *what, stoa_data *out)
+{
+    *out = stoa_data_none();
+    stoa_err err = simple_value(object, out);
+    if (err != STOA_OK) { /* an int that is too large, a str without UTF-8: as the object it is */
+        PyErr_Clear();
+        *out = stoa_data_none();
+        err = hold_object(object, what, out);
+    }
+    return err;
 }

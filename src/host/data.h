@@ -22,7 +22,20 @@ stoa__data_call(PyObject *callable, const char *name, const stoa_data *args, siz
 /* `flags`: STOA_CALL_*_RESULT. `what` names the object in messages. No Python exception is left set. */
 stoa_err stoa__data_from_python(PyObject *object, unsigned flags, const char *what, stoa_data *out);
 
+/* As stoa__data_from_python, with what fits no other kind as a handle; text and bytes stay those of `object`. */
+stoa_err stoa__data_borrow(PyObject *object, const char *what, stoa_data *out);
+/* No GIL: a copy that owns what it holds. STOA_ENOMEM, STOA_EGONE. */
+stoa_err stoa__data_copy(const stoa_data *data, stoa_data *out);
+
+/* ---- exceptions ---- */
+
 /* Takes the exception that is set. STOA_EPYTHON with its text as the message; STOA_ENOMEM. `out` may be NULL. */
 stoa_err stoa__exception_take(stoa_exception **out);
+/* A callback that passes STOA_EPYTHON on means the last exception that this thread met in C: taken by the function above, or
+ * said by stoa_callback_raise. note: remembers one (no GIL); forget: none from here on; raise_noted: raises it, as an
+ * exception of the current interpreter. Always NULL. */
+void stoa__exception_note(const char *type_name, const char *message);
+void stoa__exception_forget(void);
+PyObject *stoa__exception_raise_noted(void);
 
 #endif

@@ -1,8 +1,10 @@
 /* What was raised, for C: text that needs no interpreter. */
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "heap/error.h"
 #include "host/data.h"
+#include "proxy/exception.h"
 
 struct stoa_exception {
     char *type, *message, *traceback; /* all three in one piece with the struct */
@@ -61,6 +63,40 @@ without_surrogates(PyObject *text)
     return clean;
 }
 
+/* ---- the last one of this thread --------------------------------------------------------------------------------- */
+
+static _Thread_local struct {
+    char type[160], message[1000]; /* type "": none */
+} noted;
+
+void
+stoa__exception_note(const char *type_name, const char *message)
+{
+    (void)snprintf(noted.type, sizeof(noted.type), "%s", type_name);
+    (void)snprintf(noted.message, sizeof(noted.message), "%s", message);
+}
+
+void
+stoa__exception_forget(void)
+{
+    noted.type[0] = '\0';
+}
+
+PyObject *
+stoa__exception_raise_noted(void)
+{
+    bool known = noted.type[0] != '\0';
+    PyObject *instance = stoa__exception_named(
+        known ? noted.type : "builtins.SystemError",
+        known ? noted.message : "a callback returned STOA_EPYTHON and said no exception");
+    if (instance != NULL) {
+        PyErr_SetRaisedException(instance);
+    }
+    return NULL;
+}
+
+/* ---- taking ------------------------------------------------------------------------------------------------------ */
+
 stoa_err
 stoa__exception_take(stoa_exception **out)
 {
@@ -76,6 +112,7 @@ stoa__exception_take(stoa_exception **out)
     PyObject *message = without_surrogates(PyObject_Str(raised));
     PyObject *traceback = without_surrogates(format_traceback(raised));
     PyErr_Clear();
+    stoa__exception_note(text_of(type), text_of(message));
     stoa_err err = stoa__fail(STOA_EPYTHON, "%s: %.300s", text_of(type), text_of(message));
     if (out != NULL && (*out = make_exception(text_of(type), text_of(message), text_of(traceback))) == NULL) {
         err = stoa__fail(STOA_ENOMEM, "no memory for the exception");

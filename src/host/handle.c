@@ -11,6 +11,7 @@
 #include "host/target.h"
 #include "immortal/exceptions.h"
 #include "proxy/proxy.h"
+#include "proxy/thing.h"
 #include "stoa/python.h"
 
 /* ---- getting and giving up --------------------------------------------------------------------------------------- */
@@ -101,10 +102,16 @@ stoa_handle_owner(stoa_handle handle, stoa_interp **out_interp)
 {
     stoa_interp_record *record;
     stoa_err err = is_null(out_interp, "out_interp");
-    if (err == STOA_OK && (err = stoa__hold_owner(handle, &record)) == STOA_OK) {
-        *out_interp = (stoa_interp *)record;
+    if (err != STOA_OK || (err = stoa__hold_owner(handle, &record)) != STOA_OK) {
+        return err;
     }
-    return err;
+    if (stoa__thing_owns(record)) {
+        stoa__interp_unref(record);
+        return stoa__fail(STOA_ETYPE,
+                          "a callback, queue or lock belongs to the process, not to an interpreter");
+    }
+    *out_interp = (stoa_interp *)record;
+    return STOA_OK;
 }
 
 /* A handle with one reference, and what it stands for. */
@@ -255,6 +262,36 @@ operate_inside(void *arg)
     return err;
 }
 
+static stoa_err
+operate_wrapped(void *arg)
+{
+    operation *op = arg;
+    PyObject *wrapper = stoa__thing_wrap_new(stoa__thing_ref((stoa_thing *)(void *)op->target));
+    if (wrapper == NULL) {
+        return stoa__exception_take(op->exception);
+    }
+    op->target = wrapper;
+    stoa_err err = operate_inside(op);
+    Py_DECREF(wrapper);
+    return err;
+}
+
+/* A thing of the process, which has Python's ways in every interpreter: in the one this thread is in, else the main one. */
+static stoa_err
+operate_on_thing(void *thing, operation *op, double timeout)
+{
+    stoa_interp *interp;
+    stoa_err err = stoa_interp_current(&interp);
+    if (err != STOA_OK && (err = stoa_interp_main(&interp)) != STOA_OK) {
+        return err;
+    }
+    op->target = thing;
+    stoa_inside_work work = {(stoa_interp_record *)interp, timeout, operate_wrapped, op};
+    err = stoa__inside(&work);
+    stoa_interp_free(interp);
+    return err;
+}
+
 /* `out`: where the result goes on success, or NULL. */
 static stoa_err
 operate(stoa_handle handle, operation *op, double timeout, stoa_data *out)
@@ -267,8 +304,13 @@ operate(stoa_handle handle, operation *op, double timeout, stoa_data *out)
     stoa_data result = stoa_data_none();
     op->target = t.object;
     op->result = out == NULL ? NULL : &result;
-    stoa_inside_work work = {t.owner, timeout, operate_inside, op};
-    err = stoa__inside(&work);
+    if (stoa__thing_owns(t.owner)) {
+        err = operate_on_thing(t.object, op, timeout);
+    }
+    else {
+        stoa_inside_work work = {t.owner, timeout, operate_inside, op};
+        err = stoa__inside(&work);
+    }
     stoa__handle_unref(t.handle);
     if (err == STOA_OK && out != NULL) {
         *out = result;

@@ -425,6 +425,32 @@ stoa__exception_make(PyObject *description)
 }
 
 PyObject *
+stoa__exception_named(const char *type_name, const char *message)
+{
+    const char *split = strchr(type_name, ':');
+    split = split != NULL ? split : strrchr(type_name, '.');
+    size_t module_size = split == NULL ? 0 : (size_t)(split - type_name);
+    const char *name = split == NULL ? type_name : split + 1;
+    PyObject *module = PyUnicode_DecodeUTF8(split == NULL ? "builtins" : type_name,
+                                            split == NULL ? 8 : (Py_ssize_t)module_size, "replace");
+    PyObject *qualname = PyUnicode_DecodeUTF8(name, (Py_ssize_t)strlen(name), "replace");
+    PyObject *text = PyUnicode_DecodeUTF8(message, (Py_ssize_t)strlen(message), "replace");
+    PyObject *description = NULL, *instance = NULL;
+    if (module != NULL && qualname != NULL && text != NULL) {
+        description = Py_BuildValue("OO(O)OOOOO", module, qualname, text, Py_None, Py_None, Py_None, text,
+                                    Py_None);
+    }
+    if (description != NULL) {
+        instance = make(description);
+        Py_DECREF(description);
+    }
+    Py_XDECREF(text);
+    Py_XDECREF(qualname);
+    Py_XDECREF(module);
+    return instance;
+}
+
+PyObject *
 stoa__exception_unpack(const stoa_parcel *parcel)
 {
     PyObject *description = parcel->size == 0 ? PyErr_NoMemory() : stoa__unpack(parcel);
