@@ -10,6 +10,7 @@
 #include "immortal/freeze.h"
 #include "module/region.h"
 #include "proxy/proxy.h"
+#include "proxy/proxy_method.h"
 #include "proxy/thing.h"
 
 /* The name as UTF-8, which str keeps: borrowed from `name`. NULL with an exception. */
@@ -138,6 +139,9 @@ static PyObject *
 freeze_as_value(const stoa_module_state *state, PyObject *object, stoa_region *region, stoa_value *value)
 {
     if (stoa__is_proxy(object)) {
+        if (stoa__proxy_settle(object) < 0) {
+            return NULL;
+        }
         *value = (stoa_value){.kind = STOA_VALUE_HANDLE, .handle = stoa__proxy(object)->handle};
         if (value->handle == 0) {
             PyErr_SetString(stoa__exception(STOA_EXC_ReleasedProxy),

@@ -5,6 +5,7 @@
 
 #include "heap/error.h"
 #include "immortal/exceptions.h"
+#include "proxy/proxy_method.h"
 #include "proxy/proxy_type.h"
 #include "proxy/request.h"
 #include "proxy/thing.h"
@@ -43,6 +44,7 @@ proxy_dealloc(PyObject *object)
     if (self->handle != 0) {
         give_up_handle(self);
     }
+    Py_XDECREF(self->name);
     stoa__side_unref(self->side);
     PyObject_Free(object);
     Py_DECREF(type);
@@ -85,6 +87,9 @@ stoa__proxy_handle_of(stoa_side *side, PyObject *object, stoa_handle *out)
         return stoa__side_export(side, object, out);
     }
     stoa_proxy_object *proxy = stoa__proxy(object);
+    if (stoa__proxy_settle(object) < 0) {
+        return -1;
+    }
     if (proxy->handle == 0 || proxy->release_wanted) {
         PyErr_SetString(stoa__exception(STOA_EXC_ReleasedProxy),
                         "a proxy that was released cannot be passed on");
@@ -108,7 +113,7 @@ static PyObject *
 do_get_attribute(PyObject *target, PyObject *const *args, Py_ssize_t count, stoa_operation *op)
 {
     (void)count;
-    (void)op;
+    op->kind = stoa__kind_of(target);
     return PyObject_GetAttr(target, args[0]);
 }
 
@@ -201,7 +206,11 @@ proxy_get_attribute(PyObject *self, PyObject *name)
             return PyObject_GenericGetAttr(self, name);
         }
     }
-    return stoa__request(self, do_get_attribute, &name, 1, STOA_REQUEST_FIRST_IS_NAME, 0);
+    PyObject *method = stoa__proxy(self)->kind != STOA_TARGET_OTHER && PyUnicode_CheckExact(name)
+                           ? stoa__proxy_method(self, name)
+                           : NULL;
+    return method != NULL ? method
+                          : stoa__request(self, do_get_attribute, &name, 1, STOA_REQUEST_FIRST_IS_NAME, 0);
 }
 
 static int

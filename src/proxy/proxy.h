@@ -50,6 +50,15 @@ typedef struct stoa_side {
     stoa_name_slot names[STOA_NAME_CACHE];
 } stoa_side;
 
+enum {
+    STOA_TARGET_UNKNOWN,
+    STOA_TARGET_LIST,
+    STOA_TARGET_DICT,
+    STOA_TARGET_SET,
+    STOA_TARGET_BYTEARRAY,
+    STOA_TARGET_OTHER
+};
+
 typedef struct stoa_proxy_object {
     PyObject_HEAD
     stoa_handle handle;        /* 0: released */
@@ -58,10 +67,12 @@ typedef struct stoa_proxy_object {
     stoa_side *side;           /* a reference */
     vectorcallfunc vectorcall;
     PyObject *weak_references;
+    PyObject *name; /* owned; NULL, or: it stands for that method of the object (proxy/proxy_method.h) */
     uint32_t busy;
-    uint16_t exported;   /* buffers given out */
-    bool release_wanted; /* release() came while busy */
-    bool plain;          /* in side->imports */
+    uint16_t exported;       /* buffers given out */
+    bool release_wanted : 1; /* release() came while busy */
+    bool plain : 1;          /* in side->imports */
+    uint8_t kind;            /* STOA_TARGET_*: of the object, as far as its owner has told */
 } stoa_proxy_object;
 
 /* The current interpreter's; made on first need. Borrowed. NULL with an exception. GIL. */

@@ -4,6 +4,7 @@
 
 #include "heap/process.h"
 #include "immortal/exceptions.h"
+#include "proxy/proxy_method.h"
 #include "proxy/proxy_special.h"
 #include "proxy/proxy_type.h"
 #include "proxy/request.h"
@@ -183,6 +184,9 @@ special_reduce(PyObject *self, PyObject *unused)
 {
     (void)unused;
     stoa_proxy_object *proxy = stoa__proxy(self);
+    if (stoa__proxy_settle(self) < 0) {
+        return NULL;
+    }
     if (proxy->handle == 0) {
         PyErr_SetString(stoa__exception(STOA_EXC_ReleasedProxy),
                         "a proxy that was released cannot be pickled");

@@ -11,6 +11,7 @@
 #include "proxy/by_copy.h"
 #include "proxy/cross.h"
 #include "proxy/exception.h"
+#include "proxy/proxy_method.h"
 #include "proxy/visit.h"
 
 #define CELLS 8
@@ -383,6 +384,9 @@ stoa__request(PyObject *self, stoa_operator work, PyObject *const *args, Py_ssiz
 {
     stoa_proxy_object *proxy = stoa__proxy(self);
     stoa_side *side = proxy->side;
+    if (!(flags & STOA_REQUEST_UNSETTLED) && stoa__proxy_settle(self) < 0) {
+        return NULL;
+    }
     if (proxy->handle == 0 || proxy->release_wanted) {
         PyErr_SetString(stoa__exception(STOA_EXC_ReleasedProxy),
                         "this proxy was released; get the object from its interpreter again");
@@ -398,7 +402,7 @@ stoa__request(PyObject *self, stoa_operator work, PyObject *const *args, Py_ssiz
     r.owner = proxy->owner;
     r.count = count;
     r.flags = flags;
-    r.op = (stoa_operation){extra, false};
+    r.op = (stoa_operation){.extra = extra};
     if (write_operands(&r, side, args, count) < 0) {
         return NULL;
     }
@@ -410,6 +414,9 @@ stoa__request(PyObject *self, stoa_operator work, PyObject *const *args, Py_ssiz
         PyObject *raised = PyErr_GetRaisedException();
         (void)stoa__proxy_release(self);
         PyErr_SetRaisedException(raised);
+    }
+    if (ran == 0 && r.op.kind != STOA_TARGET_UNKNOWN) {
+        proxy->kind = r.op.kind;
     }
     PyObject *result = ran < 0 ? NULL : receive(&r, side);
     Py_DECREF(self);

@@ -21,8 +21,12 @@
 #define STOA_REQUEST_BAG_OUT 32u   /* the result is a list that is only the bag */
 #define STOA_REQUEST_BARE_STOP 64u /* StopIteration without a value is told by NULL without an exception */
 
+#define STOA_REQUEST_UNSETTLED \
+    128u /* about the object whose method an unsettled proxy stands for: proxy/proxy_method.h */
+
 typedef struct stoa_operation {
     uintptr_t extra;
+    uint8_t kind; /* set by `work`: STOA_TARGET_* of the target, which its proxy remembers; else 0 */
     bool stopped; /* set by the runner: what comes back is the value of a StopIteration */
 } stoa_operation;
 

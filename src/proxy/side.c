@@ -225,6 +225,8 @@ stoa__side_make_proxy(stoa_side *side, stoa_handle handle, bool plain)
     side->refs++;
     self->vectorcall = stoa__proxy_vectorcall;
     self->weak_references = NULL;
+    self->name = NULL;
+    self->kind = STOA_TARGET_UNKNOWN;
     self->busy = 0;
     self->exported = 0;
     self->release_wanted = false;

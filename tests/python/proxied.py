@@ -92,6 +92,9 @@ class Counted:
 def count(): return alive
 def many_counted(n): return tuple([Counted() for _ in range(n)])
 
+class Shouting(list):
+    def count(self, x): return f"COUNT {x}"
+
 class Reporting:
     """Tells its end."""
     def __init__(self, report): self.report = report

@@ -2,6 +2,7 @@
 
 import os
 import pickle
+import threading
 import unittest
 import weakref
 
@@ -133,6 +134,111 @@ class Identity(Case):
         self.assertEqual(next(p), 1)
         self.assertEqual(self.call("get_log"), (0, 1))
         del p
+
+
+class Methods(Case):
+    """p.append is not asked for until something other than a call is done with it; nobody can tell."""
+
+    def numbers(self):
+        p = self.interp.call("builtins:list", (3, 1, 2))
+        self.assertEqual(p.count(1), 1)  # its owner has told what it is
+        return p
+
+    def test_one_crossing(self):
+        p = self.numbers()
+        before = stoa.stats()["counters"]
+        for i in range(100):
+            p.append(i)
+        after = stoa.stats()["counters"]
+        self.assertEqual(after["calls"] - before["calls"], 100)
+        self.assertEqual(after["handles_made"], before["handles_made"])
+
+    def test_what_it_is(self):
+        p = self.numbers()
+        m = p.append
+        self.assertIs(type(m), stoa.Proxy)
+        self.assertTrue(stoa.is_proxy(m))
+        self.assertEqual(stoa.owner(m), self.interp)
+        m(4)
+        self.assertIs(self.call("identity", m), m)
+        m(5)
+        self.assertEqual(list(p), [3, 1, 2, 4, 5])
+        self.assertEqual(m.__name__, "append")
+        self.assertIs(m.__self__, p)
+        self.assertEqual(p.append, m)
+        self.assertIsNot(p.append, m)
+        self.assertEqual(hash(p.append), hash(m))
+        self.assertIn("append of list", repr(p.append))
+        self.assertIs(pickle.loads(pickle.dumps(m)), m)
+
+    def test_arguments(self):
+        p = self.numbers()
+        p.sort(key=abs, reverse=True)
+        self.assertEqual(list(p), [3, 2, 1])
+        d = self.interp.call("builtins:dict", a=1)
+        self.assertEqual((d.get("a"), d.get("zzz", 5)), (1, 5))
+        d.update({"k": 1}, **{f"x{k}": k for k in range(20)})
+        self.assertEqual(len(d), 22)
+        for call in (p.append, lambda: p.append(1, 2), lambda: p.sort(3), lambda: p.pop(x=1)):
+            with self.assertRaises(TypeError):
+                call()
+
+    def test_missing(self):
+        p = self.numbers()
+        with self.assertRaisesRegex(AttributeError, "appendd"):
+            p.appendd
+        self.assertFalse(hasattr(p, "mro"))
+        self.assertTrue(hasattr(p, "__len__"))
+
+    def test_outlives_the_proxy(self):
+        p = self.numbers()
+        m, other = p.pop, p.pop
+        stoa.release(p)
+        self.assertEqual(m(), 2)
+        stoa.release(other)
+        for use in (lambda: p.append, lambda: other(), lambda: other.__name__):
+            with self.assertRaises(stoa.ReleasedProxy):
+                use()
+
+    def test_owner_closed(self):
+        p = self.numbers()
+        m = p.append
+        self.interp.close()
+        for use in (lambda: m(1), lambda: p.append, lambda: m.__name__):
+            with self.assertRaisesRegex(stoa.InterpreterGone, "owner"):
+                use()
+
+    def test_published(self):
+        p = self.numbers()
+        stoa.publish("test.proxy.method", p.append)
+        self.addCleanup(stoa.unpublish, "test.proxy.method")
+        stoa.lookup("test.proxy.method")(7)
+        self.assertEqual(p[-1], 7)
+
+    def test_settled_while_others_call(self):
+        p = self.interp.call("builtins:list")
+        p.count(1)
+        m = p.append
+
+        def work():
+            for i in range(2000):
+                m(i)
+
+        threads = [threading.Thread(target=work) for _ in range(2)]
+        for t in threads:
+            t.start()
+        for _ in range(200):
+            self.assertEqual(m.__name__, "append")
+            m = p.append
+        for t in threads:
+            t.join()
+        self.assertEqual(len(p), 4000)
+
+    def test_subclasses_are_asked(self):
+        p = self.call("Shouting", "abc")
+        self.assertEqual(p.count("a"), "COUNT a")
+        p.count = len
+        self.assertEqual(p.count("four"), 4)
 
 
 if __name__ == "__main__":
