@@ -37,6 +37,7 @@ __all__ = [
     "main",
     "names",
     "once",
+    "options",
     "owner",
     "proxies",
     "proxy",
@@ -46,6 +47,7 @@ __all__ = [
     "share",
     "snapshot",
     "stats",
+    "submit",
     "thaw",
     "unpublish",
 ]
@@ -82,6 +84,7 @@ try:
         main,
         names,
         once,
+        options,
         owner,
         proxy,
         publish,
@@ -90,6 +93,7 @@ try:
         share,
         snapshot,
         stats,
+        submit,
         thaw,
         unpublish,
     )

@@ -4,6 +4,7 @@
 #include "heap/memory.h"
 #include "heap/process_struct.h"
 #include "heap/segment.h"
+#include "heap/waiter.h"
 #include "heap/thing.h" /* a handle that is the process's own stands for one */
 
 #include <string.h>
@@ -74,6 +75,8 @@ free_slot(uint32_t index)
     stoa_handles *t = table();
     stoa_handle_slot *slot = slot_at(index);
     stoa_interp_record *owner = atomic_load_explicit(&slot->owner, memory_order_relaxed);
+    struct stoa_waiter *home = slot->home;
+    slot->home = NULL;
     /* release: a reader who sees these (acquire, in get) sees by his second look at the word that the handle went */
     atomic_store_explicit(&slot->object, NULL, memory_order_release);
     atomic_store_explicit(&slot->owner, NULL, memory_order_release);
@@ -85,6 +88,9 @@ free_slot(uint32_t index)
     }
     STOA_COUNT(&stoa__process->counters, handles_released);
     stoa__interp_unref(owner);
+    if (home != NULL) {
+        stoa__waiter_unref(home);
+    }
 }
 
 /* ---- the owner's queue -------------------------------------------------------------------------------------------- */
@@ -229,6 +235,12 @@ stale(stoa_handle handle)
 stoa_err
 stoa__handle_new(stoa_interp_record *owner, void *object, stoa_handle *out)
 {
+    return stoa__handle_new_at(owner, object, NULL, out);
+}
+
+stoa_err
+stoa__handle_new_at(stoa_interp_record *owner, void *object, struct stoa_waiter *home, stoa_handle *out)
+{
     if (atomic_load(&owner->released) == CLOSED) {
         return stoa__fail(STOA_EGONE,
                           "interpreter '%s' (serial %u) is closed: no handle of its objects can be made",
@@ -248,11 +260,18 @@ stoa__handle_new(stoa_interp_record *owner, void *object, stoa_handle *out)
     }
     atomic_store_explicit(&slot->object, object, memory_order_release); /* as in free_slot */
     atomic_store_explicit(&slot->owner, stoa__interp_ref(owner), memory_order_release);
-    /* release: pairs with the acquire loads of readers, for object and owner */
+    slot->home = home == NULL ? NULL : stoa__waiter_ref(home);
+    /* release: pairs with the acquire loads of readers, for object, owner and home */
     atomic_store_explicit(&slot->word, WORD(generation, 1), memory_order_release);
     STOA_COUNT(&stoa__process->counters, handles_made);
     *out = WORD(generation, index);
     return STOA_OK;
+}
+
+struct stoa_waiter *
+stoa__handle_home(stoa_handle handle)
+{
+    return slot_at((uint32_t)handle)->home;
 }
 
 /* The slot of a handle that is live at this moment, and its word; else NULL. */

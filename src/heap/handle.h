@@ -23,7 +23,8 @@ typedef struct stoa_handle_slot {
     _Atomic uint64_t word;               /* generation << 32 | count */
     _Atomic(void *) object;              /* written by whoever has the slot to himself: new, taker */
     _Atomic(stoa_interp_record *) owner; /* as object; the slot holds a reference */
-    _Atomic uint32_t next;               /* free list: guarded by `lock`; queue: guarded by who took it off */
+    struct stoa_waiter *home; /* const while the handle lives: a reference; NULL: any thread may touch the object */
+    _Atomic uint32_t next; /* free list: guarded by `lock`; queue: guarded by who took it off */
 } stoa_handle_slot;
 
 #define STOA_HANDLE_SEGMENT_0 \
@@ -46,6 +47,11 @@ void stoa__handles_fork_child(stoa_handles *handles);
 /* A handle with one reference. The caller (inside the owner) has given one reference of `object` to it.
  * STOA_ENOMEM; STOA_EGONE when the owner's handles are stale already. */
 stoa_err stoa__handle_new(stoa_interp_record *owner, void *object, stoa_handle *out);
+/* The same for an object that only the thread of `home` may touch; NULL: any. */
+stoa_err
+stoa__handle_new_at(stoa_interp_record *owner, void *object, struct stoa_waiter *home, stoa_handle *out);
+/* That thread, borrowed from the handle, of which the caller holds a reference; NULL: any. */
+struct stoa_waiter *stoa__handle_home(stoa_handle handle);
 stoa_err stoa__handle_ref(stoa_handle handle); /* STOA_EGONE: stale */
 void stoa__handle_unref(stoa_handle handle);   /* any thread, any interpreter, no GIL; 0 or stale: nothing */
 /* Owner (borrowed: while the caller holds its reference of the handle) and object of a live handle; the object may be

@@ -9,17 +9,19 @@
 
 #include "heap/error.h"
 #include "heap/fork.h"
+#include "host/threading_end.h"
 #include "immortal/cpython/gilstate.h"
 #include "immortal/cpython/minor.h"
 #include "immortal/exceptions.h"
 #include "proxy/cross.h"
 #include "proxy/proxy.h"
+#include "proxy/wait.h"
 
 struct stoa_home {
     _Atomic uint32_t refs;  /* the member, the thread, whoever waits */
     _Atomic uint32_t phase; /* STOA_HOME_*; futex of those who wait for the thread */
-    _Atomic uint32_t event; /* grows with each job and phase; futex of the thread */
-    stoa_lock lock;         /* guards the queue, and changes of phase by others */
+    stoa_waiter *waiter; /* the thread's: a reference; const from RUNNING on. News with each job and phase */
+    stoa_lock lock;      /* guards the queue, and changes of phase by others */
     stoa_job *first, *last;
     stoa_interp_record *record; /* reference; set by the thread that makes it, const from RUNNING on */
     PyThreadState *initial;     /* const from RUNNING on; NULL: somebody else's interpreter */
@@ -56,6 +58,9 @@ home_unref(stoa_home *home)
         if (home->record != NULL) {
             stoa__interp_unref(home->record);
         }
+        if (home->waiter != NULL) {
+            stoa__waiter_unref(home->waiter);
+        }
         free(home);
     }
 }
@@ -64,9 +69,20 @@ static void
 set_phase(stoa_home *home, uint32_t phase)
 {
     home->phase = phase;
-    atomic_fetch_add(&home->event, 1);
-    stoa__futex_wake(&home->event, 1);
     stoa__futex_wake(&home->phase, INT32_MAX);
+}
+
+/* Does nothing while the thread is starting: it has not looked yet. */
+static void
+wake_thread(stoa_home *home)
+{
+    stoa__lock(&home->lock);
+    stoa_waiter *waiter = home->waiter == NULL ? NULL : stoa__waiter_ref(home->waiter);
+    stoa__unlock(&home->lock);
+    if (waiter != NULL) {
+        stoa__waiter_wake(waiter);
+        stoa__waiter_unref(waiter);
+    }
 }
 
 /* Moves on, if it is where it is thought to be. */
@@ -77,10 +93,9 @@ ask_for_phase(stoa_home *home, uint32_t from, uint32_t to)
     bool change = home->phase == from;
     if (change) {
         home->phase = to;
-        atomic_fetch_add(&home->event, 1);
     }
     stoa__unlock(&home->lock);
-    stoa__futex_wake(&home->event, 1);
+    wake_thread(home);
     stoa__futex_wake(&home->phase, INT32_MAX);
 }
 
@@ -155,55 +170,12 @@ keep_exception(stoa_home *home)
     Py_XDECREF(exception);
 }
 
-#if STOA_THREADING_KEEPS_FIRST
-/* 3.12's threading takes the first thread that imports it for the main one, and waits for that at the end: it must be the
- * thread that ends the interpreter. */
-static int
-prepare_threading(void)
-{
-    PyObject *threading = PyImport_ImportModule("threading");
-    Py_XDECREF(threading);
-    return threading == NULL ? -1 : 0;
-}
-#else
-/* Later ones make a substitute Thread for a thread they do not know, as ours is, and its finaliser fails in an interpreter
- * that is half taken down. So the last atexit function lets it go. */
-static PyObject *
-drop_substitute(PyObject *unused, PyObject *unused_args)
-{
-    (void)unused;
-    (void)unused_args;
-    PyObject *threading = PyDict_GetItemString(PyImport_GetModuleDict(), "threading"); /* borrowed */
-    PyObject *local = threading == NULL ? NULL : PyObject_GetAttrString(threading, "_thread_local_info");
-    if (local != NULL) {
-        (void)PyObject_SetAttrString(local, "_track_dummy_thread_ref", NULL);
-    }
-    Py_XDECREF(local);
-    PyErr_Clear();
-    Py_RETURN_NONE;
-}
-
-static PyMethodDef drop_substitute_method = {"drop_substitute", drop_substitute, METH_NOARGS, NULL};
-
-static int
-prepare_threading(void)
-{
-    PyObject *function = PyCFunction_New(&drop_substitute_method, NULL);
-    PyObject *atexit = function == NULL ? NULL : PyImport_ImportModule("atexit");
-    PyObject *result = atexit == NULL ? NULL : PyObject_CallMethod(atexit, "register", "(O)", function);
-    Py_XDECREF(result);
-    Py_XDECREF(atexit);
-    Py_XDECREF(function);
-    return result == NULL ? -1 : 0;
-}
-#endif
-
 /* Inside the new interpreter. */
 static int
 set_up(stoa_home *home)
 {
     if (stoa__member_register(home->name, true, home->shared_gil, home->initial) < 0 ||
-        prepare_threading() < 0) {
+        stoa__threading_prepare() < 0) {
         return -1;
     }
     if (home->path != NULL) {
@@ -294,41 +266,6 @@ make_here(stoa_home *home)
 
 /* ---- ending, on the home thread ---------------------------------------------------------------------------------- */
 
-/* A thread started by _thread, which `threading` does not know and Py_EndInterpreter does not wait for? GIL. */
-static bool
-is_stray(PyThreadState *state)
-{
-    PyObject *modules = PyImport_GetModuleDict();
-    PyObject *threading = Py_XNewRef(PyDict_GetItemString(modules, "threading"));
-    PyObject *active = threading == NULL ? NULL : PyObject_GetAttrString(threading, "_active");
-    PyObject *id = active == NULL ? NULL : PyLong_FromUnsignedLong(state->thread_id);
-    bool known = id != NULL && PyDict_Check(active) && PyDict_Contains(active, id) == 1;
-    Py_XDECREF(id);
-    Py_XDECREF(active);
-    Py_XDECREF(threading);
-    PyErr_Clear();
-    return !known;
-}
-
-/* Waits for threads that Py_EndInterpreter would abort over. They are Python's, so nothing tells when they end. */
-static void
-wait_for_strays(PyInterpreterState *interp, PyThreadState *own)
-{
-    for (long pause = 1000000;; pause = pause < 50000000 ? pause * 2 : pause) {
-        bool found = false;
-        for (PyThreadState *s = PyInterpreterState_ThreadHead(interp); s != NULL && !found;
-             s = PyThreadState_Next(s)) {
-            found = s != own && is_stray(s);
-        }
-        if (!found) {
-            return;
-        }
-        PyThreadState *state = PyEval_SaveThread();
-        nanosleep(&(struct timespec){.tv_nsec = pause}, NULL);
-        PyEval_RestoreThread(state);
-    }
-}
-
 static void
 end_interpreter(stoa_home *home)
 {
@@ -337,7 +274,7 @@ end_interpreter(stoa_home *home)
     (void)PyThreadState_Swap(home->initial);
     stoa__side_leave(record);
     stoa__thread_states_take_down(record, false);
-    wait_for_strays(interp, home->initial);
+    stoa__threading_wait_for_strays(interp, home->initial);
     /* the member stays until the end: what runs in Py_EndInterpreter may still use Stoa */
     stoa__lock(&record->lock);
     stoa__member(record)->worker = NULL;
@@ -378,7 +315,16 @@ home_main(void *arg)
 {
     stoa_home *home = arg;
     home_here = home;
-    if (home->record == NULL && make_here(home) != STOA_OK) {
+    stoa_waiter *self = stoa__waiter_here();
+    if (self == NULL) {
+        keep_message(home, STOA_ENOMEM);
+    }
+    else {
+        stoa__lock(&home->lock);
+        home->waiter = stoa__waiter_ref(self);
+        stoa__unlock(&home->lock);
+    }
+    if (self == NULL || (home->record == NULL && make_here(home) != STOA_OK)) {
         set_phase(home, STOA_HOME_ENDED);
         home_here = NULL;
         home_unref(home);
@@ -386,10 +332,13 @@ home_main(void *arg)
     }
     set_phase(home, STOA_HOME_RUNNING);
     for (;;) {
-        uint32_t event = home->event;
+        uint32_t seen = stoa__waiter_look(self);
         uint32_t phase = home->phase;
         stoa_job *job;
-        if ((job = take_job(home, STOA_HOME_RUNNING)) != NULL) {
+        if (stoa__mailbox_count(&self->home) > 0 && phase != STOA_HOME_ENDING) {
+            stoa__serve_home(self); /* calls that only this thread may run */
+        }
+        else if ((job = take_job(home, STOA_HOME_RUNNING)) != NULL) {
             home->in_job = true;
             job->run(job, home->record);
             home->in_job = false;
@@ -404,7 +353,7 @@ home_main(void *arg)
             break;
         }
         else {
-            (void)stoa__futex_wait(&home->event, event, STOA_FOREVER);
+            (void)stoa__waiter_sleep(self, seen, STOA_FOREVER);
         }
     }
     if (home->initial != NULL) {
@@ -516,9 +465,8 @@ stoa__home_submit(stoa_interp_record *record, stoa_job *job)
             home->first = job;
         }
         home->last = job;
-        atomic_fetch_add(&home->event, 1);
         stoa__unlock(&home->lock);
-        stoa__futex_wake(&home->event, 1);
+        wake_thread(home);
         home_unref(home);
     }
     stoa__interp_leave(record);
@@ -600,6 +548,9 @@ stoa__home_interrupt(stoa_interp_record *record, PyObject *exception)
     int raised = 0;
     if (home != NULL && home->initial != NULL && home->in_job && !stoa__home_is_here(record)) {
         raised = PyThreadState_SetAsyncExc(home->thread_id, exception) > 0;
+        if (raised) {
+            stoa__waiter_interrupt(home->waiter); /* it may be waiting */
+        }
     }
     if (home != NULL) {
         home_unref(home);

@@ -7,6 +7,7 @@
 #include "heap/error.h"
 #include "host/home.h"
 #include "host/interp.h"
+#include "host/invoke_parts.h"
 #include "host/target.h"
 #include "immortal/exceptions.h"
 #include "proxy/cross.h"
@@ -118,11 +119,11 @@ disarm_exit(void)
 
 /* ---- exec, prepare_main ------------------------------------------------------------------------------------------ */
 
-static int
-pack_code(PyObject *code, stoa_parcel *out)
+int
+stoa__code_pack(PyObject *code, unsigned flags, stoa_parcel *out)
 {
     if (PyUnicode_CheckExact(code)) {
-        return stoa__pack(code, "code", 0, out);
+        return stoa__pack(code, "code", flags, out);
     }
     if (!PyCode_Check(code)) {
         PyErr_Format(PyExc_TypeError, "exec() wants a str or a code object, not %.200s",
@@ -135,7 +136,7 @@ pack_code(PyObject *code, stoa_parcel *out)
         return -1;
     }
     PyObject *bytes = PyMarshal_WriteObjectToString(code, Py_MARSHAL_VERSION);
-    int result = bytes == NULL ? -1 : stoa__pack(bytes, "code", 0, out);
+    int result = bytes == NULL ? -1 : stoa__pack(bytes, "code", flags, out);
     Py_XDECREF(bytes);
     return result;
 }
@@ -159,8 +160,8 @@ static int
 run_inside(stoa_interp_record *record, PyObject *(*inside)(stoa_interp_record *, const stoa_parcel *),
            stoa_parcel *parcel)
 {
-    stoa_entry entry;
-    stoa_err err = stoa__enter(record, &entry);
+    stoa_visit visit;
+    stoa_err err = stoa__visit(record, &visit);
     if (err != STOA_OK) {
         stoa__parcel_clear(parcel);
         stoa__enter_failed(err);
@@ -173,7 +174,7 @@ run_inside(stoa_interp_record *record, PyObject *(*inside)(stoa_interp_record *,
         stoa__exception_pack(&raised);
     }
     Py_XDECREF(result);
-    stoa__leave(&entry);
+    stoa__visit_end(&visit);
     stoa__parcel_clear(parcel);
     if (failed) {
         stoa__exception_raise(&raised);
@@ -182,8 +183,8 @@ run_inside(stoa_interp_record *record, PyObject *(*inside)(stoa_interp_record *,
     return 0;
 }
 
-static PyObject *
-exec_script(stoa_interp_record *record, const stoa_parcel *parcel)
+PyObject *
+stoa__exec_inside(stoa_interp_record *record, const stoa_parcel *parcel)
 {
     PyObject *result = exec_inside(record, parcel);
     if (result == NULL) {
@@ -196,7 +197,7 @@ int
 stoa__invoke_exec(stoa_interp_record *record, PyObject *code)
 {
     stoa_parcel parcel;
-    return pack_code(code, &parcel) < 0 ? -1 : run_inside(record, exec_script, &parcel);
+    return stoa__code_pack(code, 0, &parcel) < 0 ? -1 : run_inside(record, stoa__exec_inside, &parcel);
 }
 
 static PyObject *
@@ -221,13 +222,8 @@ stoa__invoke_prepare(stoa_interp_record *record, PyObject *names)
 
 /* ---- call -------------------------------------------------------------------------------------------------------- */
 
-typedef struct call_parcels {
-    stoa_parcel function, args, kwargs;
-    bool has_kwargs;
-} call_parcels;
-
 static void
-clear_call(call_parcels *call)
+clear_call(stoa_call_parcels *call)
 {
     stoa__parcel_clear(&call->function);
     stoa__parcel_clear(&call->args);
@@ -236,8 +232,8 @@ clear_call(call_parcels *call)
     }
 }
 
-static int
-pack_call(call_parcels *call, PyObject *function, PyObject *args, PyObject *kwargs, unsigned flags)
+int
+stoa__call_pack(stoa_call_parcels *call, PyObject *function, PyObject *args, PyObject *kwargs, unsigned flags)
 {
     call->has_kwargs = kwargs != NULL && PyDict_GET_SIZE(kwargs) > 0;
     if (stoa__target_pack(function, flags, &call->function) < 0) {
@@ -274,7 +270,7 @@ complete_args(PyObject *function, PyObject *args, PyObject *kwargs)
 
 /* Inside: the result, new reference. */
 static PyObject *
-call_inside(const call_parcels *call)
+call_inside(const stoa_call_parcels *call)
 {
     stoa__side_apply_releases(stoa__current_record());
     PyObject *function = stoa__target_unpack(&call->function);
@@ -298,8 +294,8 @@ call_inside(const call_parcels *call)
 
 /* Inside: calls, and packs what comes of it. false: `out` is an exception. A result that holds references is left with one
  * more `inside` taken on the record, so that what it holds stays alive after the leave. */
-static bool
-call_and_pack(stoa_interp_record *record, const call_parcels *call, unsigned flags, stoa_parcel *out)
+bool
+stoa__call_inside(stoa_interp_record *record, const stoa_call_parcels *call, unsigned flags, stoa_parcel *out)
 {
     PyObject *result = call_inside(call);
     bool good = result != NULL && stoa__pack(result, "result", flags, out) == 0;
@@ -334,19 +330,19 @@ clear_result(stoa_interp_record *record, stoa_parcel *result)
 PyObject *
 stoa__invoke_call(stoa_interp_record *record, PyObject *function, PyObject *args, PyObject *kwargs)
 {
-    call_parcels call;
+    stoa_call_parcels call;
     stoa_parcel outcome;
-    stoa_entry entry;
-    if (pack_call(&call, function, args, kwargs, 0) < 0) {
+    stoa_visit visit;
+    if (stoa__call_pack(&call, function, args, kwargs, 0) < 0) {
         return NULL;
     }
-    stoa_err err = stoa__enter(record, &entry);
+    stoa_err err = stoa__visit(record, &visit);
     if (err != STOA_OK) {
         clear_call(&call);
         return stoa__enter_failed(err);
     }
-    bool good = call_and_pack(record, &call, 0, &outcome);
-    stoa__leave(&entry);
+    bool good = stoa__call_inside(record, &call, 0, &outcome);
+    stoa__visit_end(&visit);
     clear_call(&call);
     if (!good) {
         return stoa__exception_raise(&outcome);
@@ -364,7 +360,7 @@ typedef struct submitted {
     stoa_job job;
     stoa_interp_record *caller; /* reference */
     PyObject *future;           /* a reference of the caller's */
-    call_parcels call;
+    stoa_call_parcels call;
 } submitted;
 
 static void
@@ -458,7 +454,7 @@ run_submitted(stoa_job *job, stoa_interp_record *record)
     stoa_err err = stoa__enter(record, &entry);
     if (err == STOA_OK) {
         (void)PyThreadState_SetAsyncExc(entry.entered->thread_id, NULL); /* an interrupt of the job before */
-        good = call_and_pack(record, &work->call, STOA_PACK_DETACHED, &outcome);
+        good = stoa__call_inside(record, &work->call, STOA_PACK_DETACHED, &outcome);
         stoa__leave(&entry);
     }
     if (stoa__enter(work->caller, &entry) == STOA_OK) {
@@ -496,7 +492,7 @@ stoa__invoke_submit(stoa_interp_record *record, PyObject *function, PyObject *ar
         Py_XDECREF(future);
         return PyErr_Occurred() ? NULL : PyErr_NoMemory();
     }
-    if (pack_call(&work->call, function, args, kwargs, STOA_PACK_DETACHED) < 0) {
+    if (stoa__call_pack(&work->call, function, args, kwargs, STOA_PACK_DETACHED) < 0) {
         free(work);
         Py_DECREF(future);
         return NULL;

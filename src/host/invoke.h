@@ -16,6 +16,10 @@
 int stoa__invoke_exec(stoa_interp_record *record, PyObject *code);
 /* `args` a tuple, `kwargs` a dict or NULL. New reference. */
 PyObject *stoa__invoke_call(stoa_interp_record *record, PyObject *function, PyObject *args, PyObject *kwargs);
+/* The same, with nanoseconds that it may take: on a service thread. Timeout. */
+int stoa__invoke_exec_timed(stoa_interp_record *record, PyObject *code, int64_t timeout);
+PyObject *stoa__invoke_call_timed(stoa_interp_record *record, PyObject *function, PyObject *args,
+                                  PyObject *kwargs, int64_t timeout);
 /* A stoa.Future, new reference. */
 PyObject *stoa__invoke_submit(stoa_interp_record *record, PyObject *function, PyObject *args, PyObject *kwargs);
 /* Globals of __main__ there, from a dict. */

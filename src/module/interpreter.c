@@ -156,14 +156,26 @@ interpreter_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
 
 /* ---- running ----------------------------------------------------------------------------------------------------- */
 
-PyDoc_STRVAR(exec_doc,
-             "exec($self, code, /)\n--\n\n"
-             "Runs code, a str or a code object, in __main__ of that interpreter, on the calling thread.");
+PyDoc_STRVAR(
+    exec_doc,
+    "exec($self, code, /, *, timeout=None)\n--\n\n"
+    "Runs code, a str or a code object, in __main__ of that interpreter, on the calling thread.\n\n"
+    "With a timeout (seconds) it runs on a thread of its own; code that takes longer is interrupted, and\n"
+    "Timeout is raised here on time, also when the code is in a C call and ends later.");
 
 static PyObject *
-interpreter_exec(PyObject *self, PyObject *code)
+interpreter_exec(PyObject *self, PyObject *args, PyObject *kwargs)
 {
-    return stoa__invoke_exec(record_of(self), code) < 0 ? NULL : Py_NewRef(Py_None);
+    static char *keywords[] = {"", "timeout", NULL};
+    PyObject *code, *timeout = Py_None;
+    int64_t nanoseconds;
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "O|$O:exec", keywords, &code, &timeout) ||
+        stoa__module_duration(timeout, &nanoseconds) < 0) {
+        return NULL;
+    }
+    int result = nanoseconds < 0 ? stoa__invoke_exec(record_of(self), code)
+                                 : stoa__invoke_exec_timed(record_of(self), code, nanoseconds);
+    return result < 0 ? NULL : Py_NewRef(Py_None);
 }
 
 typedef PyObject *(*invoke_fn)(stoa_interp_record *, PyObject *, PyObject *, PyObject *);
@@ -180,23 +192,50 @@ invoke(PyObject *self, PyObject *args, PyObject *kwargs, const char *what, invok
     return result;
 }
 
-PyDoc_STRVAR(call_doc,
-             "call($self, func, /, *args, **kwargs)\n--\n\n"
-             "Calls func there, on the calling thread, and returns the result.\n\n"
-             "func is an importable function, 'module:qualname', or a plain function without closure.\n"
-             "What is immutable crosses by value (shared: by pointer), by_copy(x) as a copy.");
+PyDoc_STRVAR(
+    call_doc,
+    "call($self, func, /, *args, timeout=None, **kwargs)\n--\n\n"
+    "Calls func there, on the calling thread, and returns the result.\n\n"
+    "func is an importable function, 'module:qualname', a plain function without closure, or a proxy.\n"
+    "What is immutable crosses by value (shared: by pointer), by_copy(x) as a copy, the rest by proxy.\n"
+    "timeout: as for exec(); it is not passed on to func.");
+
+/* New reference to the keywords without `timeout`. */
+static PyObject *
+take_timeout(PyObject *kwargs, int64_t *nanoseconds)
+{
+    PyObject *timeout = PyDict_GetItemString(kwargs, "timeout"); /* borrowed */
+    PyObject *rest = PyDict_Copy(kwargs);
+    if (timeout == NULL || rest == NULL) {
+        return rest;
+    }
+    if (stoa__module_duration(timeout, nanoseconds) < 0 || PyDict_DelItemString(rest, "timeout") < 0) {
+        Py_CLEAR(rest);
+    }
+    return rest;
+}
 
 static PyObject *
 interpreter_call(PyObject *self, PyObject *args, PyObject *kwargs)
 {
-    /* it will be call's own: passing it on now would make programs that change their meaning then */
-    if (kwargs != NULL && PyDict_GetItemString(kwargs, "timeout") != NULL) {
-        PyErr_SetString(PyExc_TypeError,
-                        "call() does not take timeout=; a function that wants an argument of that name "
-                        "gets it from a function of yours that passes it on");
+    int64_t nanoseconds = -1;
+    PyObject *rest = kwargs == NULL ? NULL : take_timeout(kwargs, &nanoseconds);
+    if (kwargs != NULL && rest == NULL) {
         return NULL;
     }
-    return invoke(self, args, kwargs, "call", stoa__invoke_call);
+    PyObject *result = NULL;
+    if (nanoseconds < 0 || PyTuple_GET_SIZE(args) < 1) {
+        result = invoke(self, args, rest, "call", stoa__invoke_call);
+    }
+    else {
+        PyObject *operands = PyTuple_GetSlice(args, 1, PyTuple_GET_SIZE(args));
+        result = operands == NULL ? NULL
+                                  : stoa__invoke_call_timed(record_of(self), PyTuple_GET_ITEM(args, 0),
+                                                            operands, rest, nanoseconds);
+        Py_XDECREF(operands);
+    }
+    Py_XDECREF(rest);
+    return result;
 }
 
 PyDoc_STRVAR(submit_doc,
@@ -381,7 +420,7 @@ interpreter_reduce(PyObject *self, PyObject *unused)
 }
 
 static PyMethodDef interpreter_methods[] = {
-    {"exec", interpreter_exec, METH_O, exec_doc},
+    {"exec", (PyCFunction)(void (*)(void))interpreter_exec, METH_VARARGS | METH_KEYWORDS, exec_doc},
     {"call", (PyCFunction)(void (*)(void))interpreter_call, METH_VARARGS | METH_KEYWORDS, call_doc},
     {"submit", (PyCFunction)(void (*)(void))interpreter_submit, METH_VARARGS | METH_KEYWORDS, submit_doc},
     {"prepare_main", (PyCFunction)(void (*)(void))interpreter_prepare_main, METH_VARARGS | METH_KEYWORDS,

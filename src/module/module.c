@@ -31,6 +31,22 @@ stoa__module_deadline(PyObject *seconds, stoa_deadline *out)
     return 0;
 }
 
+int
+stoa__module_duration(PyObject *seconds, int64_t *out)
+{
+    stoa_deadline deadline;
+    if (stoa__module_deadline(seconds, &deadline) < 0) {
+        return -1;
+    }
+    int64_t rest = deadline == STOA_FOREVER ? -1 : deadline - stoa__now();
+    *out = deadline == STOA_FOREVER ? -1 : rest < 0 ? 0 : rest;
+    if (*out >= 0 && PyFloat_AsDouble(seconds) * 1e9 < 9e18) { /* exactly what was asked for */
+        double asked = PyFloat_AsDouble(seconds) * 1e9;
+        *out = asked < 0 ? 0 : (int64_t)asked;
+    }
+    return 0;
+}
+
 static int
 add_exceptions(PyObject *module)
 {

@@ -41,5 +41,7 @@ int stoa__module_add_build_info(PyObject *module);
 
 /* Seconds from Python: None waits for ever. -1 with an exception (not a number, NaN). */
 int stoa__module_deadline(PyObject *seconds, stoa_deadline *out);
+/* The same as nanoseconds from whenever; -1: for ever. */
+int stoa__module_duration(PyObject *seconds, int64_t *out);
 
 #endif

@@ -3,6 +3,8 @@
 
 #include "immortal/exceptions.h"
 #include "immortal/freeze.h"
+#include "host/invoke.h"
+#include "proxy/call.h"
 #include "proxy/proxy.h"
 #include "proxy/proxy_special.h"
 #include "proxy/request.h"
@@ -17,24 +19,125 @@ want_proxy(PyObject *object, const char *function)
     return 0;
 }
 
-PyDoc_STRVAR(proxy_doc,
-             "proxy($module, obj, /)\n--\n\n"
-             "A proxy of obj, also in the interpreter that obj belongs to.\n\n"
-             "To be published, put into containers, or passed where the object itself would cross by value.");
+PyDoc_STRVAR(
+    proxy_doc,
+    "proxy($module, obj, /, *, thread='any')\n--\n\n"
+    "A proxy of obj, also in the interpreter that obj belongs to.\n\n"
+    "To be published, put into containers, or passed where the object itself would cross by value.\n"
+    "thread='home': only the calling thread touches the object, and what its calls return; calls from\n"
+    "elsewhere wait until that thread waits in Stoa, or comes to a bytecode of its interpreter.");
+
+static int
+read_thread(PyObject *thread, bool *home)
+{
+    bool is_str = thread != NULL && PyUnicode_Check(thread);
+    *home = is_str && PyUnicode_CompareWithASCIIString(thread, "home") == 0;
+    if (thread == NULL || *home || (is_str && PyUnicode_CompareWithASCIIString(thread, "any") == 0)) {
+        return 0;
+    }
+    PyErr_Format(PyExc_ValueError, "thread is 'any' or 'home', not %R", thread);
+    return -1;
+}
 
 static PyObject *
-proxy(PyObject *module, PyObject *object)
+proxy(PyObject *module, PyObject *args, PyObject *kwargs)
 {
+    static char *keywords[] = {"", "thread", NULL};
+    PyObject *object, *thread = NULL;
+    bool home;
     (void)module;
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "O|$O:proxy", keywords, &object, &thread) ||
+        read_thread(thread, &home) < 0) {
+        return NULL;
+    }
     if (stoa__is_proxy(object)) {
-        return Py_NewRef(object);
+        if (!home) {
+            return Py_NewRef(object);
+        }
+        PyErr_SetString(PyExc_ValueError,
+                        "a proxy's object has its home in its own interpreter: ask for thread='home' there");
+        return NULL;
     }
     stoa_side *side = stoa__side_here();
     stoa_handle handle;
-    if (side == NULL || stoa__side_export(side, object, &handle) < 0) {
+    if (side == NULL || (home ? stoa__side_export_home(side, object, &handle)
+                              : stoa__side_export(side, object, &handle)) < 0) {
         return NULL;
     }
     return stoa__side_make_proxy(side, handle, true);
+}
+
+PyDoc_STRVAR(
+    options_doc,
+    "options($module, p, /, *, timeout=None, via='auto')\n--\n\n"
+    "Another proxy of p's object, whose calls, and those of its methods, use these.\n\n"
+    "timeout: seconds for each call; code that runs longer is interrupted, and the caller gets Timeout on\n"
+    "time. Such calls run on a thread of their own. via: 'enter' runs on the calling thread; 'post' lets "
+    "the\n"
+    "thread that runs Python in the owner do it at its next bytecode; 'auto' enters, let in by a busy "
+    "owner.");
+
+static int
+read_via(PyObject *via, stoa_via *out)
+{
+    static const char *const names[] = {"auto", "enter", "post"};
+    *out = STOA_VIA_AUTO;
+    if (via == NULL) {
+        return 0;
+    }
+    for (size_t i = 0; PyUnicode_Check(via) && i < Py_ARRAY_LENGTH(names); i++) {
+        if (PyUnicode_CompareWithASCIIString(via, names[i]) == 0) {
+            *out = (stoa_via)i;
+            return 0;
+        }
+    }
+    PyErr_Format(PyExc_ValueError, "via is 'auto', 'enter' or 'post', not %R", via);
+    return -1;
+}
+
+static PyObject *
+options(PyObject *module, PyObject *args, PyObject *kwargs)
+{
+    static char *keywords[] = {"", "timeout", "via", NULL};
+    PyObject *object, *timeout = Py_None, *name = NULL;
+    stoa_via via;
+    int64_t nanoseconds;
+    (void)module;
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "O|$OO:options", keywords, &object, &timeout, &name) ||
+        want_proxy(object, "options") < 0 || read_via(name, &via) < 0 ||
+        stoa__module_duration(timeout, &nanoseconds) < 0) {
+        return NULL;
+    }
+    const stoa_proxy_object *from = stoa__proxy(object);
+    if (from->handle == 0 || from->release_wanted) {
+        PyErr_SetString(stoa__exception(STOA_EXC_ReleasedProxy), "this proxy was released");
+        return NULL;
+    }
+    stoa_route *route = stoa__route_new(via, from->route == NULL ? NULL : from->route->home, nanoseconds);
+    return route == NULL ? PyErr_NoMemory() : stoa__side_make_routed(object, route);
+}
+
+PyDoc_STRVAR(submit_doc,
+             "submit($module, p, /, *args, **kwargs)\n--\n\n"
+             "Calls p, a proxy of a function or a method of a proxy, on its owner's own thread; a Future.");
+
+static PyObject *
+submit(PyObject *module, PyObject *args, PyObject *kwargs)
+{
+    (void)module;
+    PyObject *target = PyTuple_GET_SIZE(args) > 0 ? PyTuple_GET_ITEM(args, 0) : Py_None;
+    if (want_proxy(target, "submit") < 0) {
+        return NULL;
+    }
+    stoa_interp_record *record = stoa__proxy(target)->owner;
+    if (record == NULL || stoa__proxy(target)->release_wanted) {
+        PyErr_SetString(stoa__exception(STOA_EXC_ReleasedProxy), "this proxy was released");
+        return NULL;
+    }
+    PyObject *rest = PyTuple_GetSlice(args, 1, PyTuple_GET_SIZE(args));
+    PyObject *future = rest == NULL ? NULL : stoa__invoke_submit(record, target, rest, kwargs);
+    Py_XDECREF(rest);
+    return future;
 }
 
 PyDoc_STRVAR(is_proxy_doc,
@@ -121,7 +224,9 @@ fetch(PyObject *module, PyObject *object)
 }
 
 static PyMethodDef methods[] = {
-    {"proxy", proxy, METH_O, proxy_doc},
+    {"proxy", (PyCFunction)(void (*)(void))proxy, METH_VARARGS | METH_KEYWORDS, proxy_doc},
+    {"options", (PyCFunction)(void (*)(void))options, METH_VARARGS | METH_KEYWORDS, options_doc},
+    {"submit", (PyCFunction)(void (*)(void))submit, METH_VARARGS | METH_KEYWORDS, submit_doc},
     {"is_proxy", is_proxy, METH_O, is_proxy_doc},
     {"owner", owner, METH_O, owner_doc},
     {"release", release, METH_O, release_doc},

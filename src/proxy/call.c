@@ -91,12 +91,13 @@ step_back(aside *a)
     Py_XDECREF(a->handled);
 }
 
-/* Stopping work that runs. The exception is for this work only, so whoever sends it and whoever ends it agree by `stop`:
- *   IDLE -> RUNNING -> IDLE                          nobody wanted it stopped
- *           RUNNING -> STOPPING -> STOPPED -> IDLE   an exception is under way, or has arrived; the runner takes back
- *                                                    what has not
+/* Stopping work. The exception is for this work only, so whoever sends it and whoever ends it agree by `stop`:
+ *   NOT_BEGUN -> RUNNING -> OVER                        nobody wanted it stopped
+ *   NOT_BEGUN -> CANCELLED                              claimed, but it will not begin
+ *                RUNNING -> STOPPING -> STOPPED -> OVER an exception is under way, or has arrived; the runner takes
+ *                                                       back what has not
  * STOPPING lasts as long as one call into CPython, under the GIL of the interpreter that the runner is in. */
-enum { IDLE, RUNNING, STOPPING, STOPPED };
+enum { NOT_BEGUN, RUNNING, STOPPING, STOPPED, OVER, CANCELLED };
 
 static void
 take_back_stop(stoa_work *work)
@@ -109,22 +110,24 @@ take_back_stop(stoa_work *work)
         (void)PyThreadState_SetAsyncExc(work->thread, NULL);
         stoa__leave(&entry);
     }
-    atomic_store(&work->stop, IDLE);
+    atomic_store(&work->stop, OVER);
 }
 
 /* In the owner. */
 static void
 do_work(stoa_work *work, PyThreadState *state)
 {
-    if (work->runner == NULL) {
-        stoa_waiter *self = stoa__waiter_here();
-        work->runner = self == NULL ? NULL : stoa__waiter_ref(self);
-        work->thread = state->thread_id;
-        atomic_store(&work->stop, self == NULL ? IDLE : RUNNING);
+    stoa_waiter *self = stoa__waiter_here();
+    work->runner = self == NULL ? NULL : stoa__waiter_ref(self);
+    work->thread = state->thread_id;
+    uint32_t stage = NOT_BEGUN;
+    if (!atomic_compare_exchange_strong(&work->stop, &stage, RUNNING)) {
+        work->err = STOA_ETIMEDOUT;
+        return;
     }
     work->inside(work);
-    uint32_t running = RUNNING;
-    if (!atomic_compare_exchange_strong(&work->stop, &running, IDLE) && running != IDLE) {
+    stage = RUNNING;
+    if (!atomic_compare_exchange_strong(&work->stop, &stage, OVER)) {
         take_back_stop(work);
     }
 }
@@ -178,7 +181,7 @@ stoa__work_init(stoa_work *work, stoa_interp_record *owner, void (*inside)(stoa_
     work->err = STOA_OK;
     work->runner = NULL;
     work->stopped_in = NULL;
-    atomic_init(&work->stop, IDLE);
+    atomic_init(&work->stop, NOT_BEGUN);
     return STOA_OK;
 }
 
@@ -227,8 +230,9 @@ static void
 give_up(stoa_work *work)
 {
     stopper *s;
-    if (stoa__call_withdraw(&work->call) || atomic_load(&work->stop) != RUNNING ||
-        (s = malloc(sizeof(*s))) == NULL) {
+    uint32_t stage = NOT_BEGUN;
+    if (stoa__call_withdraw(&work->call) || atomic_compare_exchange_strong(&work->stop, &stage, CANCELLED) ||
+        stage != RUNNING || work->runner == NULL || (s = malloc(sizeof(*s))) == NULL) {
         return;
     }
     stoa__call_init(&s->call, NULL, stop_work, free_stopper);

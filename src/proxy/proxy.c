@@ -5,6 +5,7 @@
 
 #include "heap/error.h"
 #include "immortal/exceptions.h"
+#include "proxy/call.h"
 #include "proxy/proxy_method.h"
 #include "proxy/proxy_type.h"
 #include "proxy/request.h"
@@ -45,6 +46,7 @@ proxy_dealloc(PyObject *object)
         give_up_handle(self);
     }
     Py_XDECREF(self->name);
+    stoa__route_unref(self->route);
     stoa__side_unref(self->side);
     PyObject_Free(object);
     Py_DECREF(type);

@@ -65,6 +65,7 @@ typedef struct stoa_proxy_object {
     stoa_interp_record *owner; /* borrowed from the handle; NULL: released */
     PyObject *object;          /* the owner's; for use inside it only */
     stoa_side *side;           /* a reference */
+    struct stoa_route *route; /* a reference: how its calls go (proxy/call.h); NULL: enter, from any thread */
     vectorcallfunc vectorcall;
     PyObject *weak_references;
     PyObject *name; /* owned; NULL, or: it stands for that method of the object (proxy/proxy_method.h) */
@@ -85,11 +86,19 @@ void stoa__side_unref(stoa_side *side);
 
 /* A handle of `object`, with one reference for the caller. -1 with an exception. GIL of the side. */
 int stoa__side_export(stoa_side *side, PyObject *object, stoa_handle *out);
+/* The same for an object that only this thread may touch from now on. ValueError when others have proxies of it already. */
+int stoa__side_export_home(stoa_side *side, PyObject *object, stoa_handle *out);
+/* What this thread exports anew from now on is at home with `home` (NULL: nowhere): a cursor belongs where its connection
+ * does. Returns what it was before. */
+struct stoa_waiter *stoa__exports_at(struct stoa_waiter *home);
 /* What stands here for a handle: the object itself when it is this interpreter's, else its one proxy. New reference;
  * takes over the caller's reference of the handle, in failure too. NULL with an exception. GIL of the side. */
 PyObject *stoa__side_import(stoa_side *side, stoa_handle handle);
 /* A proxy even of an object of the interpreter itself; `plain` false: another proxy of the same object. As above. */
 PyObject *stoa__side_make_proxy(stoa_side *side, stoa_handle handle, bool plain);
+/* Another proxy of the object of `proxy`, whose calls go by `route`: a reference of it is taken over, in failure too. New
+ * reference, or NULL with an exception. */
+PyObject *stoa__side_make_routed(PyObject *proxy, struct stoa_route *route);
 /* Applies what releases wait for this owner, up to a few thousand (GIL held); may run __del__. How many. No exception
  * may be set. */
 size_t stoa__side_apply_releases(stoa_interp_record *record);

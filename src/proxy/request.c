@@ -1,5 +1,6 @@
 #include "proxy/request.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #include "heap/error.h"
@@ -9,10 +10,10 @@
 #include "immortal/exceptions.h"
 #include "immortal/freeze.h"
 #include "proxy/by_copy.h"
+#include "proxy/call.h"
 #include "proxy/cross.h"
 #include "proxy/exception.h"
 #include "proxy/proxy_method.h"
-#include "proxy/visit.h"
 
 #define CELLS 8
 #define CELL_TEXT 40
@@ -40,8 +41,10 @@ typedef struct request {
     stoa_interp_record *owner;
     Py_ssize_t count;
     unsigned flags;
-    bool packed; /* operands are in `parcel` */
-    int outcome; /* OUT_*: result, or `parcel_out` */
+    bool packed;       /* operands are in `parcel` */
+    bool detached;     /* the operands hold nothing of the sender's */
+    stoa_waiter *home; /* borrowed: where what comes of it belongs; NULL: nowhere */
+    int outcome;       /* OUT_*: result, or `parcel_out` */
     stoa_operation op;
     cell operands[CELLS];
     cell result;
@@ -175,7 +178,8 @@ pack_operands(request *r, PyObject *const *args, Py_ssize_t count)
     r->packed = true;
     if (count == 1 && (r->flags & STOA_REQUEST_BAG) &&
         (PyList_CheckExact(args[0]) || PyDict_CheckExact(args[0]))) {
-        return stoa__pack(args[0], "operand", STOA_PACK_TOP, &r->parcel);
+        return stoa__pack(args[0], "operand", STOA_PACK_TOP | (r->detached ? STOA_PACK_DETACHED : 0),
+                          &r->parcel);
     }
     PyObject *tuple = PyTuple_New(count);
     bool copies = (r->flags & (STOA_REQUEST_BAG | STOA_REQUEST_COPY)) != 0;
@@ -187,7 +191,8 @@ pack_operands(request *r, PyObject *const *args, Py_ssize_t count)
         }
         PyTuple_SET_ITEM(tuple, i, sent);
     }
-    int result = tuple == NULL ? -1 : stoa__pack(tuple, "args", 0, &r->parcel);
+    int result = tuple == NULL ? -1
+                               : stoa__pack(tuple, "args", r->detached ? STOA_PACK_DETACHED : 0, &r->parcel);
     Py_XDECREF(tuple);
     return result;
 }
@@ -305,9 +310,11 @@ run_inside(request *r)
     }
     r->outcome = OUT_NOTHING;
     if (result != NULL) {
+        stoa_waiter *before = stoa__exports_at(r->home);
         if (write_result(r, result) < 0) {
             r->outcome = OUT_RAISED;
         }
+        (void)stoa__exports_at(before);
         Py_DECREF(result);
     }
     else if (PyErr_Occurred()) {
@@ -378,6 +385,146 @@ receive(request *r, stoa_side *side)
     return r->op.stopped ? stop(r, result) : result;
 }
 
+/* A request is over: what release() left to the last one. */
+static void
+end_request(PyObject *self)
+{
+    stoa_proxy_object *proxy = stoa__proxy(self);
+    if (--proxy->busy == 0 && proxy->release_wanted) {
+        PyObject *raised = PyErr_GetRaisedException();
+        (void)stoa__proxy_release(self);
+        PyErr_SetRaisedException(raised);
+    }
+}
+
+/* ---- requests that others may run -------------------------------------------------------------------------------- */
+
+typedef struct routed {
+    stoa_work work;
+    stoa_handle handle; /* a reference: the target lives as long as this may run */
+    stoa_route *route;  /* a reference */
+    bool ran, received;
+    request r;
+} routed;
+
+static void
+run_routed(stoa_work *work)
+{
+    routed *q = (routed *)work;
+    q->ran = true;
+    run_inside(&q->r);
+}
+
+static void
+free_routed(stoa_work *work)
+{
+    routed *q = (routed *)work;
+    if (!q->ran) {
+        drop_operands(&q->r);
+    }
+    else if (q->r.packed) {
+        stoa__parcel_abandon(&q->r.parcel);
+    }
+    if (q->ran && !q->received) {
+        if (q->r.outcome == OUT_CELL) {
+            drop_cells(&q->r.result, 1);
+        }
+        else if (q->r.outcome != OUT_NOTHING) {
+            stoa__parcel_abandon(&q->r.parcel_out);
+        }
+    }
+    stoa__handle_unref(q->handle);
+    stoa__route_unref(q->route);
+    free(q);
+}
+
+/* New, with its operands; NULL with an exception. */
+static routed *
+new_routed(stoa_proxy_object *proxy, const request *like, PyObject *const *args, Py_ssize_t count)
+{
+    routed *q = calloc(1, sizeof(*q));
+    if (q == NULL || stoa__work_init(&q->work, proxy->owner, run_routed, free_routed) != STOA_OK) {
+        free(q);
+        PyErr_NoMemory();
+        return NULL;
+    }
+    q->r.work = like->work;
+    q->r.target = like->target;
+    q->r.owner = like->owner;
+    q->r.flags = like->flags;
+    q->r.op = like->op;
+    q->r.detached = true;
+    q->route = stoa__route_ref(proxy->route);
+    q->r.home = q->route->home;
+    stoa_err err = stoa__handle_ref(proxy->handle);
+    if (err != STOA_OK) {
+        stoa__raise(err);
+    }
+    else {
+        q->handle = proxy->handle;
+        if (write_operands(&q->r, proxy->side, args, count) == 0) {
+            q->r.count = count;
+            return q;
+        }
+        q->r.packed = false;
+    }
+    stoa__work_unref(&q->work);
+    return NULL;
+}
+
+/* An attribute of an object whose calls have options: calls of that have them, too. */
+static PyObject *
+with_options(PyObject *result, const routed *q)
+{
+    const stoa_route *route = q->route;
+    if (result == NULL || !(q->r.flags & STOA_REQUEST_FIRST_IS_NAME) || !stoa__is_proxy(result) ||
+        (route->timeout < 0 && route->via == STOA_VIA_AUTO)) {
+        return result;
+    }
+    const stoa_route *own = stoa__proxy(result)->route;
+    stoa_route *both = stoa__route_new(route->via, own == NULL ? NULL : own->home, route->timeout);
+    PyObject *made = both == NULL ? PyErr_NoMemory() : stoa__side_make_routed(result, both);
+    Py_DECREF(result);
+    return made;
+}
+
+static PyObject *
+request_routed(PyObject *self, const request *like, PyObject *const *args, Py_ssize_t count)
+{
+    stoa_proxy_object *proxy = stoa__proxy(self);
+    stoa_side *side = proxy->side;
+    PyObject *raised = PyErr_GetRaisedException(); /* a dealloc may run while an exception is on its way */
+    routed *q = new_routed(proxy, like, args, count);
+    if (q == NULL) {
+        Py_XDECREF(raised);
+        return NULL;
+    }
+    Py_INCREF(self);
+    proxy->busy++;
+    side->crossings++;
+    stoa_err err = stoa__call_owner(q->route, stoa__route_deadline(q->route), &q->work);
+    PyObject *result = NULL;
+    if (err == STOA_OK) {
+        q->received = true;
+        result = with_options(receive(&q->r, side), q);
+    }
+    else {
+        stoa__call_failed(q->work.owner, err, (double)q->route->timeout / 1e9);
+    }
+    end_request(self);
+    stoa__work_unref(&q->work);
+    Py_DECREF(self);
+    if (raised != NULL && PyErr_Occurred()) {
+        Py_DECREF(raised);
+    }
+    else if (raised != NULL) {
+        PyErr_SetRaisedException(raised);
+    }
+    return result;
+}
+
+/* ---- all of them ------------------------------------------------------------------------------------------------- */
+
 PyObject *
 stoa__request(PyObject *self, stoa_operator work, PyObject *const *args, Py_ssize_t count, unsigned flags,
               uintptr_t extra)
@@ -403,6 +550,11 @@ stoa__request(PyObject *self, stoa_operator work, PyObject *const *args, Py_ssiz
     r.count = count;
     r.flags = flags;
     r.op = (stoa_operation){.extra = extra};
+    if (proxy->route != NULL) {
+        return request_routed(self, &r, args, count);
+    }
+    r.detached = false;
+    r.home = NULL;
     if (write_operands(&r, side, args, count) < 0) {
         return NULL;
     }
@@ -410,11 +562,7 @@ stoa__request(PyObject *self, stoa_operator work, PyObject *const *args, Py_ssiz
     proxy->busy++;
     side->crossings++;
     int ran = go(&r);
-    if (--proxy->busy == 0 && proxy->release_wanted) {
-        PyObject *raised = PyErr_GetRaisedException();
-        (void)stoa__proxy_release(self);
-        PyErr_SetRaisedException(raised);
-    }
+    end_request(self);
     if (ran == 0 && r.op.kind != STOA_TARGET_UNKNOWN) {
         proxy->kind = r.op.kind;
     }

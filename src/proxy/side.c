@@ -4,6 +4,8 @@
 
 #include "heap/error.h"
 #include "immortal/exceptions.h"
+#include "proxy/call.h"
+#include "proxy/proxy_method.h"
 #include "proxy/proxy_type.h"
 #include "proxy/reaper.h"
 #include "proxy/thing.h"
@@ -114,30 +116,75 @@ stoa__side_leave(stoa_interp_record *record)
 
 /* ---- exports ----------------------------------------------------------------------------------------------------- */
 
-int
-stoa__side_export(stoa_side *side, PyObject *object, stoa_handle *out)
+static _Thread_local stoa_waiter *exports_at;
+
+stoa_waiter *
+stoa__exports_at(stoa_waiter *home)
 {
-    uint64_t key = (uintptr_t)object;
-    stoa_map_entry *entry = stoa__map_first(&side->exports, key);
-    for (; entry != NULL; entry = stoa__map_next(&side->exports, entry)) {
-        if (stoa__handle_ref(entry->value) == STOA_OK) {
-            *out = entry->value;
-            return 0;
-        }
+    stoa_waiter *before = exports_at;
+    exports_at = home;
+    return before;
+}
+
+/* A live handle of it, with one more reference; 0: none. */
+static stoa_handle
+find_export(stoa_side *side, PyObject *object)
+{
+    stoa_map_entry *entry = stoa__map_first(&side->exports, (uintptr_t)object);
+    while (entry != NULL && stoa__handle_ref(entry->value) != STOA_OK) {
+        entry = stoa__map_next(&side->exports, entry);
     }
-    stoa_err err = stoa__handle_new(side->record, object, out);
+    return entry == NULL ? 0 : entry->value;
+}
+
+static int
+add_export(stoa_side *side, PyObject *object, stoa_waiter *home, stoa_handle *out)
+{
+    stoa_err err = stoa__handle_new_at(side->record, object, home, out);
     if (err != STOA_OK) {
         stoa__raise(err);
         return -1;
     }
     stoa__reaper_start();
     Py_INCREF(object); /* the entry's; without an entry it is what the release will drop */
-    if (!stoa__map_add(&side->exports, key, *out)) {
+    if (!stoa__map_add(&side->exports, (uintptr_t)object, *out)) {
         stoa__handle_unref(*out);
         PyErr_NoMemory();
         return -1;
     }
     return 0;
+}
+
+int
+stoa__side_export(stoa_side *side, PyObject *object, stoa_handle *out)
+{
+    *out = find_export(side, object);
+    return *out != 0 ? 0 : add_export(side, object, exports_at, out);
+}
+
+int
+stoa__side_export_home(stoa_side *side, PyObject *object, stoa_handle *out)
+{
+    stoa_waiter *home = stoa__waiter_here();
+    if (home == NULL) {
+        stoa__raise(STOA_ENOMEM);
+        return -1;
+    }
+    *out = find_export(side, object);
+    if (*out == 0) {
+        return add_export(side, object, home, out);
+    }
+    if (stoa__handle_home(*out) == home) {
+        return 0;
+    }
+    PyErr_Format(
+        PyExc_ValueError,
+        stoa__handle_home(*out) == NULL
+            ? "this %.200s has proxies that any thread may use; make the one with thread='home' first"
+            : "this %.200s has its home on another thread",
+        Py_TYPE(object)->tp_name);
+    stoa__handle_unref(*out);
+    return -1;
 }
 
 static bool
@@ -188,9 +235,19 @@ stoa__side_apply_releases(stoa_interp_record *record)
 
 /* ---- imports ----------------------------------------------------------------------------------------------------- */
 
+/* 0, or -1: no memory. */
+static int
+route_for(stoa_handle handle, stoa_route **out)
+{
+    stoa_waiter *home = stoa__handle_home(handle);
+    *out = home == NULL ? NULL : stoa__route_new(STOA_VIA_AUTO, home, -1);
+    return home != NULL && *out == NULL ? -1 : 0;
+}
+
 PyObject *
 stoa__side_make_proxy(stoa_side *side, stoa_handle handle, bool plain)
 {
+    stoa_route *route = NULL;
     stoa_interp_record *owner;
     void *object;
     /* that of a closed interpreter gets a proxy, too: it says so when it is used */
@@ -206,7 +263,9 @@ stoa__side_make_proxy(stoa_side *side, stoa_handle handle, bool plain)
             return Py_NewRef((PyObject *)(uintptr_t)entry->value);
         }
     }
-    stoa_proxy_object *self = PyObject_New(stoa_proxy_object, side->proxy_type);
+    stoa_proxy_object *self = route_for(handle, &route) < 0
+                                  ? (stoa_proxy_object *)PyErr_NoMemory()
+                                  : PyObject_New(stoa_proxy_object, side->proxy_type);
     if (self != NULL && plain && !stoa__map_add(&side->imports, handle, (uintptr_t)self)) {
         PyTypeObject *type = side->proxy_type;
         PyObject_Free(self);
@@ -215,10 +274,12 @@ stoa__side_make_proxy(stoa_side *side, stoa_handle handle, bool plain)
         PyErr_NoMemory();
     }
     if (self == NULL) {
+        stoa__route_unref(route);
         stoa__handle_unref(handle);
         return NULL;
     }
     self->handle = handle;
+    self->route = route;
     self->owner = owner;
     self->object = object;
     self->side = side;
@@ -235,19 +296,49 @@ stoa__side_make_proxy(stoa_side *side, stoa_handle handle, bool plain)
 }
 
 PyObject *
+stoa__side_make_routed(PyObject *proxy, stoa_route *route)
+{
+    stoa_proxy_object *from = stoa__proxy(proxy);
+    PyObject *made = NULL;
+    stoa_err err = STOA_EPYTHON;
+    if (stoa__proxy_settle(proxy) == 0 && (err = stoa__handle_ref(from->handle)) != STOA_OK) {
+        stoa__raise(err);
+    }
+    if (err == STOA_OK) {
+        made = stoa__side_make_proxy(from->side, from->handle, false);
+    }
+    if (made == NULL) {
+        stoa__route_unref(route);
+        return NULL;
+    }
+    stoa__route_unref(stoa__proxy(made)->route);
+    stoa__proxy(made)->route = route;
+    return made;
+}
+
+/* In its own interpreter: the object, but for threads that must not touch it. */
+static bool
+is_at_home(stoa_handle handle)
+{
+    stoa_waiter *home = stoa__handle_home(handle);
+    return home == NULL || home == stoa__waiter_here();
+}
+
+PyObject *
 stoa__side_import(stoa_side *side, stoa_handle handle)
 {
     stoa_map_entry *entry = stoa__map_first(&side->imports, handle);
     if (entry != NULL) {
         stoa_proxy_object *known = stoa__proxy((PyObject *)(uintptr_t)entry->value);
-        PyObject *found = Py_NewRef(known->owner == side->record ? known->object : (PyObject *)known);
+        bool own = known->owner == side->record && is_at_home(handle);
+        PyObject *found = Py_NewRef(own ? known->object : (PyObject *)known);
         stoa__handle_unref(handle);
         return found;
     }
     stoa_interp_record *owner;
     void *object;
     if (stoa__handle_get(handle, &owner, &object) == STOA_OK) {
-        if (owner == side->record) {
+        if (owner == side->record && is_at_home(handle)) {
             PyObject *own = Py_NewRef((PyObject *)object);
             stoa__handle_unref(handle);
             return own;

@@ -23,6 +23,7 @@ struct stoa_kept {
     PyThreadState *state;          /* see invariants 1 and 2; NULL: taken down */
     stoa_interp_record *record;    /* const: a reference is held */
     struct stoa_kept *prev, *next; /* guarded by the record's lock: the member's list */
+    stoa_waiter *waiter;           /* const: its thread's; a reference */
     uint32_t depth; /* written by its thread; read by stoa__thread_states_interrupt under the GIL */
     bool orphan;    /* guarded by the record's lock: its thread is gone, who takes it down frees it */
 };
@@ -126,6 +127,7 @@ static void
 free_kept(stoa_kept *kept)
 {
     stoa__interp_unref(kept->record);
+    stoa__waiter_unref(kept->waiter);
     free(kept);
 }
 
@@ -216,6 +218,7 @@ make_kept(thread_table *table, stoa_interp_record *record)
             return NULL;
         }
         kept->record = stoa__interp_ref(record);
+        kept->waiter = stoa__waiter_ref(table->waiter);
         *find_slot(table->slots, table->capacity, record->serial) = kept;
         table->used++;
         table->last = kept;
@@ -527,11 +530,17 @@ end_of_thread(void *arg)
     table_here = NULL;
 }
 
-int
-stoa__thread_states_interrupt(stoa_interp_record *record, PyObject *exception)
+typedef struct target {
+    unsigned long thread;
+    stoa_waiter *waiter; /* a reference */
+} target;
+
+/* The threads that are inside. *out: malloc'ed; as many as there was memory for. */
+static size_t
+list_targets(stoa_interp_record *record, target **out)
 {
-    unsigned long *threads = NULL;
     size_t count = 0, room = 0;
+    *out = NULL;
     stoa__lock(&record->lock);
     stoa_member *member = record->cookie;
     for (stoa_kept *kept = member == NULL ? NULL : member->kept; kept != NULL; kept = kept->next) {
@@ -540,20 +549,32 @@ stoa__thread_states_interrupt(stoa_interp_record *record, PyObject *exception)
         }
         if (count == room) {
             room = room == 0 ? 16 : room * 2;
-            unsigned long *more = realloc(threads, room * sizeof(*threads));
+            target *more = realloc(*out, room * sizeof(*more));
             if (more == NULL) {
                 break;
             }
-            threads = more;
+            *out = more;
         }
-        threads[count++] = kept->state->thread_id;
+        (*out)[count++] = (target){kept->state->thread_id, stoa__waiter_ref(kept->waiter)};
     }
     stoa__unlock(&record->lock);
+    return count;
+}
+
+int
+stoa__thread_states_interrupt(stoa_interp_record *record, PyObject *exception)
+{
+    target *targets;
+    size_t count = list_targets(record, &targets);
     int raised = 0;
     for (size_t i = 0; i < count; i++) {
-        raised += PyThreadState_SetAsyncExc(threads[i], exception) > 0;
+        if (PyThreadState_SetAsyncExc(targets[i].thread, exception) > 0) {
+            raised++;
+            stoa__waiter_interrupt(targets[i].waiter); /* it may be waiting */
+        }
+        stoa__waiter_unref(targets[i].waiter);
     }
-    free(threads);
+    free(targets);
     return raised;
 }
 

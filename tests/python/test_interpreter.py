@@ -305,9 +305,11 @@ class Call(unittest.TestCase):
         self.assertEqual(self.interp.call("builtins:int", "ff", base=16), 255)
         self.assertEqual(self.interp.call(keywords, a=1, é=(2,)), (("a", 1), ("é", (2,))))
 
-    def test_timeout_is_reserved(self):
-        with self.assertRaisesRegex(TypeError, "timeout"):
-            self.interp.call(double, 1, timeout=3)
+    def test_timeout_is_not_passed_on(self):
+        self.assertEqual(self.interp.call(keywords, a=1, timeout=20), (("a", 1),))
+        self.assertEqual(self.interp.call(keywords, a=1, timeout=None), (("a", 1),))
+        with self.assertRaises(TypeError):
+            self.interp.call(double, 1, timeout="soon")
 
     def test_into_main(self):
         with stoa.Interpreter() as interp:
