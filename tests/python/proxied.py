@@ -92,6 +92,49 @@ class Counted:
 def count(): return alive
 def many_counted(n): return tuple([Counted() for _ in range(n)])
 
+def fail(*args):
+    raise ZeroDivisionError("hostile")
+
+class Hostile:
+    """Everything raises."""
+    __getattr__ = __hash__ = __eq__ = __ne__ = __bool__ = __len__ = __repr__ = __str__ = __format__ = __iter__ = fail
+    __add__ = __radd__ = __call__ = __getitem__ = __setattr__ = __delattr__ = __int__ = __enter__ = __dir__ = __lt__ = fail
+    __class__ = property(fail)
+
+class Changing:
+    def __init__(self, answer=None): self.answer, self.n = answer, 0
+    def __hash__(self): self.n += 1; return self.answer or self.n
+    def __eq__(self, other): return NotImplemented
+
+class Strange(Exception):
+    def __init__(self, a, b): raise RuntimeError("no instances")
+    def __str__(self): raise RuntimeError("no text")
+    args = property(fail)
+
+def raise_strange(): raise Exception.__new__(Strange)
+
+class OwnMapping:
+    def __getitem__(self, key): raise KeyError(key)
+    def keys(self): return []
+    def copy(self): return self
+
+def own_mapping():
+    import types
+    return types.MappingProxyType(OwnMapping())
+
+def apply_and_tell(f):
+    try:
+        return f()
+    except Exception as error:
+        return type(error).__name__
+
+def recurse(f): return f(f)
+
+def nested(n):
+    x = ()
+    for _ in range(n): x = (x,)
+    return x
+
 class Shouting(list):
     def count(self, x): return f"COUNT {x}"
 
