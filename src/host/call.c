@@ -10,18 +10,15 @@
 
 /* ---- exec -------------------------------------------------------------------------------------------------------- */
 
-typedef struct execution {
-    const char *source, *label;
-    stoa_exception **exception;
-} execution;
-
 static stoa_err
-exec_inside(void *arg)
+exec_inside(stoa_inside *work)
 {
-    const execution *e = arg;
-    PyObject *text = PyUnicode_FromString(e->source);
-    PyObject *result = text == NULL ? NULL : stoa__run_in_main(text, e->label);
-    stoa_err err = result == NULL ? stoa__exception_take(e->exception) : STOA_OK;
+    PyObject *text = PyUnicode_FromString(work->name);
+    PyObject *result = text == NULL ? NULL : stoa__run_in_main(text, work->label);
+    stoa_err err = STOA_OK;
+    if (result == NULL) {
+        err = stoa__exception_take(work->wants_exception ? &work->exception : NULL);
+    }
     Py_XDECREF(result);
     Py_XDECREF(text);
     return err;
@@ -34,9 +31,11 @@ stoa_exec_within(stoa_interp *interp, const char *source, const char *label, dou
     if (interp == NULL || source == NULL) {
         return stoa__fail(STOA_EINVAL, "interp or source is NULL");
     }
-    execution e = {source, label == NULL ? "<stoa_exec>" : label, out_exception};
-    stoa_inside_work work = {(stoa_interp_record *)interp, timeout, exec_inside, &e};
-    return stoa__inside(&work);
+    stoa_inside work = {.record = (stoa_interp_record *)interp,
+                        .name = source,
+                        .label = label == NULL ? "<stoa_exec>" : label,
+                        .run = exec_inside};
+    return stoa__inside_and_give(&work, timeout, NULL, out_exception);
 }
 
 stoa_err
@@ -47,41 +46,25 @@ stoa_exec(stoa_interp *interp, const char *source, const char *label, stoa_excep
 
 /* ---- call -------------------------------------------------------------------------------------------------------- */
 
-typedef struct function_call {
-    const char *function;
-    const stoa_data *args;
-    size_t count;
-    unsigned flags;
-    stoa_data *result;
-    stoa_exception **exception;
-} function_call;
-
-/* Inside. */
-static PyObject *
-find_function(const char *text)
+PyObject *
+stoa__find_by_name(const char *name)
 {
-    const char *colon = strchr(text, ':');
-    PyObject *module = PyUnicode_DecodeUTF8(text, colon - text, NULL);
+    const char *colon = strchr(name, ':');
+    PyObject *module = PyUnicode_DecodeUTF8(name, colon - name, NULL);
     PyObject *qualname = module == NULL ? NULL : PyUnicode_FromString(colon + 1);
-    PyObject *function = qualname == NULL ? NULL : stoa__target_find(module, qualname);
+    PyObject *found = qualname == NULL ? NULL : stoa__target_find(module, qualname);
     Py_XDECREF(qualname);
     Py_XDECREF(module);
-    return function;
+    return found;
 }
 
 static stoa_err
-call_inside(void *arg)
+call_inside(stoa_inside *work)
 {
-    const function_call *call = arg;
-    PyObject *result = NULL, *callable = find_function(call->function);
+    PyObject *result = NULL, *callable = stoa__find_by_name(work->name);
     stoa_err err = callable == NULL ? STOA_EPYTHON
-                                    : stoa__data_call(callable, NULL, call->args, call->count, &result);
-    if (err == STOA_EPYTHON) {
-        err = stoa__exception_take(call->exception);
-    }
-    else if (err == STOA_OK && call->result != NULL) {
-        err = stoa__data_from_python(result, call->flags, "the result", call->result);
-    }
+                                    : stoa__data_call(callable, NULL, work->args, work->count, &result);
+    err = stoa__inside_outcome(work, err, result);
     Py_XDECREF(result);
     Py_XDECREF(callable);
     return err;
@@ -100,17 +83,13 @@ stoa_call_within(stoa_interp *interp, const char *function, const stoa_data *arg
                           function == NULL ? "NULL" : function);
     }
     stoa_err err = stoa__data_check_call(args, count, flags);
-    if (err != STOA_OK) {
-        return err;
-    }
-    stoa_data result = stoa_data_none();
-    function_call call = {function, args, count, flags, out_result == NULL ? NULL : &result, out_exception};
-    stoa_inside_work work = {(stoa_interp_record *)interp, timeout, call_inside, &call};
-    err = stoa__inside(&work);
-    if (err == STOA_OK && out_result != NULL) {
-        *out_result = result;
-    }
-    return err;
+    stoa_inside work = {.record = (stoa_interp_record *)interp,
+                        .name = function,
+                        .args = args,
+                        .count = count,
+                        .flags = flags,
+                        .run = call_inside};
+    return err != STOA_OK ? err : stoa__inside_and_give(&work, timeout, out_result, out_exception);
 }
 
 stoa_err

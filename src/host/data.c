@@ -28,6 +28,14 @@ stoa_data_clear(stoa_data *data)
     *data = stoa_data_none();
 }
 
+stoa_data
+stoa__data_own_handle(stoa_handle handle)
+{
+    stoa_data data = stoa_data_handle(handle);
+    data.owned = &held_by_data;
+    return data;
+}
+
 /* ---- in ---------------------------------------------------------------------------------------------------------- */
 
 static stoa_err
@@ -222,8 +230,7 @@ stoa__data_copy(const stoa_data *data, stoa_data *out)
         *out = stoa_data_none();
         return err;
     }
-    *out = stoa_data_handle(hold);
-    out->owned = &held_by_data;
+    *out = stoa__data_own_handle(hold);
     return STOA_OK;
 }
 
@@ -245,7 +252,7 @@ fail_by_exception(const char *what, stoa_err otherwise)
 static stoa_err
 freeze_object(PyObject *object, const char *what, stoa_data *out)
 {
-    PyObject *frozen = stoa__freeze_to_heap(object, NULL, STOA_FREEZE_INTERN | STOA_FREEZE_CONVERT);
+    PyObject *frozen = stoa__freeze(object, NULL, STOA_FREEZE_INTERN | STOA_FREEZE_CONVERT);
     if (frozen == NULL) {
         return fail_by_exception(what, STOA_ENOTFREEZABLE);
     }
@@ -264,8 +271,7 @@ hold_object(PyObject *object, const char *what, stoa_data *out)
     stoa_hold hold;
     stoa_err err = stoa__hold_new(handle, &hold);
     if (err == STOA_OK) {
-        *out = stoa_data_handle(hold);
-        out->owned = &held_by_data;
+        *out = stoa__data_own_handle(hold);
     }
     return err;
 }
@@ -305,12 +311,10 @@ simple_value(PyObject *object, stoa_data *out)
         PyErr_Clear();
         return stoa__fail(STOA_EUTF8, "a str with lone surrogates has no UTF-8");
     }
-    const PyObject *shared = stoa__delivered_to_heap(object);
-    if (shared != NULL) {
-        *out = stoa_data_shared((const stoa_object *)shared);
+    if (stoa__is_shared(object)) {
+        *out = stoa_data_shared((const stoa_object *)object);
         return STOA_OK;
     }
-    PyErr_Clear(); /* then it is held, or frozen, or refused with a message */
     return STOA_ENOTFOUND;
 }
 

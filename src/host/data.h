@@ -24,6 +24,8 @@ stoa_err stoa__data_from_python(PyObject *object, unsigned flags, const char *wh
 
 /* As stoa__data_from_python, with what fits no other kind as a handle; text and bytes stay those of `object`. */
 stoa_err stoa__data_borrow(PyObject *object, const char *what, stoa_data *out);
+/* A handle whose clearing releases it. */
+stoa_data stoa__data_own_handle(stoa_handle handle);
 /* No GIL: a copy that owns what it holds. STOA_ENOMEM, STOA_EGONE. */
 stoa_err stoa__data_copy(const stoa_data *data, stoa_data *out);
 
@@ -34,6 +36,11 @@ stoa_err stoa__exception_take(stoa_exception **out);
 /* A callback that passes STOA_EPYTHON on means the last exception that this thread met in C: taken by the function above, or
  * said by stoa_callback_raise. note: remembers one (no GIL); forget: none from here on; raise_noted: raises it, as an
  * exception of the current interpreter. Always NULL. */
+typedef struct stoa_noted {
+    char type[160], message[1000]; /* type "": none */
+} stoa_noted;
+void stoa__exception_get_noted(stoa_noted *out); /* no GIL, as the next: from one thread to another */
+void stoa__exception_set_noted(const stoa_noted *noted);
 void stoa__exception_note(const char *type_name, const char *message);
 void stoa__exception_forget(void);
 PyObject *stoa__exception_raise_noted(void);

@@ -65,9 +65,19 @@ without_surrogates(PyObject *text)
 
 /* ---- the last one of this thread --------------------------------------------------------------------------------- */
 
-static _Thread_local struct {
-    char type[160], message[1000]; /* type "": none */
-} noted;
+static _Thread_local stoa_noted noted;
+
+void
+stoa__exception_get_noted(stoa_noted *out)
+{
+    *out = noted;
+}
+
+void
+stoa__exception_set_noted(const stoa_noted *from)
+{
+    noted = *from;
+}
 
 void
 stoa__exception_note(const char *type_name, const char *message)

@@ -8,7 +8,6 @@
 #include "host/data.h"
 #include "host/inside.h"
 #include "host/public_names.h"
-#include "host/target.h"
 #include "immortal/exceptions.h"
 #include "proxy/proxy.h"
 #include "proxy/thing.h"
@@ -22,44 +21,31 @@ is_null(const void *pointer, const char *what)
     return pointer == NULL ? stoa__fail(STOA_EINVAL, "%s is NULL", what) : STOA_OK;
 }
 
-typedef struct search {
-    const char *name;
-    stoa_handle *out;
-    stoa_exception **exception;
-} search;
-
 /* Inside: the module, or what is in it. */
 static PyObject *
 find_object(const char *name)
 {
-    const char *colon = strchr(name, ':');
-    if (colon == NULL) {
-        PyObject *module = PyUnicode_FromString(name);
-        PyObject *package = module == NULL ? NULL : PyImport_Import(module);
-        PyObject *found = package == NULL ? NULL : PyImport_GetModule(module);
-        Py_XDECREF(package);
-        Py_XDECREF(module);
-        return found;
+    if (strchr(name, ':') != NULL) {
+        return stoa__find_by_name(name);
     }
-    PyObject *module = PyUnicode_DecodeUTF8(name, colon - name, NULL);
-    PyObject *qualname = module == NULL ? NULL : PyUnicode_FromString(colon + 1);
-    PyObject *found = qualname == NULL ? NULL : stoa__target_find(module, qualname);
-    Py_XDECREF(qualname);
+    PyObject *module = PyUnicode_FromString(name);
+    PyObject *package = module == NULL ? NULL : PyImport_Import(module);
+    PyObject *found = package == NULL ? NULL : PyImport_GetModule(module);
+    Py_XDECREF(package);
     Py_XDECREF(module);
     return found;
 }
 
 static stoa_err
-search_inside(void *arg)
+search_inside(stoa_inside *work)
 {
-    const search *s = arg;
-    PyObject *object = find_object(s->name);
+    PyObject *object = find_object(work->name);
     stoa_handle found = object == NULL ? 0 : stoa_handle_from_python(object);
     Py_XDECREF(object);
     if (found == 0) {
-        return stoa__exception_take(s->exception);
+        return stoa__inside_outcome(work, STOA_EPYTHON, NULL);
     }
-    *s->out = found;
+    work->result = stoa__data_own_handle(found);
     return STOA_OK;
 }
 
@@ -75,9 +61,13 @@ stoa_handle_get(stoa_interp *interp, const char *name, double timeout, stoa_hand
         return stoa__fail(STOA_EINVAL,
                           "'%s' does not name an object: write \"module:qualname\", or \"module\"", name);
     }
-    search s = {name, out_handle, out_exception};
-    stoa_inside_work work = {(stoa_interp_record *)interp, timeout, search_inside, &s};
-    return stoa__inside(&work);
+    stoa_data found;
+    stoa_inside work = {.record = (stoa_interp_record *)interp, .name = name, .run = search_inside};
+    stoa_err err = stoa__inside_and_give(&work, timeout, &found, out_exception);
+    if (err == STOA_OK) {
+        *out_handle = found.as.handle; /* which is the caller's from here on */
+    }
+    return err;
 }
 
 stoa_err
@@ -115,14 +105,14 @@ stoa_handle_owner(stoa_handle handle, stoa_interp **out_interp)
 }
 
 /* A handle with one reference, and what it stands for. */
-typedef struct target {
+typedef struct handle_target {
     stoa_handle handle;
     stoa_interp_record *owner; /* borrowed from the handle, as the object */
     void *object;
-} target;
+} handle_target;
 
 static stoa_err
-take_target(stoa_handle handle, target *out)
+take_target(stoa_handle handle, handle_target *out)
 {
     stoa_err err = stoa__hold_get(handle, &out->handle);
     if (err != STOA_OK) {
@@ -138,7 +128,7 @@ take_target(stoa_handle handle, target *out)
 stoa_err
 stoa_handle_same(stoa_handle a, stoa_handle b, bool *out_same)
 {
-    target one, two;
+    handle_target one, two;
     stoa_err err = is_null(out_same, "out_same");
     if (err != STOA_OK || (err = take_target(a, &one)) != STOA_OK) {
         return err;
@@ -183,138 +173,138 @@ stoa_handle_lookup(const char *name, double timeout, stoa_handle *out_handle)
 
 /* ---- using ------------------------------------------------------------------------------------------------------- */
 
-typedef struct operation {
-    PyObject *target; /* the owner's */
-    const char *name;
-    const stoa_data *args;
-    size_t count;
-    unsigned flags;
-    stoa_data *result; /* NULL: not wanted */
-    stoa_exception **exception;
-    stoa_err (*act)(const struct operation *op, PyObject **out); /* STOA_EPYTHON: exception set */
-} operation;
+/* Each does one thing with the target. STOA_EPYTHON: an exception is set. */
+typedef stoa_err (*action)(const stoa_inside *work, PyObject *target, PyObject **out);
 
 static stoa_err
-act_call(const operation *op, PyObject **out)
+act_call(const stoa_inside *work, PyObject *target, PyObject **out)
 {
-    return stoa__data_call(op->target, op->name, op->args, op->count, out);
+    return stoa__data_call(target, work->name, work->args, work->count, out);
+}
+
+static stoa_err
+act_get_attr(const stoa_inside *work, PyObject *target, PyObject **out)
+{
+    PyObject *name = PyUnicode_InternFromString(work->name);
+    *out = name == NULL ? NULL : PyObject_GetAttr(target, name);
+    Py_XDECREF(name);
+    return *out == NULL ? STOA_EPYTHON : STOA_OK;
 }
 
 /* args: the new value, if any. */
 static stoa_err
-act_attribute(const operation *op, PyObject **out)
+act_set_attr(const stoa_inside *work, PyObject *target, PyObject **out)
 {
-    PyObject *name = PyUnicode_InternFromString(op->name);
-    PyObject *value = NULL;
+    (void)out;
+    PyObject *value = NULL, *name = PyUnicode_InternFromString(work->name);
     stoa_err err = name == NULL ? STOA_EPYTHON : STOA_OK;
-    if (err == STOA_OK && op->result != NULL) {
-        *out = PyObject_GetAttr(op->target, name);
-        err = *out == NULL ? STOA_EPYTHON : STOA_OK;
+    if (err == STOA_OK && work->count > 0) {
+        err = stoa__data_to_python(work->args, "value", 0, &value);
     }
-    else if (err == STOA_OK) {
-        err = op->count == 0 ? STOA_OK : stoa__data_to_python(op->args, "value", 0, &value);
-        if (err == STOA_OK && PyObject_SetAttr(op->target, name, value) < 0) {
-            err = STOA_EPYTHON;
-        }
+    if (err == STOA_OK && PyObject_SetAttr(target, name, value) < 0) {
+        err = STOA_EPYTHON;
     }
     Py_XDECREF(value);
     Py_XDECREF(name);
     return err;
 }
 
+static stoa_err
+act_get_item(const stoa_inside *work, PyObject *target, PyObject **out)
+{
+    PyObject *key = NULL;
+    stoa_err err = stoa__data_to_python(work->args, "key", 0, &key);
+    if (err == STOA_OK && (*out = PyObject_GetItem(target, key)) == NULL) {
+        err = STOA_EPYTHON;
+    }
+    Py_XDECREF(key);
+    return err;
+}
+
 /* args: the key, and the new value, if any. */
 static stoa_err
-act_item(const operation *op, PyObject **out)
+act_set_item(const stoa_inside *work, PyObject *target, PyObject **out)
 {
+    (void)out;
     PyObject *key = NULL, *value = NULL;
-    stoa_err err = stoa__data_to_python(&op->args[0], "key", 0, &key);
-    if (err == STOA_OK && op->result != NULL) {
-        *out = PyObject_GetItem(op->target, key);
-        err = *out == NULL ? STOA_EPYTHON : STOA_OK;
+    stoa_err err = stoa__data_to_python(&work->args[0], "key", 0, &key);
+    if (err == STOA_OK && work->count > 1) {
+        err = stoa__data_to_python(&work->args[1], "value", 0, &value);
     }
-    else if (err == STOA_OK) {
-        err = op->count == 1 ? STOA_OK : stoa__data_to_python(&op->args[1], "value", 0, &value);
-        if (err == STOA_OK && (value == NULL ? PyObject_DelItem(op->target, key)
-                                             : PyObject_SetItem(op->target, key, value)) < 0) {
-            err = STOA_EPYTHON;
-        }
+    if (err == STOA_OK &&
+        (value == NULL ? PyObject_DelItem(target, key) : PyObject_SetItem(target, key, value)) < 0) {
+        err = STOA_EPYTHON;
     }
     Py_XDECREF(value);
     Py_XDECREF(key);
     return err;
 }
 
-static stoa_err
-operate_inside(void *arg)
+/* New reference to what the work is done on: the owner's object, or this interpreter's wrapper of a thing. */
+static PyObject *
+find_target(const stoa_inside *work)
 {
-    const operation *op = arg;
-    PyObject *result = NULL;
-    Py_INCREF(op->target);
-    stoa_err err = op->act(op, &result);
-    if (err == STOA_EPYTHON) {
-        err = stoa__exception_take(op->exception);
-    }
-    else if (err == STOA_OK && op->result != NULL) {
-        err = stoa__data_from_python(result, op->flags, "the result", op->result);
-    }
+    stoa_thing *thing = stoa__thing_of_handle(work->target);
+    return thing == NULL ? Py_NewRef((PyObject *)work->object) : stoa__thing_wrap_new(stoa__thing_ref(thing));
+}
+
+static stoa_err
+operate_inside(stoa_inside *work, action act)
+{
+    PyObject *result = NULL, *target = find_target(work);
+    stoa_err err = target == NULL ? STOA_EPYTHON : act(work, target, &result);
+    err = stoa__inside_outcome(work, err, result);
     Py_XDECREF(result);
-    Py_DECREF(op->target);
+    Py_XDECREF(target);
     return err;
 }
 
-static stoa_err
-operate_wrapped(void *arg)
-{
-    operation *op = arg;
-    PyObject *wrapper = stoa__thing_wrap_new(stoa__thing_ref((stoa_thing *)(void *)op->target));
-    if (wrapper == NULL) {
-        return stoa__exception_take(op->exception);
+#define RUNNER(act)                              \
+    static stoa_err run_##act(stoa_inside *work) \
+    {                                            \
+        return operate_inside(work, act_##act);  \
     }
-    op->target = wrapper;
-    stoa_err err = operate_inside(op);
-    Py_DECREF(wrapper);
-    return err;
-}
+RUNNER(call)
+RUNNER(get_attr)
+RUNNER(set_attr)
+RUNNER(get_item)
+RUNNER(set_item)
 
-/* A thing of the process, which has Python's ways in every interpreter: in the one this thread is in, else the main one. */
+/* Where a thing of the process is used: in the interpreter that this thread is in, else in the main one. */
 static stoa_err
-operate_on_thing(void *thing, operation *op, double timeout)
+here_or_main(stoa_interp_record **out)
 {
     stoa_interp *interp;
     stoa_err err = stoa_interp_current(&interp);
     if (err != STOA_OK && (err = stoa_interp_main(&interp)) != STOA_OK) {
         return err;
     }
-    op->target = thing;
-    stoa_inside_work work = {(stoa_interp_record *)interp, timeout, operate_wrapped, op};
-    err = stoa__inside(&work);
-    stoa_interp_free(interp);
-    return err;
+    *out = (stoa_interp_record *)interp;
+    return STOA_OK;
 }
 
-/* `out`: where the result goes on success, or NULL. */
 static stoa_err
-operate(stoa_handle handle, operation *op, double timeout, stoa_data *out)
+operate(stoa_handle handle, stoa_inside *work, double timeout, stoa_data *out_result,
+        stoa_exception **out_exception)
 {
-    target t;
+    handle_target t;
     stoa_err err = take_target(handle, &t);
     if (err != STOA_OK) {
         return err;
     }
-    stoa_data result = stoa_data_none();
-    op->target = t.object;
-    op->result = out == NULL ? NULL : &result;
+    work->target = t.handle;
+    work->object = t.object;
     if (stoa__thing_owns(t.owner)) {
-        err = operate_on_thing(t.object, op, timeout);
+        err = here_or_main(&work->record);
     }
     else {
-        stoa_inside_work work = {t.owner, timeout, operate_inside, op};
-        err = stoa__inside(&work);
+        work->record = stoa__interp_ref(t.owner);
+    }
+    if (err == STOA_OK) {
+        err = stoa__inside_and_give(work, timeout, out_result, out_exception);
+        stoa__interp_unref(work->record);
     }
     stoa__handle_unref(t.handle);
-    if (err == STOA_OK && out != NULL) {
-        *out = result;
-    }
     return err;
 }
 
@@ -323,9 +313,8 @@ stoa_handle_call(stoa_handle handle, const char *method, const stoa_data *args, 
                  double timeout, stoa_data *out_result, stoa_exception **out_exception)
 {
     stoa_err err = stoa__data_check_call(args, count, flags);
-    operation op = {
-        .name = method, .args = args, .count = count, .flags = flags, .exception = out_exception, .act = act_call};
-    return err != STOA_OK ? err : operate(handle, &op, timeout, out_result);
+    stoa_inside work = {.name = method, .args = args, .count = count, .flags = flags, .run = run_call};
+    return err != STOA_OK ? err : operate(handle, &work, timeout, out_result, out_exception);
 }
 
 stoa_err
@@ -336,8 +325,8 @@ stoa_handle_get_attr(stoa_handle handle, const char *name, unsigned flags, doubl
         return stoa__fail(STOA_EINVAL, "name or out_result is NULL");
     }
     stoa_err err = stoa__data_check_call(NULL, 0, flags);
-    operation op = {.name = name, .flags = flags, .exception = out_exception, .act = act_attribute};
-    return err != STOA_OK ? err : operate(handle, &op, timeout, out_result);
+    stoa_inside work = {.name = name, .flags = flags, .run = run_get_attr};
+    return err != STOA_OK ? err : operate(handle, &work, timeout, out_result, out_exception);
 }
 
 stoa_err
@@ -348,9 +337,8 @@ stoa_handle_set_attr(stoa_handle handle, const char *name, const stoa_data *valu
     if (err == STOA_OK && value != NULL) {
         err = stoa__data_check(value, "value", 0);
     }
-    operation op = {
-        .name = name, .args = value, .count = value != NULL, .exception = out_exception, .act = act_attribute};
-    return err != STOA_OK ? err : operate(handle, &op, timeout, NULL);
+    stoa_inside work = {.name = name, .args = value, .count = value != NULL, .run = run_set_attr};
+    return err != STOA_OK ? err : operate(handle, &work, timeout, NULL, out_exception);
 }
 
 stoa_err
@@ -361,8 +349,8 @@ stoa_handle_get_item(stoa_handle handle, const stoa_data *key, unsigned flags, d
         return stoa__fail(STOA_EINVAL, "key or out_result is NULL");
     }
     stoa_err err = stoa__data_check_call(key, 1, flags);
-    operation op = {.args = key, .count = 1, .flags = flags, .exception = out_exception, .act = act_item};
-    return err != STOA_OK ? err : operate(handle, &op, timeout, out_result);
+    stoa_inside work = {.args = key, .count = 1, .flags = flags, .run = run_get_item};
+    return err != STOA_OK ? err : operate(handle, &work, timeout, out_result, out_exception);
 }
 
 stoa_err
@@ -375,8 +363,8 @@ stoa_handle_set_item(stoa_handle handle, const stoa_data *key, const stoa_data *
     }
     stoa_data both[2] = {*key, value == NULL ? stoa_data_none() : *value};
     err = stoa__data_check_call(both, 2, 0);
-    operation op = {.args = both, .count = value == NULL ? 1 : 2, .exception = out_exception, .act = act_item};
-    return err != STOA_OK ? err : operate(handle, &op, timeout, NULL);
+    stoa_inside work = {.args = both, .count = value == NULL ? 1 : 2, .run = run_set_item};
+    return err != STOA_OK ? err : operate(handle, &work, timeout, NULL, out_exception);
 }
 
 /* ---- stoa/python.h ----------------------------------------------------------------------------------------------- */

@@ -123,20 +123,6 @@ take_array(stoa_walk *walk, PyObject *const *items, Py_ssize_t count)
 }
 
 bool
-stoa__walk_open(stoa_walk *walk, const PyObject *source, stoa_frame_kind kind, bool in_memo)
-{
-    if (!reserve_frame(walk)) {
-        return false;
-    }
-    if (in_memo && !stoa__memo_put(&walk->memo, source, STOA_MEMO_OPEN)) {
-        return no_memory(walk);
-    }
-    walk->frames[walk->depth++] = (stoa_frame){
-        .source = source, .base = walk->top, .next = walk->top, .kind = (uint8_t)kind, .in_memo = in_memo};
-    return true;
-}
-
-bool
 stoa__walk_enter(stoa_walk *walk, PyObject *container, stoa_frame_kind kind, const PyObject *source,
                  bool in_memo)
 {
@@ -167,7 +153,6 @@ stoa__walk_enter(stoa_walk *walk, PyObject *container, stoa_frame_kind kind, con
     if (!taken) {
         return false;
     }
-    walk->frames[walk->depth++] = (stoa_frame){
-        .source = source, .base = base, .next = base, .kind = (uint8_t)kind, .in_memo = in_memo};
+    walk->frames[walk->depth++] = (stoa_frame){source, base, base, (uint8_t)kind, in_memo, false};
     return true;
 }

@@ -2,16 +2,15 @@
 
 #include "host/interp.h"
 #include "immortal/exceptions.h"
-#include "module/foreign.h"
 #include "module/objects.h"
 #include "module/region.h"
 #include "proxy/membership.h"
 #include "stoa/version.h"
 
 static int (*const parts[])(PyObject *module) = {
-    stoa__module_add_objects, stoa__module_add_foreign,     stoa__module_add_region,
-    stoa__module_add_names,   stoa__module_add_interpreter, stoa__module_add_stats,
-    stoa__module_add_proxy,   stoa__module_add_proxy_list,  stoa__module_add_build_info,
+    stoa__module_add_objects,     stoa__module_add_region,     stoa__module_add_names,
+    stoa__module_add_interpreter, stoa__module_add_stats,      stoa__module_add_proxy,
+    stoa__module_add_proxy_list,  stoa__module_add_build_info,
 };
 
 int

@@ -5,7 +5,7 @@
 
 #include "heap/error.h"
 #include "heap/names.h"
-#include "proxy/wait.h"
+#include "proxy/signals.h"
 #include "immortal/exceptions.h"
 #include "immortal/freeze.h"
 #include "module/region.h"
@@ -44,7 +44,7 @@ receive(const stoa_module_state *state, const stoa_value *value)
                          "the name stands for an object of another Python runtime in this process");
         return stoa__raise(STOA_EVERSION);
     }
-    return stoa__deliver((PyObject *)(uintptr_t)value->object);
+    return Py_NewRef((PyObject *)(uintptr_t)value->object);
 }
 
 static PyObject *
@@ -62,7 +62,7 @@ wait_for_name(const stoa_module_state *state, const char *text, size_t size, sto
 {
     stoa_err err;
     do {
-        if (stoa__wait_attend() < 0) { /* also a signal that came while this thread was on its way here */
+        if (stoa__check_signals() < 0) { /* also one that came while this thread was on its way here */
             return STOA_EPYTHON;
         }
         Py_BEGIN_ALLOW_THREADS
@@ -155,9 +155,9 @@ freeze_as_value(const stoa_module_state *state, PyObject *object, stoa_region *r
         *value = (stoa_value){.kind = STOA_VALUE_HANDLE, .handle = thing == NULL ? 0 : thing->handle};
         return thing == NULL ? NULL : Py_NewRef(object);
     }
-    PyObject *frozen = stoa__freeze_to_heap(object, region, STOA_FREEZE_INTERN | STOA_FREEZE_CONVERT);
+    PyObject *frozen = stoa__freeze(object, region, STOA_FREEZE_INTERN | STOA_FREEZE_CONVERT);
     *value = (stoa_value){.kind = STOA_VALUE_OBJECT, .object = frozen, .domain = state->record->domain};
-    return frozen == NULL ? NULL : stoa__deliver(frozen);
+    return frozen;
 }
 
 PyDoc_STRVAR(publish_doc,
@@ -277,7 +277,7 @@ wait_for_turn(const stoa_module_state *state, const char *text, size_t size, uin
 {
     stoa_err err;
     do {
-        if (stoa__wait_attend() < 0) { /* also a signal that came while this thread was on its way here */
+        if (stoa__check_signals() < 0) { /* also one that came while this thread was on its way here */
             return STOA_EPYTHON;
         }
         Py_BEGIN_ALLOW_THREADS

@@ -1,6 +1,5 @@
 #include "module/objects.h"
 
-#include "immortal/foreign.h"
 #include "module/region.h"
 #include "stoa/python.h"
 
@@ -58,7 +57,7 @@ py_thaw(PyObject *Py_UNUSED(module), PyObject *object)
 static PyObject *
 py_is_shared(PyObject *Py_UNUSED(module), PyObject *object)
 {
-    return PyBool_FromLong(stoa_is_shared(object) || stoa__delivered_node(object) != NULL);
+    return PyBool_FromLong(stoa_is_shared(object));
 }
 
 PyDoc_STRVAR(

@@ -4,7 +4,6 @@
 
 #include "heap/error.h"
 #include "immortal/exceptions.h"
-#include "immortal/foreign.h"
 #include "proxy/call.h"
 #include "proxy/proxy_method.h"
 #include "proxy/proxy_type.h"
@@ -92,7 +91,6 @@ stoa__side_leave(stoa_interp_record *record)
 {
     stoa_member *member = record->cookie;
     stoa_side *side = member == NULL ? NULL : member->side;
-    stoa__foreign_leave();
     if (side == NULL || side->left) {
         return;
     }
