@@ -12,6 +12,9 @@
  *     stoa_handle_call(table, "clear", NULL, 0, 0, -1, NULL, NULL);       // table.clear()
  *     stoa_handle_release(table);
  *
+ * An object that Python has given a home thread (stoa.proxy(x, thread="home")) is touched by that thread only: it does the work
+ * when it next waits in Stoa or comes to a bytecode boundary, and the caller waits for it.
+ *
  * What belongs to the process and to no interpreter (a callback, a queue, a lock) has handles, too: it is used in the
  * interpreter that the thread is in, else in the main one.
  *

@@ -294,6 +294,7 @@ operate(stoa_handle handle, stoa_inside *work, double timeout, stoa_data *out_re
     }
     work->target = t.handle;
     work->object = t.object;
+    work->home = stoa__handle_home(t.handle);
     if (stoa__thing_owns(t.owner)) {
         err = here_or_main(&work->record);
     }

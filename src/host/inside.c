@@ -8,7 +8,7 @@
 #include "proxy/call.h"
 #include "proxy/proxy.h"
 
-/* ---- with a time limit ------------------------------------------------------------------------------------------- */
+/* ---- done by others -------------------------------------------------------------------------------------------- */
 
 #define MESSAGE_SIZE 600
 
@@ -87,14 +87,33 @@ fail_again(const limited *l)
     return stoa__fail(l->err, "%s", text == NULL ? l->message : text + 1 + (text[1] == ' '));
 }
 
+/* By the home thread, or with a time limit. */
 static stoa_err
-inside_within(stoa_inside *work, double timeout)
+call_owner(limited *l, double timeout, stoa_deadline deadline)
 {
-    stoa_deadline deadline;
+    stoa_waiter *home = l->inside.home;
+    stoa_route *route = home == NULL ? NULL : stoa__route_new(STOA_VIA_AUTO, home, -1);
+    if (home != NULL && route == NULL) {
+        return stoa__fail(STOA_ENOMEM, "no memory for a call");
+    }
+    stoa_err err = stoa__call_owner(route, deadline, &l->work);
+    stoa__route_unref(route);
+    if (err == STOA_ETIMEDOUT) {
+        (void)stoa__fail(err,
+                         "a call into interpreter '%s' took longer than %g s; what runs there is interrupted",
+                         l->inside.record->name, timeout);
+    }
+    return err;
+}
+
+static stoa_err
+inside_by_others(stoa_inside *work, double timeout)
+{
+    stoa_deadline deadline = STOA_FOREVER;
     limited *l = calloc(1, sizeof(*l));
-    if (l == NULL || !stoa__deadline_in(timeout, &deadline)) {
+    if (l == NULL || (!(timeout < 0) && !stoa__deadline_in(timeout, &deadline))) {
         free(l);
-        return l == NULL ? stoa__fail(STOA_ENOMEM, "no memory for a call with a time limit")
+        return l == NULL ? stoa__fail(STOA_ENOMEM, "no memory for a call")
                          : stoa__fail(STOA_EINVAL, "timeout is no number");
     }
     stoa_err err = stoa__work_init(&l->work, work->record, work_inside, free_limited);
@@ -103,7 +122,7 @@ inside_within(stoa_inside *work, double timeout)
         return err;
     }
     err = copy_inside(&l->inside, work);
-    if (err == STOA_OK && (err = stoa__call_owner(NULL, deadline, &l->work)) == STOA_OK) {
+    if (err == STOA_OK && (err = call_owner(l, timeout, deadline)) == STOA_OK) {
         err = l->err;
         work->result = l->inside.result;
         work->exception = l->inside.exception;
@@ -115,11 +134,6 @@ inside_within(stoa_inside *work, double timeout)
     }
     else if (err == STOA_EPYTHON) { /* this thread was interrupted while it waited */
         err = stoa__exception_take(work->wants_exception ? &work->exception : NULL);
-    }
-    else if (err == STOA_ETIMEDOUT) {
-        (void)stoa__fail(err,
-                         "a call into interpreter '%s' took longer than %g s; what runs there is interrupted",
-                         work->record->name, timeout);
     }
     stoa__work_unref(&l->work);
     return err;
@@ -134,7 +148,9 @@ stoa__inside_outcome(stoa_inside *work, stoa_err err, PyObject *object)
         return stoa__exception_take(work->wants_exception ? &work->exception : NULL);
     }
     if (err == STOA_OK && work->wants_result) {
+        stoa_waiter *before = stoa__exports_at(work->home); /* a cursor belongs where its connection does */
         err = stoa__data_from_python(object, work->flags, "the result", &work->result);
+        (void)stoa__exports_at(before);
     }
     return err;
 }
@@ -146,8 +162,8 @@ stoa__inside(stoa_inside *work, double timeout)
 {
     work->result = stoa_data_none();
     work->exception = NULL;
-    if (!(timeout < 0)) { /* NaN, too */
-        return inside_within(work, timeout);
+    if (!(timeout < 0) || (work->home != NULL && work->home != stoa__waiter_here())) { /* NaN, too */
+        return inside_by_others(work, timeout);
     }
     stoa_visit visit;
     stoa_err err = stoa__visit(work->record, &visit);

@@ -2,7 +2,7 @@
  *
  * Without a limit the calling thread goes inside and does the work where it stands. With one it must be able to leave
  * while the work goes on, so the work is copied off its stack, and somebody else does it (proxy/call.h); what comes of it
- * is the caller's only if he is still there.
+ * is the caller's only if he is still there. The same where only one thread may touch the object, and it is another.
  */
 #ifndef STOA_HOST_INSIDE_H
 #define STOA_HOST_INSIDE_H
@@ -16,7 +16,8 @@ typedef struct stoa_inside {
     stoa_interp_record *record; /* a reference is held by the caller */
     stoa_handle target;         /* a reference is held by the caller; 0: none */
     void *object;               /* the target's */
-    const char *name, *label;   /* source, function or attribute; NULL: none */
+    struct stoa_waiter *home; /* the target's: the thread that alone may touch it; NULL: any. Borrowed from the target */
+    const char *name, *label; /* source, function or attribute; NULL: none */
     const stoa_data *args;
     size_t count;
     unsigned flags;                        /* STOA_CALL_*_RESULT */

@@ -530,6 +530,63 @@ within_the_limit_all_is_as_without(void **state)
     stoa_interp_free(interp);
 }
 
+typedef struct stay {
+    stoa_interp *interp;
+    stoa_err err;
+} stay;
+
+/* The home of what it publishes, for as long as the event is not set. */
+static void *
+stay_home(void *arg)
+{
+    stay *s = arg;
+    s->err = stoa_exec(s->interp,
+                       "import threading, stoa\n"
+                       "class Shy:\n"
+                       "    at = threading.get_ident()\n"
+                       "    def here(self): return threading.get_ident() == self.at\n"
+                       "    def child(self): return Shy()\n"
+                       "    def slow(self):\n"
+                       "        while True: self.at\n"
+                       "    def leave(self):\n"
+                       "        global going\n"
+                       "        going = False\n"
+                       "going, shy = True, Shy()\n"
+                       "stoa.publish('shy', stoa.proxy(shy, thread='home'))\n"
+                       "while going: pass\n",
+                       NULL, NULL);
+    return NULL;
+}
+
+static void
+a_home_thread_does_it_itself(void **state)
+{
+    (void)state;
+    stay s = {.interp = make("home"), .err = STOA_EOS};
+    pthread_t thread;
+    stoa_handle shy;
+    stoa_data out, child;
+    assert_int_equal(pthread_create(&thread, NULL, stay_home, &s), 0);
+    OK(stoa_handle_lookup("shy", 20, &shy));
+    OK(stoa_handle_call(shy, "here", NULL, 0, 0, FOREVER, &out, NULL));
+    assert_true(out.as.boolean);
+    OK(stoa_handle_call(shy, "here", NULL, 0, 0, 20, &out, NULL));
+    assert_true(out.as.boolean);
+    OK(stoa_handle_call(shy, "child", NULL, 0, STOA_CALL_HOLD_RESULT, 20, &child, NULL));
+    OK(stoa_handle_call(child.as.handle, "here", NULL, 0, 0, FOREVER, &out, NULL));
+    assert_true(out.as.boolean); /* it is at home there, too */
+    stoa_data_clear(&child);
+    assert_int_equal(stoa_handle_call(shy, "slow", NULL, 0, 0, 0.05, NULL, NULL), STOA_ETIMEDOUT);
+    OK(stoa_handle_call(shy, "here", NULL, 0, 0, 20, &out, NULL)); /* the loop of the home thread goes on */
+    OK(stoa_handle_call(shy, "leave", NULL, 0, 0, FOREVER, NULL, NULL));
+    pthread_join(thread, NULL);
+    assert_int_equal(s.err, STOA_OK);
+    GONE(stoa_handle_call(shy, "here", NULL, 0, 0, 20, &out, NULL)); /* the thread has ended */
+    OK(stoa_unpublish("shy"));
+    OK(stoa_handle_release(shy));
+    end(s.interp);
+}
+
 /* ---- threads, fork ----------------------------------------------------------------------------------------------- */
 
 typedef struct job {
@@ -685,6 +742,7 @@ main(void)
         cmocka_unit_test(what_takes_too_long_is_interrupted),
         cmocka_unit_test(a_blocking_c_call_lets_its_caller_go),
         cmocka_unit_test(within_the_limit_all_is_as_without),
+        cmocka_unit_test(a_home_thread_does_it_itself),
         cmocka_unit_test(threads_share_handles),
         cmocka_unit_test(an_owner_closed_under_the_callers_hands),
         cmocka_unit_test(a_forked_child_gets_a_clear_error),
