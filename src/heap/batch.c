@@ -13,7 +13,7 @@
 /* A window is the part of the chunk that the inline half may fill without asking: pages made present, bytes charged. It
  * starts small, so that one string takes one page and little of a limit, and grows with the batch. */
 #define FIRST_WINDOW ((size_t)16 << 10)
-#define MOST_WINDOW ((size_t)256 << 10)
+#define MOST_WINDOW ((size_t)1 << 20)
 #define LOOK_AT 4
 
 stoa_err
@@ -300,6 +300,7 @@ static void
 free_state(stoa_batch *batch)
 {
     stoa__free(batch->state->entries);
+    stoa__recent_clear(&batch->state->recent);
     stoa__free(batch->state);
     batch->state = NULL;
     stoa__region_unref(batch->region);
@@ -375,7 +376,7 @@ stoa__batch_abort(stoa_batch *batch)
         end_in_child(batch);
         return;
     }
-    state->waiting_count = 0;
+    stoa__recent_clear(&state->recent);
     stoa_chunk *chunks = take_chunks(batch);
     stoa__intern_withdraw(batch);
     if (state->charged != 0) {

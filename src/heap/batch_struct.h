@@ -5,19 +5,12 @@
 #include "heap/batch.h"
 #include "heap/chunk.h"
 #include "heap/epoch.h"
+#include "heap/intern_recent.h"
 
 #include <pthread.h>
 
-/* An intern entry of this batch: enough to find its slot again. */
-typedef struct stoa_batch_entry {
-    uint64_t tag;
-    const void *object;
-} stoa_batch_entry;
-
 /* Entries beyond this many are not noted: an abort then looks through the whole table for them. */
 #define STOA_BATCH_ENTRIES 4096u
-
-#define STOA_BATCH_WAITING 8u
 
 /* Owner: the batch's thread; only `slot`'s links are touched by others. Its address is the identity of the batch in the
  * granule table.
@@ -34,11 +27,10 @@ typedef struct stoa_batch_state {
     size_t step;          /* bytes of the next window */
     size_t laid;          /* bytes put down before `window` */
     size_t charged;       /* bytes taken from the region's limit */
-    bool indexed;         /* every entry is in `entries` */
+    bool indexed;         /* every entry made in the table is in `entries` */
     uint32_t entry_count, entry_capacity;
     stoa_batch_entry *entries;
-    stoa_batch_entry waiting[STOA_BATCH_WAITING]; /* ring of entries to be made: heap/intern.h, settle */
-    uint32_t waiting_first, waiting_count;
+    stoa_recent recent; /* entries to be made */
     uint64_t hits, misses;
 } stoa_batch_state;
 

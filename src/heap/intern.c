@@ -88,18 +88,6 @@ look_up(stoa_intern_table *table, uintptr_t batch, uint64_t tag, stoa_same_fn sa
     }
 }
 
-static const void *
-find_waiting(const stoa_batch_state *state, uint64_t tag, stoa_same_fn same, const void *wanted)
-{
-    for (uint32_t i = 0; i < state->waiting_count; i++) {
-        const stoa_batch_entry *entry = &state->waiting[(state->waiting_first + i) % STOA_BATCH_WAITING];
-        if (entry->tag == tag && same(entry->object, wanted)) {
-            return entry->object;
-        }
-    }
-    return NULL;
-}
-
 const void *
 stoa__intern_find(stoa_batch *batch, stoa_key key, stoa_same_fn same, const void *wanted)
 {
@@ -110,12 +98,12 @@ stoa__intern_find(stoa_batch *batch, stoa_key key, stoa_same_fn same, const void
     uint64_t tag = tag_of(key);
     stoa_region *general = stoa__process->regions.general;
     stoa_intern_table *table = table_of(batch->region);
-    const void *found = table != NULL ? look_up(table, (uintptr_t)batch->state, tag, same, wanted) : NULL;
-    if (found == NULL && batch->region != general && (table = table_of(general)) != NULL) {
+    const void *found = stoa__recent_find(&batch->state->recent, tag, same, wanted);
+    if (found == NULL && table != NULL) {
         found = look_up(table, (uintptr_t)batch->state, tag, same, wanted);
     }
-    if (found == NULL && batch->state->waiting_count != 0) {
-        found = find_waiting(batch->state, tag, same, wanted);
+    if (found == NULL && batch->region != general && (table = table_of(general)) != NULL) {
+        found = look_up(table, (uintptr_t)batch->state, tag, same, wanted);
     }
     *(found != NULL ? &batch->state->hits : &batch->state->misses) += 1;
     return found;
@@ -126,10 +114,7 @@ prefetch(const stoa_region *region, uint64_t tag)
 {
     stoa_intern_table *table = table_of(region);
     if (table != NULL) {
-        uintptr_t view = atomic_load_explicit(&shard_of(table, tag)->view, memory_order_acquire);
-        if (view != 0) {
-            __builtin_prefetch(&view_slots(view)[tag & view_mask(view)]);
-        }
+        stoa__intern_ask(table, tag);
     }
 }
 
@@ -148,106 +133,20 @@ stoa__intern_prefetch(const stoa_batch *batch, stoa_key key)
 
 /* ---- writing ----------------------------------------------------------------------------------------------------- */
 
-static bool
-enter(stoa_intern_table *table, uint64_t tag, uintptr_t object)
-{
-    shard *own = shard_of(table, tag);
-    stoa__lock(&own->lock);
-    uintptr_t view = atomic_load_explicit(&own->view, memory_order_relaxed);
-    if (view == 0 || own->used + 1 > most_used((unsigned)(view & VIEW_LOG2))) {
-        /* an array that cannot be replaced may be filled up to its last but one slot */
-        if (!stoa__intern_rebuild(table, own) && (view == 0 || own->used >= view_mask(view))) {
-            stoa__unlock(&own->lock);
-            return false;
-        }
-        view = atomic_load_explicit(&own->view, memory_order_relaxed);
-    }
-    slot *slots = view_slots(view);
-    size_t mask = view_mask(view);
-    size_t i = tag & mask;
-    uint64_t seen;
-    while ((seen = atomic_load_explicit(&slots[i], memory_order_relaxed)) > TOMBSTONE) {
-        i = (i + 1) & mask;
-    }
-    own->used += seen == 0;
-    /* release: pairs with the acquire load of look_up */
-    atomic_store_explicit(&slots[i], entry_of(table, tag, object), memory_order_release);
-    atomic_store_explicit(&own->live, atomic_load_explicit(&own->live, memory_order_relaxed) + 1,
-                          memory_order_relaxed);
-    stoa__unlock(&own->lock);
-    return true;
-}
-
-/* Remembers the entry for an abort. Without memory, or with many, an abort will look through the table. */
-static void
-note_entry(stoa_batch_state *state, uint64_t tag, const void *object)
-{
-    if (!state->indexed) {
-        return;
-    }
-    if (state->entry_count == state->entry_capacity) {
-        uint32_t capacity = state->entry_capacity == 0 ? 16 : state->entry_capacity * 4;
-        stoa_batch_entry *more = capacity <= STOA_BATCH_ENTRIES ? stoa__alloc(capacity * sizeof *more) : NULL;
-        if (more == NULL) {
-            state->indexed = false;
-            return;
-        }
-        if (state->entry_count != 0) {
-            memcpy(more, state->entries, state->entry_count * sizeof *more);
-        }
-        stoa__free(state->entries);
-        state->entries = more;
-        state->entry_capacity = capacity;
-    }
-    state->entries[state->entry_count++] = (stoa_batch_entry){tag, object};
-}
-
-static void
-enter_now(stoa_batch *batch, uint64_t tag, const void *object)
-{
-    stoa_intern_table *table = stoa__intern_make(batch->region);
-    if (table == NULL || !enter(table, tag, (uintptr_t)object)) {
-        STOA_COUNT(&stoa__process->counters, intern_unentered);
-        return;
-    }
-    note_entry(batch->state, tag, object);
-}
-
-static void
-enter_oldest(stoa_batch *batch)
-{
-    stoa_batch_state *state = batch->state;
-    const stoa_batch_entry *oldest = &state->waiting[state->waiting_first];
-    enter_now(batch, oldest->tag, oldest->object);
-    state->waiting_first = (state->waiting_first + 1) % STOA_BATCH_WAITING;
-    state->waiting_count--;
-}
-
 void
 stoa__intern_add(stoa_batch *batch, stoa_key key, const void *object)
 {
     stoa_batch_state *state = batch->state;
-    if ((batch->flags & STOA_BATCH_INTERN) == 0 || state->generation != stoa__fork_generation()) {
-        return;
+    if ((batch->flags & STOA_BATCH_INTERN) != 0 && state->generation == stoa__fork_generation()) {
+        stoa__recent_add(batch, tag_of(key), object);
     }
-    uint64_t tag = tag_of(key);
-    if ((batch->flags & STOA_BATCH_FRESH) == 0) {
-        enter_now(batch, tag, object);
-        return;
-    }
-    prefetch(batch->region, tag);
-    if (state->waiting_count == STOA_BATCH_WAITING) {
-        enter_oldest(batch);
-    }
-    uint32_t at = (state->waiting_first + state->waiting_count++) % STOA_BATCH_WAITING;
-    state->waiting[at] = (stoa_batch_entry){tag, object};
 }
 
 void
 stoa__intern_settle(stoa_batch *batch)
 {
-    while (batch->state->waiting_count != 0 && batch->state->generation == stoa__fork_generation()) {
-        enter_oldest(batch);
+    if (batch->state->generation == stoa__fork_generation()) {
+        stoa__recent_empty(batch);
     }
 }
 

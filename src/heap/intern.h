@@ -7,7 +7,7 @@
  * An entry is one word. Readers take no lock: they probe with acquire loads, skip a candidate that is not
  * sealed yet (unless it is of their own batch: one that is in this batch's open part), and compare. Writers lock one of
  * many shards. Growth publishes a new slot array; the old one is freed after a grace period (heap/epoch.h).
- * A provisional entry (its batch still open) is in the table but invisible to others by the sealed test; abort turns the
+ * A provisional entry (its batch still open) is with its batch, or in the table but invisible to others by the sealed test; abort turns the
  * batch's entries into tombstones. Two batches that build the same content at the same time may both keep theirs: one of
  * them wins for all later ones. That is allowed: identity of equal values is a saving, not a promise.
  */
@@ -33,9 +33,10 @@ const void *stoa__intern_find(stoa_batch *batch, stoa_key key, stoa_same_fn same
  * object stays without an entry (counted in stats). */
 void stoa__intern_add(stoa_batch *batch, stoa_key key, const void *object);
 
-/* Containers that hold something new are new themselves: while batch->flags has STOA_BATCH_FRESH, find looks nowhere, and
- * add only asks for the table's slot and enters the object a few adds later, when the slot is there. Find knows those that
- * wait. settle enters them; commit calls it. */
+/* Containers that hold something new are new themselves: while batch->flags has STOA_BATCH_FRESH, find looks nowhere.
+ *
+ * Entries are kept by the batch until there are many (heap/intern_recent.h); find knows them. settle enters those that are
+ * left; commit calls it. */
 void stoa__intern_settle(stoa_batch *batch);
 
 /* Asks the processor for the slot of `key` ahead of a find. */

@@ -96,6 +96,16 @@ table_of(const stoa_region *region)
     return atomic_load_explicit(&region->intern, memory_order_acquire);
 }
 
+/* Asks the processor for the slot of `tag`. */
+static inline void
+stoa__intern_ask(stoa_intern_table *table, uint64_t tag)
+{
+    uintptr_t view = atomic_load_explicit(&shard_of(table, tag)->view, memory_order_acquire);
+    if (view != 0) {
+        __builtin_prefetch(&view_slots(view)[tag & view_mask(view)]);
+    }
+}
+
 /* The table of the region, made if it is not there. Takes the region's lock. NULL: no memory. */
 stoa_intern_table *stoa__intern_make(stoa_region *region);
 

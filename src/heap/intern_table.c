@@ -6,6 +6,10 @@
 
 #include <string.h>
 
+#define QUICK_LOG2 \
+    14u /* arrays of fewer slots grow four times at once: such a slab has 4 MiB at most, soon outgrown */
+#define POPULATE_WORTH ((size_t)64 << 10)
+
 /* ---- arrays ------------------------------------------------------------------------------------------------------ */
 
 static slab *
@@ -115,14 +119,18 @@ stoa__intern_rebuild(stoa_intern_table *table, shard *own)
     if (view == 0 || live <= most_used(log2) / 2) {
         home = take_piece(table, index, log2);
     }
-    if (home == NULL) {
-        log2 += view != 0;
+    if (home == NULL && view != 0) {
+        log2 += log2 < QUICK_LOG2 ? 2 : 1;
         home = take_piece(table, index, log2);
     }
     if (home == NULL) {
         return false;
     }
     slot *slots = home->memory + ((size_t)index << log2);
+    size_t bytes = sizeof(slot) << log2;
+    if (bytes >= POPULATE_WORTH) {
+        (void)stoa__os_populate(slots, bytes); /* best effort: else it is faulted in */
+    }
     size_t mask = ((size_t)1 << log2) - 1;
     slot *old = view_slots(view);
     size_t count = view != 0 ? view_mask(view) + 1 : 0;

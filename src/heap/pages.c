@@ -3,15 +3,17 @@
 #include "heap/os.h"
 
 #define UNIT ((size_t)64 << 10)
-#define FIRST_PAUSE ((size_t)32 << 20)
-#define MOST_PAUSE ((size_t)1 << 30)
+#define FIRST_PROBE ((size_t)16 << 20)
+#define LEAST_PAUSE ((size_t)64 << 20)
+#define MOST_PAUSE ((size_t)4 << 30)
+#define PROBE_SHARE 64 /* a probe that loses may cost 1/64 of what the small pages until the next one cost */
 #define MOST_HUGE \
     (4 * STOA_HUGE_PAGE) /* at once: the fixed price is spread, the processor's cache is not flooded */
 
 void
 stoa__pages_init(stoa_pages *pages)
 {
-    *pages = (stoa_pages){.pause = FIRST_PAUSE};
+    *pages = (stoa_pages){.until_probe = FIRST_PROBE};
 }
 
 static inline uint32_t
@@ -35,7 +37,7 @@ stoa__pages_prefer_huge(const stoa_pages *pages)
 {
     uint32_t small = load(&pages->small_cost);
     uint32_t huge = load(&pages->huge_cost);
-    return load(&pages->no_huge) == 0 && (huge == 0 || (small != 0 && huge <= small));
+    return load(&pages->no_huge) == 0 && huge != 0 && (small == 0 || huge <= small);
 }
 
 /* Is it time to try the way that lost? Counts `size` bytes of the other one. */
@@ -66,13 +68,12 @@ make_huge(stoa_pages *pages, char *writable, char *readable, size_t size, bool p
         atomic_store_explicit(&pages->huge_cost, 0, memory_order_relaxed);
     }
     learn(&pages->huge_cost, stoa__os_thread_time() - start, size);
-    size_t pause = FIRST_PAUSE;
     if (!stoa__pages_prefer_huge(pages)) {
-        pause = atomic_load_explicit(&pages->pause, memory_order_relaxed);
-        atomic_store_explicit(&pages->until_probe, pause, memory_order_relaxed);
-        pause = pause < MOST_PAUSE ? pause * 2 : pause;
+        uint64_t times = load(&pages->huge_cost) / (load(&pages->small_cost) + 1) + 1;
+        uint64_t pause = times * size * PROBE_SHARE;
+        pause = pause < LEAST_PAUSE ? LEAST_PAUSE : pause < MOST_PAUSE ? pause : MOST_PAUSE;
+        atomic_store_explicit(&pages->until_probe, (size_t)pause, memory_order_relaxed);
     }
-    atomic_store_explicit(&pages->pause, pause, memory_order_relaxed);
 }
 
 static bool

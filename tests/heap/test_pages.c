@@ -58,7 +58,9 @@ the_cheaper_way_is_taken_and_the_other_tried_again(void **state)
     char *range = new_range(256 * MIB);
     stoa_pages pages;
     stoa__pages_init(&pages);
-    assert_true(stoa__pages_prefer_huge(&pages)); /* worth a try while nothing is known */
+    assert_false(stoa__pages_prefer_huge(&pages)); /* nothing is known: not before the heap has proved large */
+    atomic_store(&pages.huge_cost, 1);
+    assert_true(stoa__pages_prefer_huge(&pages));
     atomic_store(&pages.small_cost, 1);
     atomic_store(&pages.huge_cost, 1000000);
     atomic_store(&pages.until_probe, 64 * MIB);
@@ -77,7 +79,7 @@ the_cheaper_way_is_taken_and_the_other_tried_again(void **state)
     }
     assert_int_equal(huge, 1);
     assert_true(at_first > 0);
-    assert_true(atomic_load(&pages.pause) >= 64 * MIB); /* longer next time */
+    assert_true(atomic_load(&pages.until_probe) > 100 * MIB); /* dearer by so much: not again soon */
     atomic_store(&pages.no_huge, 1);
     assert_false(stoa__pages_prefer_huge(&pages));
 }
