@@ -86,6 +86,19 @@ take_pairs(stoa_walk *walk, PyObject *dict)
         return false;
     }
     PyObject **slots = walk->slots + walk->top;
+    stoa_children values;
+    if (stoa__children_of(dict, &values)) {
+        for (Py_ssize_t i = 0; i < values.count; i++) {
+            PyObject *const *at = &values.first[(size_t)i * values.stride];
+            if (*at != NULL) {
+                __builtin_prefetch(*at);
+                *slots++ = at[-1]; /* the key */
+                *slots++ = *at;
+            }
+        }
+        walk->top = (size_t)(slots - walk->slots);
+        return true;
+    }
     Py_ssize_t position = 0;
     PyObject *key, *value;
     while (PyDict_Next(dict, &position, &key, &value)) {
@@ -122,6 +135,24 @@ take_array(stoa_walk *walk, PyObject *const *items, Py_ssize_t count)
     return true;
 }
 
+/* Asks for what the containers to come will touch: first what they begin with, then what they hold. */
+static inline void
+look_beside(const stoa_walk *walk)
+{
+    const stoa_frame *outer = &walk->frames[walk->depth - 2];
+    size_t step = outer->kind == STOA_FRAME_MAPPING ? 2 : 1;
+    size_t top = walk->frames[walk->depth - 1].base, at = outer->next;
+    if (at + 4 * step < top) {
+        stoa__prefetch_inside(walk->slots[at + 4 * step]);
+    }
+    stoa_children children;
+    if (at + 2 * step < top && stoa__children_of(walk->slots[at + 2 * step], &children)) {
+        for (Py_ssize_t i = 0; i < children.count && i < STOA_SPARE; i++) {
+            __builtin_prefetch(children.first[(size_t)i * children.stride]);
+        }
+    }
+}
+
 bool
 stoa__walk_enter(stoa_walk *walk, PyObject *container, stoa_frame_kind kind, const PyObject *source,
                  bool in_memo)
@@ -154,5 +185,6 @@ stoa__walk_enter(stoa_walk *walk, PyObject *container, stoa_frame_kind kind, con
         return false;
     }
     walk->frames[walk->depth++] = (stoa_frame){source, base, base, (uint8_t)kind, in_memo, false};
+    look_beside(walk);
     return true;
 }

@@ -3,8 +3,10 @@
 #include "heap/error.h"
 #include "heap/process.h"
 #include "immortal/canonical.h"
+#include "immortal/equal.h"
 #include "immortal/datetime_like.h"
 #include "immortal/exceptions.h"
+#include "immortal/hash.h"
 #include "immortal/image.h"
 #include "immortal/source.h"
 #include "immortal/walk.h"
@@ -38,6 +40,27 @@ freeze_str(stoa_batch *batch, const stoa_key *key, PyObject *text)
     return stoa__make_str_keyed(batch, key, (int)PyUnicode_KIND(text), PyUnicode_IS_ASCII(text),
                                 PyUnicode_DATA(text), PyUnicode_GET_LENGTH(text),
                                 ((PyASCIIObject *)text)->hash);
+}
+
+/* Without interning: the same as one made lately, or a new one. */
+static stoa_shared *
+freeze_str_again(stoa_walk *walk, PyObject *text)
+{
+    int kind = (int)PyUnicode_KIND(text);
+    Py_ssize_t length = PyUnicode_GET_LENGTH(text);
+    Py_hash_t hash = ((PyASCIIObject *)text)->hash;
+    if (hash == -1) {
+        hash = stoa__hash_bytes(PyUnicode_DATA(text), (size_t)length * (size_t)kind);
+    }
+    size_t at = (size_t)hash & (STOA_TEXTS - 1);
+    stoa_shared *made = walk->texts->last[at].shared;
+    if (made != NULL && walk->texts->last[at].hash == hash && stoa__equal_str(made, text)) {
+        return made;
+    }
+    made = stoa__make_str(&walk->batch, kind, PyUnicode_IS_ASCII(text), PyUnicode_DATA(text), length, hash);
+    walk->texts->last[at].hash = hash;
+    walk->texts->last[at].shared = made;
+    return made;
 }
 
 static inline stoa_shared *
@@ -198,7 +221,8 @@ step(stoa_walk *walk, PyObject *object, bool in_memo, stoa_shared **out)
     stoa_batch *batch = &walk->batch;
     PyTypeObject *type = Py_TYPE(object);
     if (type == &PyUnicode_Type) {
-        *out = freeze_str(batch, known_key(walk, object), object);
+        *out = walk->texts != NULL ? freeze_str_again(walk, object)
+                                   : freeze_str(batch, known_key(walk, object), object);
     }
     else if (type == &PyLong_Type) {
         *out = freeze_int(batch, known_key(walk, object), object);
@@ -244,6 +268,15 @@ step(stoa_walk *walk, PyObject *object, bool in_memo, stoa_shared **out)
     return *out == NULL ? STEP_FAILED : STEP_LEAF;
 }
 
+/* The table of the dict that a frame was opened for, if it has no gaps: then the shared one has the same. */
+static inline const stoa_keys *
+table_to_copy(const PyObject *source)
+{
+    const PyDictObject *dict = (const PyDictObject *)((uintptr_t)source & ~(uintptr_t)1); /* see enter_proxy */
+    return dict->ma_values == NULL && stoa__dict_keys(dict)->nentries == dict->ma_used ? stoa__dict_keys(dict)
+                                                                                       : NULL;
+}
+
 static stoa_shared *
 make_container(stoa_walk *walk, const stoa_frame *frame)
 {
@@ -254,7 +287,7 @@ make_container(stoa_walk *walk, const stoa_frame *frame)
     case STOA_FRAME_TUPLE:
         return stoa__make_tuple(batch, children, count);
     case STOA_FRAME_MAPPING:
-        return stoa__make_mapping(batch, children, count / 2);
+        return stoa__make_mapping_like(batch, children, count / 2, table_to_copy(frame->source));
     case STOA_FRAME_SET:
         return stoa__make_frozenset(batch, children, count);
     case STOA_FRAME_SLICE:
@@ -291,6 +324,9 @@ interrupt_is_pending(stoa_walk *walk)
 {
     walk->budget = STOA_SIGNAL_INTERVAL;
     stoa__memo_widen(&walk->memo);
+    if (walk->texts == NULL && (walk->batch.flags & STOA_BATCH_INTERN) == 0) {
+        walk->texts = calloc(1, sizeof(*walk->texts)); /* without memory for it the walk goes without */
+    }
     if (walk->watch_signals && PyOS_InterruptOccurred()) {
         PyErr_SetInterrupt(); /* asking has cleared it */
         return true;
@@ -444,6 +480,7 @@ walk_init(stoa_walk *walk, PyObject *object, unsigned flags, bool watch_signals)
     walk->frame_capacity = STOA_FIRST_FRAMES;
     stoa__memo_init(&walk->memo);
     memset(walk->ahead, 0, sizeof(walk->ahead));
+    walk->texts = NULL;
     walk->message = (stoa_path){NULL, 0, 0, false};
     walk->path_size = 0;
     walk->offender[0] = '\0';
@@ -463,6 +500,7 @@ walk_clear(stoa_walk *walk)
         free(walk->frames);
     }
     stoa__memo_clear(&walk->memo);
+    free(walk->texts);
     stoa__path_clear(&walk->message);
 }
 

@@ -17,6 +17,7 @@
 #include <Python.h>
 
 #include "heap/intern.h"
+#include "immortal/cpython/cpython.h"
 
 /* Children's array elements are shared objects; typed apart in debug builds would be PyObject's remote twin. */
 typedef PyObject stoa_shared;
@@ -57,6 +58,9 @@ stoa_shared *stoa__make_frozenset(stoa_batch *batch, stoa_shared *const *items, 
 /* mappingproxy over a dict (<= 3.14) or frozendict (>= 3.15). Insertion order; a later equal key replaces the value of
  * the earlier one, as in dict(). pairs: key, value, key, value … */
 stoa_shared *stoa__make_mapping(stoa_batch *batch, stoa_shared *const *pairs, Py_ssize_t count);
+/* The same, where `like` is the table of a dict of these pairs, with all its entries in this order; NULL: there is none. */
+stoa_shared *
+stoa__make_mapping_like(stoa_batch *batch, stoa_shared *const *pairs, Py_ssize_t count, const stoa_keys *like);
 /* date, time, datetime, timedelta from a live exact instance (3.13+), naive or UTC: copies its fields. GIL (C code only
  * runs). STOA_ETYPE with the remedy in the message: another time zone, or Python 3.12. */
 stoa_shared *stoa__make_datetime_like(stoa_batch *batch, PyObject *source);

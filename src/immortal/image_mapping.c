@@ -32,6 +32,7 @@ _Static_assert(offsetof(PyDictObject, ma_values) + 2 * sizeof(uintptr_t) == OBJE
 typedef struct pairs {
     stoa_shared *const *items; /* key, value, key, value … */
     Py_ssize_t count;
+    const stoa_keys *like; /* the table of a dict of these pairs, in this order, or NULL */
 } pairs;
 
 static bool
@@ -143,6 +144,24 @@ fill_keys(stoa_keys *keys, const pairs *p, const Py_hash_t *hashes)
     return count;
 }
 
+/* Where a key's index lies in a table depends on the hashes of the keys, their order, and the size of the table alone. So
+ * a dict of str that was never larger or smaller, and lost no key, has the index table that ours would get. */
+static inline bool
+has_our_indices(const stoa_keys *like, const pairs *p, int log2_size)
+{
+    return like != NULL && like->kind == STOA_KEYS_STR && like->log2_size == log2_size &&
+           like->nentries == p->count;
+}
+
+static void
+copy_keys(stoa_keys *keys, const pairs *p)
+{
+    memcpy(keys->indices, p->like->indices, (size_t)1 << keys->log2_index_bytes);
+    stoa_str_entry *entries = stoa__keys_entries(keys);
+    memcpy(entries, p->items, (size_t)p->count * sizeof *entries);
+}
+_Static_assert(sizeof(stoa_str_entry) == 2 * sizeof(PyObject *), "an entry of str keys is a pair");
+
 #if STOA_HAS_FROZENDICT
 /* -1: a value is unhashable. Members in any order, each hashed as a tuple of two. */
 static stoa_err
@@ -245,8 +264,14 @@ lay_mapping(stoa_batch *batch, const pairs *p, const Py_hash_t *hashes)
     keys->log2_size = (uint8_t)log2_size;
     keys->log2_index_bytes = (uint8_t)stoa__keys_log2_index_bytes(log2_size);
     keys->kind = hashes != NULL ? STOA_KEYS_GENERAL : STOA_KEYS_STR;
-    memset(keys->indices, 0xFF, (size_t)1 << keys->log2_index_bytes); /* all empty */
-    Py_ssize_t count = fill_keys(keys, p, hashes);
+    Py_ssize_t count = p->count;
+    if (hashes == NULL && has_our_indices(p->like, p, log2_size)) {
+        copy_keys(keys, p);
+    }
+    else {
+        memset(keys->indices, 0xFF, (size_t)1 << keys->log2_index_bytes); /* all empty */
+        count = fill_keys(keys, p, hashes);
+    }
     if (count < 0) {
         return stoa__image_fail(batch, STOA_ENOMEM, "no memory to compare the keys of a mapping");
     }
@@ -272,7 +297,13 @@ lay_mapping(stoa_batch *batch, const pairs *p, const Py_hash_t *hashes)
 stoa_shared *
 stoa__make_mapping(stoa_batch *batch, stoa_shared *const *items, Py_ssize_t count)
 {
-    pairs p = {items, count};
+    return stoa__make_mapping_like(batch, items, count, NULL);
+}
+
+stoa_shared *
+stoa__make_mapping_like(stoa_batch *batch, stoa_shared *const *items, Py_ssize_t count, const stoa_keys *like)
+{
+    pairs p = {items, count, like};
     if (count < 0 || (size_t)count > STOA_LARGEST / (4 * sizeof(stoa_entry))) {
         return stoa__no_room(batch, "mapping");
     }

@@ -50,6 +50,36 @@ stoa__slice_fields(const PyObject *slice)
     return &((const PySliceObject *)slice)->start;
 }
 
+/* The children of a list or tuple, or the values of a dict that has a table of its own; a NULL among the values stands for
+ * what was deleted, a key lies before its value. */
+typedef struct stoa_children {
+    PyObject *const *first;
+    Py_ssize_t count;
+    size_t stride;
+} stoa_children;
+
+static inline bool
+stoa__children_of(const PyObject *container, stoa_children *out)
+{
+    const PyTypeObject *type = container->ob_type;
+    if (type == &PyList_Type) {
+        *out = (stoa_children){((const PyListObject *)container)->ob_item, Py_SIZE(container), 1};
+        return true;
+    }
+    if (type == &PyTuple_Type) {
+        *out = (stoa_children){((const PyTupleObject *)container)->ob_item, Py_SIZE(container), 1};
+        return true;
+    }
+    if (!stoa__is_any_dict((PyObject *)container) || ((const PyDictObject *)container)->ma_values != NULL) {
+        return false;
+    }
+    const stoa_keys *keys = stoa__dict_keys((const PyDictObject *)container);
+    bool general = keys->kind == STOA_KEYS_GENERAL;
+    PyObject *const *entries = stoa__keys_entries(keys);
+    *out = (stoa_children){entries + (general ? 2 : 1), keys->nentries, general ? 3 : 2};
+    return true;
+}
+
 /* Asks for the memory that entering `object` will touch next, once its header is in the cache. */
 static inline void
 stoa__prefetch_inside(PyObject *object)

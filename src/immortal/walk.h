@@ -7,7 +7,8 @@
  * Invariants
  *  1. Slots of a frame are [base, top of it), where the top is the base of the next frame, or `top` for the innermost.
  *  2. Slots below `next` of a frame are shared objects; the slot at `next` is the one being worked on; those above are
- *     sources, kept alive by the source container, which cannot change: the GIL is held and no Python code runs.
+ *     sources, kept alive by the source container, which cannot change: the GIL is held and no Python code runs. Much
+ *     rests on that: the memo, keys computed ahead, and tables of dicts that are copied when the dict is left.
  *  3. STOA_SPARE slots above `top` are allocated, so that prefetching may look ahead without asking.
  */
 #ifndef STOA_IMMORTAL_WALK_H
@@ -18,6 +19,7 @@
 #include "heap/intern.h"
 #include "immortal/memo.h"
 #include "immortal/path.h"
+#include "immortal/texts.h"
 
 #define STOA_SPARE 16 /* how far ahead sources are asked for */
 #define STOA_AHEAD 8  /* how far ahead intern keys are computed; < STOA_SPARE */
@@ -63,6 +65,7 @@ typedef struct stoa_walk {
     size_t depth, frame_capacity; /* frames[depth - 1] is the innermost */
     stoa_memo memo;
     stoa_ahead ahead[STOA_KEY_RING];
+    stoa_texts *texts;  /* NULL: the walk interns, or is short, or there was no memory */
     stoa_path message;  /* of a refusal: path, then what is wrong; raised once the batch is gone */
     size_t path_size;   /* bytes of `message` that are the path */
     char offender[128]; /* type of what was refused; "" when nothing was */

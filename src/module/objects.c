@@ -69,7 +69,8 @@ PyDoc_STRVAR(
     "they are. What is frozen already is returned as it is. Raises NotFreezable, with the path of the first\n"
     "offender, for what cannot be frozen and for cycles; MemoryError when a limit is hit. A freeze that "
     "fails\n"
-    "leaves nothing behind. intern=False does not look for equal values: faster, larger.");
+    "leaves nothing behind. intern=False does not look for equal values, but for strings that came a moment\n"
+    "before in the same call: faster, larger.");
 PyDoc_STRVAR(
     share_doc,
     "share($module, obj, /, *, region=None, intern=True)\n--\n\n"

@@ -161,6 +161,50 @@ class Types(unittest.TestCase):
         one, two = stoa.freeze([a, b], intern=False)
         self.assertIsNot(one, two)
 
+    def test_without_interning_strings_of_a_moment_ago_are_used_again(self):
+        kinds = [f"kind of \N{GREEK SMALL LETTER ALPHA}"[: 4 + i] for i in range(6)] + ["push", "caf\xe9 au lait"]
+        source = ["".join(list(kinds[i % 8])) for i in range(5000)]
+        twin = stoa.freeze(source, intern=False)
+        self.assertEqual(twin, tuple(source))
+        self.assertLess(len({id(each) for each in twin}), 300)  # short freezes, and the start of long ones, do not look
+        distinct = [f"number {i}" for i in range(5000)]
+        self.assertEqual(stoa.freeze(distinct, intern=False), tuple(distinct))
+
+    def test_tables_of_dicts_of_every_history(self):
+        def grown(count):
+            return {f"key{i}": i for i in range(count)}
+
+        presized = dict.fromkeys([f"key{i}" for i in range(40)], 1)
+        with_gaps, refilled, shrunk, cleared = grown(20), grown(7), grown(50), grown(30)
+        for i in range(0, 20, 3):
+            del with_gaps[f"key{i}"]
+        del refilled["key3"]
+        refilled["key3"] = refilled["key99"] = "again"
+        for i in range(45):
+            del shrunk[f"key{i}"]
+        cleared.clear()
+        cleared.update(grown(9))
+
+        class WithSplitTable:
+            def __init__(self):
+                self.first, self.second = 1, [2]
+
+        split = vars(WithSplitTable())
+        mixed, merged = {"a": 1, 2: "b", (3,): [4]}, {**grown(6), **{f"more{i}": i for i in range(6)}}
+        popped = grown(12)
+        popped.popitem()
+        popped["last"] = 0
+        for source in (presized, with_gaps, refilled, shrunk, cleared, split, mixed, merged, popped, {}, *map(grown, range(1, 60)), grown(3000)):
+            for intern in (True, False):
+                with self.subTest(source=str(source)[:60], intern=intern):
+                    twin = stoa.freeze(source, intern=intern)
+                    self.assertEqual(stoa.thaw(twin), source)
+                    self.assertEqual(list(twin), list(source))
+                    self.assertTrue(all(twin[key] == stoa.freeze(source[key]) for key in source))
+                    self.assertFalse(any(f"key{i}" in twin for i in range(3001, 3050)))
+                    self.assertEqual(len(dict(twin) | {"new": 1}), len(source) + 1)
+                    self.assertEqual(stoa.thaw(stoa.freeze(types.MappingProxyType(source), intern=intern)), source)
+
     def test_python_uses_them_as_its_own(self):
         twin = stoa.freeze({"name": "spam", "n": 3, "deep": {"x": [1, 2, 3]}, "sep": ","})
         self.assertEqual("{name}/{n}".format(**twin), "spam/3")
