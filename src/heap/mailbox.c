@@ -86,6 +86,7 @@ stoa__call_init(stoa_posted *call, struct stoa_waiter *sender, void (*run)(stoa_
     atomic_init(&call->refs, 1);
     call->next = call->prev = NULL;
     call->mailbox = NULL;
+    call->runner = NULL;
     call->edge = NULL;
     call->sender = sender == NULL ? NULL : stoa__waiter_ref(sender);
     call->run = run;

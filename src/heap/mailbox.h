@@ -37,6 +37,7 @@ typedef struct stoa_posted {
     struct stoa_posted *next, *prev; /* guarded by the mailbox's lock */
     struct stoa_mailbox *mailbox;    /* written by post; const afterwards */
     struct stoa_waiter *sender; /* const: told when the call is over; a reference is held. NULL: nobody */
+    struct stoa_waiter *runner; /* guarded by the lock of the waits: who runs it now; borrowed */
     struct stoa_wait_edge *edge; /* guarded by the lock of the waits: the sender's while it waits; heap/waiter.h */
     void (*run)(struct stoa_posted *);     /* const: does the work, in the receiver */
     void (*dispose)(struct stoa_posted *); /* const: the last reference is gone; any thread */

@@ -369,6 +369,10 @@ stoa__waiter_waits_for_call(stoa_posted *call, stoa_wait_edge *edge)
     stoa_lock *lock = &stoa__process->waits;
     stoa__lock(lock);
     call->edge = edge;
+    if (edge != NULL && call->runner != NULL) { /* claimed on the way here */
+        edge->whom = stoa__waiter_ref(call->runner);
+        edge->what = "a call";
+    }
     stoa__unlock(lock);
 }
 
@@ -380,6 +384,7 @@ stoa__waiter_runs(stoa_waiter *self, stoa_posted *call)
     }
     stoa_lock *lock = &stoa__process->waits;
     stoa__lock(lock);
+    call->runner = self;
     if (call->edge != NULL) { /* no circle: this thread runs now */
         call->edge->whom = stoa__waiter_ref(self);
         call->edge->what = "a call";
@@ -396,6 +401,7 @@ stoa__waiter_ran(stoa_posted *call)
     stoa_lock *lock = &stoa__process->waits;
     stoa_waiter *whom = NULL;
     stoa__lock(lock);
+    call->runner = NULL;
     if (call->edge != NULL) {
         whom = call->edge->whom;
         call->edge->whom = NULL;

@@ -87,7 +87,8 @@ stoa_err stoa__waiter_still_waits(stoa_waiter *self);
 /* What `waiter` waits for has passed from `old` to `fresh` (NULL: nobody known): its edges for `old` follow. Any thread. A
  * lock that is handed on tells those who go on waiting, or they would seem to wait for who is not in the way. */
 void stoa__waiter_waits_now_for(stoa_waiter *waiter, stoa_waiter *old, stoa_waiter *fresh);
-/* The sender of `call` waits by `edge` of his until it is over; NULL: no more. Own thread of the sender. */
+/* The sender of `call` waits by `edge` of his until it is over; NULL: no more. Own thread of the sender, who then asks
+ * stoa__waiter_still_waits: whoever runs it may be waiting for him already. */
 void stoa__waiter_waits_for_call(stoa_posted *call, stoa_wait_edge *edge);
 /* `self` has claimed `call` and runs it; and has run it (before stoa__call_done). */
 void stoa__waiter_runs(stoa_waiter *self, stoa_posted *call);

@@ -244,7 +244,7 @@ give_up(stoa_work *work)
 
 /* ---- waiting ----------------------------------------------------------------------------------------------------- */
 
-/* On a thread that has no Python: STOA_OK, STOA_ETIMEDOUT. */
+/* On a thread that has no Python: STOA_OK, STOA_ETIMEDOUT, STOA_EDEADLOCK. */
 static stoa_err
 wait_without_python(stoa_work *work, stoa_deadline deadline)
 {
@@ -253,7 +253,8 @@ wait_without_python(stoa_work *work, stoa_deadline deadline)
     stoa_err err = STOA_OK;
     stoa__waiter_push(self, &edge, NULL);
     stoa__waiter_waits_for_call(&work->call, &edge);
-    for (;;) {
+    err = stoa__waiter_still_waits(self);
+    while (err == STOA_OK) {
         uint32_t seen = stoa__waiter_look(self);
         if (stoa__call_over(&work->call)) {
             break;

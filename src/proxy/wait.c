@@ -135,7 +135,8 @@ wait_here(wait_state *w)
 static int
 wait_begun(wait_state *w, stoa_waiter *whom, const char *what)
 {
-    stoa_err err = whom == NULL ? STOA_OK : stoa__waiter_waits_for(w->self, whom, what);
+    stoa_err err = whom == NULL ? stoa__waiter_still_waits(w->self)
+                                : stoa__waiter_waits_for(w->self, whom, what);
     if (err != STOA_OK) {
         stoa__raise(err);
         return -1;
