@@ -59,6 +59,7 @@
 #include "stoa/handle.h"
 #include "stoa/interp.h"
 #include "stoa/names.h"
+#include "stoa/pool.h"
 #include "stoa/region.h"
 #include "stoa/runtime.h"
 #include "stoa/value.h"

@@ -27,7 +27,8 @@ STOA_BEGIN_DECLS
     X(STOA_EOS, 14, "the operating system refused")                                           \
     X(STOA_EDEADLOCK, 15, "waiting would never end")                                          \
     X(STOA_EINTERRUPTED, 16, "interrupted by a signal")                                       \
-    X(STOA_EFORKED, 17, "belongs to the process this one was forked from")
+    X(STOA_EFORKED, 17, "belongs to the process this one was forked from")                    \
+    X(STOA_ECANCELLED, 18, "cancelled before it began")
 
 typedef enum stoa_err {
 #define STOA_ERROR_ENUM(symbol, number, text) symbol = number,

@@ -17,6 +17,7 @@ __all__ = [
     "Future",
     "Interpreter",
     "InterpreterGone",
+    "InterpreterPoolExecutor",
     "NameTaken",
     "NotFreezable",
     "Proxy",
@@ -113,6 +114,11 @@ def __getattr__(name):
 
         globals()[name] = getattr(_proxies, name)
         return globals()[name]
+    if name == "InterpreterPoolExecutor":  # see _pool.py
+        from ._pool import InterpreterPoolExecutor
+
+        globals()["InterpreterPoolExecutor"] = InterpreterPoolExecutor
+        return InterpreterPoolExecutor
     raise AttributeError(f"module 'stoa' has no attribute {name!r}")
 
 

@@ -1,6 +1,6 @@
 # What `import stoa` gives. Kept strict: tests compare it with the running module, and a type checker runs over it in CI.
 import concurrent.futures
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from types import CodeType, TracebackType
 from typing import Any, Final, Literal, NamedTuple, ParamSpec, Self, TypeVar, final, overload
 
@@ -33,6 +33,25 @@ def names() -> tuple[str, ...]: ...
 
 class Future(concurrent.futures.Future[_T]):
     def __await__(self) -> Generator[Any, None, _T]: ...
+
+class InterpreterPoolExecutor(concurrent.futures.Executor):
+    def __init__(
+        self,
+        max_workers: int | None = None,
+        thread_name_prefix: str = "",
+        initializer: Callable[..., object] | str | None = None,
+        initargs: Iterable[Any] = (),
+        *,
+        max_tasks_per_interpreter: int | None = None,
+    ) -> None: ...
+    @overload  # type: ignore[override]
+    def submit(self, fn: Callable[_P, _T], /, *args: _P.args, **kwargs: _P.kwargs) -> Future[_T]: ...
+    @overload
+    def submit(self, fn: str, /, *args: Any, **kwargs: Any) -> Future[Any]: ...
+    def map(
+        self, fn: Callable[..., _T], *iterables: Iterable[Any], timeout: float | None = None, chunksize: int = 1, **more: int | None
+    ) -> Iterator[_T]: ...
+    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None: ...
 
 @final
 class Interpreter:

@@ -2,15 +2,19 @@
 
 import concurrent.futures
 
+from ._stoa import FutureBase
 
-class Future(concurrent.futures.Future):
+
+class Future(FutureBase, concurrent.futures.Future):
     """A concurrent.futures.Future that can also be awaited.
 
-    Made by Interpreter.submit() and belongs to the interpreter that submitted. Await it from any asyncio event loop of
-    that interpreter; cancelling the task that awaits cancels the call if it has not begun.
+    Made by submit() and belongs to the interpreter that submitted. Await it from any asyncio event loop of that
+    interpreter; cancelling the task that awaits cancels the call if it has not begun.
     """
 
     def __await__(self):
-        import asyncio
+        if not self.done():
+            import asyncio
 
-        return asyncio.wrap_future(self).__await__()
+            return (yield from asyncio.wrap_future(self).__await__())
+        return self.result()

@@ -25,6 +25,9 @@ typedef enum stoa_rank {
     STOA_RANK_INTERN,  /* one shard of an intern table */
     STOA_RANK_EPOCH,
     STOA_RANK_SPACE,
+    STOA_RANK_POOLS,   /* list of pools */
+    STOA_RANK_POOL,    /* one pool */
+    STOA_RANK_TASKS,   /* one worker's queue of tasks, one task's waiters */
     STOA_RANK_THINGS,  /* list of things */
     STOA_RANK_THING,   /* one thing: queue, lock, … */
     STOA_RANK_BELL,    /* what one event loop is told */

@@ -23,6 +23,7 @@ struct stoa_home {
     stoa_waiter *waiter; /* the thread's: a reference; const from RUNNING on. News with each job and phase */
     stoa_lock lock;      /* guards the queue, and changes of phase by others */
     stoa_job *first, *last;
+    stoa_job *stoppable;        /* the job under way, if it has `stop`; guarded by `lock` */
     stoa_interp_record *record; /* reference; set by the thread that makes it, const from RUNNING on */
     PyThreadState *initial;     /* const from RUNNING on; NULL: somebody else's interpreter */
     unsigned long thread_id;    /* as Python counts; const from RUNNING on */
@@ -93,6 +94,9 @@ ask_for_phase(stoa_home *home, uint32_t from, uint32_t to)
     bool change = home->phase == from;
     if (change) {
         home->phase = to;
+        if (to == STOA_HOME_STOPPING && home->stoppable != NULL) {
+            home->stoppable->stop(home->stoppable);
+        }
     }
     stoa__unlock(&home->lock);
     wake_thread(home);
@@ -305,9 +309,34 @@ take_job(stoa_home *home, uint32_t wanted_phase)
         if (home->first == NULL) {
             home->last = NULL;
         }
+        home->stoppable = job->stop == NULL ? NULL : job;
     }
     stoa__unlock(&home->lock);
     return job;
+}
+
+static void
+run_job(stoa_home *home, stoa_job *job)
+{
+    bool stoppable = job->stop != NULL; /* else it frees itself in run */
+    home->in_job = true;
+    job->run(job, home->record);
+    home->in_job = false;
+    if (stoppable) {
+        stoa__lock(&home->lock);
+        home->stoppable = NULL;
+        stoa__unlock(&home->lock);
+    }
+}
+
+/* Nobody else knows this home: it never was one. */
+static void
+refuse_all(stoa_home *home)
+{
+    stoa_job *job;
+    while ((job = take_job(home, STOA_HOME_STARTING)) != NULL) {
+        job->refuse(job, home->message);
+    }
 }
 
 static void *
@@ -325,6 +354,7 @@ home_main(void *arg)
         stoa__unlock(&home->lock);
     }
     if (self == NULL || (home->record == NULL && make_here(home) != STOA_OK)) {
+        refuse_all(home);
         set_phase(home, STOA_HOME_ENDED);
         home_here = NULL;
         home_unref(home);
@@ -339,9 +369,7 @@ home_main(void *arg)
             stoa__serve_home(self); /* calls that only this thread may run */
         }
         else if ((job = take_job(home, STOA_HOME_RUNNING)) != NULL) {
-            home->in_job = true;
-            job->run(job, home->record);
-            home->in_job = false;
+            run_job(home, job);
         }
         else if (phase == STOA_HOME_STOPPING) {
             while ((job = take_job(home, STOA_HOME_STOPPING)) != NULL) {
@@ -411,6 +439,23 @@ stoa__home_make(const char *name, bool shared_gil, const stoa_parcel *path, stoa
             *out = stoa__interp_ref(home->record);
         }
     }
+    home_unref(home);
+    return err;
+}
+
+stoa_err
+stoa__home_start(const char *name, bool shared_gil, const stoa_parcel *path, stoa_job *job)
+{
+    stoa_home *home = home_new(NULL);
+    if (home == NULL) {
+        return stoa__fail(STOA_ENOMEM, "no memory for an interpreter");
+    }
+    home->name = name;
+    home->shared_gil = shared_gil;
+    home->path = path;
+    job->next = NULL;
+    home->first = home->last = job;
+    stoa_err err = start_thread(home);
     home_unref(home);
     return err;
 }

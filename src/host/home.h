@@ -28,6 +28,9 @@ typedef struct stoa_job {
     struct stoa_job *next;
     void (*run)(struct stoa_job *job, stoa_interp_record *record); /* no GIL; frees the job */
     void (*refuse)(struct stoa_job *job, const char *why);         /* the same */
+    /* NULL, or: the interpreter is to be closed, end soon. Any thread, under a lock: may set flags and wake, no more. A job
+     * that has one outlives its run. */
+    void (*stop)(struct stoa_job *job);
 } stoa_job;
 
 typedef struct stoa_home stoa_home;
@@ -35,6 +38,10 @@ typedef struct stoa_home stoa_home;
 /* Makes an interpreter with its home thread; waits for it. `path`: a packed list for sys.path, or NULL. No GIL held.
  * *out: new reference. STOA_ENOMEM, STOA_EPYTHON (Python could not make one), STOA_EGONE (Python is ending). */
 stoa_err stoa__home_make(const char *name, bool shared_gil, const stoa_parcel *path, stoa_interp_record **out);
+
+/* The same, without waiting: `job` is run there first, or refused with the reason. `name` and `path` must live until then.
+ * STOA_ENOMEM, STOA_EOS: no thread; the job stays the caller's. */
+stoa_err stoa__home_start(const char *name, bool shared_gil, const stoa_parcel *path, stoa_job *job);
 
 /* Gives a job to the record's home thread, starting one where there is none. Takes the job over on success.
  * STOA_EGONE, STOA_ENOMEM. */

@@ -6,6 +6,7 @@
 #include "heap/error.h"
 #include "host/home.h"
 #include "host/message.h"
+#include "host/pool.h"
 #include "immortal/cpython/gilstate.h"
 #include "immortal/cpython/interp_list.h"
 #include "proxy/thread_state.h"
@@ -284,6 +285,7 @@ stoa__interp_close_all(void)
 {
     stoa_err outcome = STOA_OK;
     record_list list = {NULL, 0, 0};
+    stoa__pools_stop(); /* they would make new ones */
     (void)stoa__interp_each(collect, &list);
     PyThreadState *state = PyEval_SaveThread();
     double patience = exit_patience();
@@ -354,6 +356,7 @@ forget_closers(void)
 {
     stoa__lock_reset(&closers_lock);
     closers = NULL;
+    stoa__pools_fork_child();
 }
 
 static void

@@ -268,6 +268,19 @@ complete_args(PyObject *function, PyObject *args, PyObject *kwargs)
     return globals == NULL ? NULL : PyTuple_Pack(2, PyTuple_GET_ITEM(args, 0), globals);
 }
 
+PyObject *
+stoa__invoke_function(PyObject *function, PyObject *args, PyObject *kwargs)
+{
+    PyObject *complete = complete_args(function, args, kwargs);
+    PyObject *result = complete == NULL ? NULL : PyObject_Call(function, complete, kwargs);
+    Py_XDECREF(complete);
+    if (result == NULL && !PyErr_Occurred()) { /* globals() does that where there is no frame */
+        PyErr_Format(PyExc_SystemError, "%R looks at its caller's frame: call it from a Python function",
+                     function);
+    }
+    return result;
+}
+
 /* Inside: the result, new reference. */
 static PyObject *
 call_inside(const stoa_call_parcels *call)
@@ -278,13 +291,7 @@ call_inside(const stoa_call_parcels *call)
     PyObject *kwargs = args == NULL || !call->has_kwargs ? NULL : stoa__unpack(&call->kwargs);
     PyObject *result = NULL;
     if (args != NULL && (kwargs != NULL || !call->has_kwargs)) {
-        PyObject *complete = complete_args(function, args, kwargs);
-        result = complete == NULL ? NULL : PyObject_Call(function, complete, kwargs);
-        Py_XDECREF(complete);
-        if (result == NULL && !PyErr_Occurred()) { /* globals() does that where there is no frame */
-            PyErr_Format(PyExc_SystemError, "%R looks at its caller's frame: call it from a Python function",
-                         function);
-        }
+        result = stoa__invoke_function(function, args, kwargs);
     }
     Py_XDECREF(kwargs);
     Py_XDECREF(args);

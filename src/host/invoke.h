@@ -25,6 +25,9 @@ PyObject *stoa__invoke_submit(stoa_interp_record *record, PyObject *function, Py
 /* Globals of __main__ there, from a dict. */
 int stoa__invoke_prepare(stoa_interp_record *record, PyObject *names);
 
+/* Inside an interpreter: calls a function that came from outside, with no Python frame below. New reference, or NULL. */
+PyObject *stoa__invoke_function(PyObject *function, PyObject *args, PyObject *kwargs);
+
 /* Inside an interpreter: its __main__'s globals, borrowed. NULL with an exception. */
 PyObject *stoa__main_globals(void);
 /* Inside an interpreter: runs source or a code object in __main__; `label` names the source in tracebacks. New reference

@@ -9,6 +9,7 @@
 #include "immortal/exceptions.h"
 #include "proxy/by_copy.h"
 #include "proxy/cross.h"
+#include "proxy/crossinterp.h"
 #include "proxy/thread_state.h"
 
 typedef struct interpreter_object {
@@ -83,9 +84,9 @@ unpack_interpreter(uint32_t serial)
 
 /* ---- making ------------------------------------------------------------------------------------------------------ */
 
-/* sys.path of whoever makes it: what can be imported here can be imported there. Strings only, the rest is no path. */
-static int
-pack_path(stoa_parcel *out)
+/* Strings only, the rest is no path. */
+int
+stoa__module_pack_path(stoa_parcel *out)
 {
     PyObject *path = PySys_GetObject("path"); /* borrowed */
     PyObject *strings = PyList_New(0);
@@ -145,7 +146,7 @@ interpreter_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
         }
     }
     stoa_parcel path;
-    if (PySys_Audit("stoa.Interpreter", "O", name) < 0 || pack_path(&path) < 0) {
+    if (PySys_Audit("stoa.Interpreter", "O", name) < 0 || stoa__module_pack_path(&path) < 0) {
         return NULL;
     }
     stoa_interp_record *record;
@@ -566,7 +567,8 @@ stoa__module_add_interpreter(PyObject *module)
     stoa_module_state *state = stoa__module_state(module);
     stoa__cross_set_interpreter_class(pack_interpreter, unpack_interpreter);
     state->interpreter_type = (PyTypeObject *)PyType_FromModuleAndSpec(module, &interpreter_spec, NULL);
-    if (state->interpreter_type == NULL || PyModule_AddType(module, state->interpreter_type) < 0) {
+    if (state->interpreter_type == NULL || PyModule_AddType(module, state->interpreter_type) < 0 ||
+        stoa__crossinterp_ready() < 0 || stoa__crossinterp_class(state->interpreter_type) < 0) {
         return -1;
     }
     return PyModule_AddFunctions(module, functions);

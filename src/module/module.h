@@ -34,10 +34,17 @@ int stoa__module_add_interpreter(PyObject *module);
 int stoa__module_add_stats(PyObject *module);
 int stoa__module_add_proxy(PyObject *module);
 int stoa__module_add_proxy_list(PyObject *module);
+int stoa__module_add_future(PyObject *module);
+int stoa__module_add_pool(PyObject *module);
 
 /* A stoa.Interpreter for `record`: new reference, NULL with an exception. */
 PyObject *stoa__module_wrap_interpreter(PyObject *module, stoa_interp_record *record);
 int stoa__module_add_build_info(PyObject *module);
+
+/* sys.path of this interpreter, packed: what can be imported here can be imported in an interpreter that is made with it. -1
+ * with an exception. */
+struct stoa_parcel;
+int stoa__module_pack_path(struct stoa_parcel *out);
 
 /* Seconds from Python: None waits for ever. -1 with an exception (not a number, NaN). */
 int stoa__module_deadline(PyObject *seconds, stoa_deadline *out);

@@ -111,6 +111,18 @@ stoa__parcel_hold_handle(stoa_parcel *parcel, stoa_handle handle)
 }
 
 void
+stoa__parcel_move(stoa_parcel *to, stoa_parcel *from)
+{
+    bool here = from->data == from->here;
+    memcpy(to, from, offsetof(stoa_parcel, here));
+    if (here) {
+        memcpy(to->here, from->here, from->size);
+        to->data = to->here;
+    }
+    stoa__parcel_init(from);
+}
+
+void
 stoa__parcel_abandon(stoa_parcel *parcel)
 {
     for (size_t i = 0; i < parcel->handle_count; i++) {

@@ -42,6 +42,8 @@ int stoa__parcel_hold(stoa_parcel *parcel, PyObject *object);
 int stoa__parcel_hold_handle(stoa_parcel *parcel, stoa_handle handle);
 /* Frees it. Needs the sender's GIL if it holds references (held_count), else none. */
 void stoa__parcel_clear(stoa_parcel *parcel);
+/* `to` (not initialised, or empty) gets all that `from` has; `from` is empty then. Anywhere. */
+void stoa__parcel_move(stoa_parcel *to, stoa_parcel *from);
 /* The sender is gone, and its objects with it: frees the parcel without touching them. No GIL. */
 void stoa__parcel_abandon(stoa_parcel *parcel);
 

@@ -1,5 +1,7 @@
 #include "proxy/thing.h"
 
+#include "proxy/crossinterp.h"
+
 #include "heap/error.h"
 #include "immortal/exceptions.h"
 
@@ -30,6 +32,9 @@ stoa__thing_type(stoa_side *side, stoa_thing_kind kind)
         return NULL;
     }
     PyTypeObject *made = makers[kind]();
+    if (made != NULL && stoa__crossinterp_class(made) < 0) {
+        Py_CLEAR(made);
+    }
     if (made != NULL && side->thing_types[kind] == NULL && !side->left) {
         side->thing_types[kind] = made;
     }

@@ -105,7 +105,7 @@ class Stubs(unittest.TestCase):
     def compare_class(self, node, cls):
         bases = [ast.unparse(base).partition("[")[0].rpartition(".")[2] for base in node.bases]
         bases = ["tuple" if base == "NamedTuple" else base for base in bases]  # the class statement makes one of the other
-        self.assertEqual(bases or ["object"], [base.__name__ for base in cls.__bases__])
+        self.assertEqual(bases or ["object"], [base.__name__ for base in cls.__bases__ if base.__module__ != "_stoa"])
         stubbed = set()
         for member in node.body:
             if isinstance(member, ast.FunctionDef):

@@ -31,6 +31,10 @@ def interpreters() -> None:
         worker.close(timeout=1)
         worker.prepare_main({"x": 1}, y=2)
     assert_type(stoa.interpreters(), list[stoa.Interpreter])
+    with stoa.InterpreterPoolExecutor(2, initializer=print, initargs=("ready",)) as pool:
+        assert_type(pool.submit(math.isqrt, 2), stoa.Future[int])
+        assert_type(pool.submit("math:isqrt", 2).result(), Any)
+        assert_type(list(pool.map(math.sqrt, [1, 2], chunksize=2, timeout=1)), list[float])
 
 
 async def awaited(future: stoa.Future[int]) -> None:

@@ -1,0 +1,520 @@
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "heap/error.h"
+#include "heap/fork.h"
+#include "host/interp.h"
+#include "host/pool_struct.h"
+
+static stoa_lock pools_lock = STOA_LOCK_INIT(STOA_RANK_POOLS);
+static stoa_pool *pools; /* guarded by pools_lock: of this copy of the library */
+
+/* ---- life -------------------------------------------------------------------------------------------------------- */
+
+stoa_err
+stoa__pool_new(const stoa_pool_plan *plan, stoa_pool **out)
+{
+    stoa__host_ready();
+    stoa_pool *pool = calloc(1, sizeof(*pool));
+    stoa_worker **workers = pool == NULL ? NULL : calloc(plan->max_workers, sizeof(stoa_worker *));
+    if (workers == NULL) {
+        free(pool);
+        return stoa__fail(STOA_ENOMEM, "no memory for a pool");
+    }
+    pool->users = pool->refs = 1;
+    stoa__lock_init(&pool->lock, STOA_RANK_POOL);
+    pool->plan = *plan;
+    pool->workers = workers;
+    pool->generation = stoa__fork_generation();
+    (void)snprintf(pool->name, sizeof(pool->name), "%s", plan->name == NULL ? "pool" : plan->name);
+    stoa__parcel_init(&pool->path);
+    stoa__parcel_init(&pool->raised);
+    if (plan->path != NULL) {
+        stoa__parcel_move(&pool->path, plan->path);
+    }
+    stoa__lock(&pools_lock);
+    pool->next = pools;
+    if (pools != NULL) {
+        pools->prev = pool;
+    }
+    pools = pool;
+    stoa__unlock(&pools_lock);
+    *out = pool;
+    return STOA_OK;
+}
+
+stoa_pool *
+stoa__pool_ref(stoa_pool *pool)
+{
+    atomic_fetch_add(&pool->users, 1);
+    return pool;
+}
+
+void
+stoa__pool_drop(stoa_pool *pool)
+{
+    if (atomic_fetch_sub(&pool->refs, 1) != 1) {
+        return;
+    }
+    if (pool->generation != stoa__fork_generation()) {
+        return; /* the parent's list, the parent's workers: memory that this process leaves alone */
+    }
+    stoa__lock(&pools_lock);
+    if (pool->prev != NULL) {
+        pool->prev->next = pool->next;
+    }
+    else {
+        pools = pool->next;
+    }
+    if (pool->next != NULL) {
+        pool->next->prev = pool->prev;
+    }
+    stoa__unlock(&pools_lock);
+    if (pool->plan.dispose != NULL) {
+        pool->plan.dispose(pool->plan.arg);
+    }
+    stoa__parcel_abandon(&pool->path);
+    stoa__parcel_abandon(&pool->raised);
+    free(pool->workers);
+    free(pool);
+}
+
+void
+stoa__pool_unref(stoa_pool *pool)
+{
+    if (atomic_fetch_sub(&pool->users, 1) == 1) {
+        stoa__pool_shutdown(pool, false);
+        stoa__pool_drop(pool);
+    }
+}
+
+/* ---- queues ------------------------------------------------------------------------------------------------------ */
+
+void
+stoa__tasks_put(stoa_task_queue *queue, stoa_task *task)
+{
+    task->next = NULL;
+    stoa__lock(&queue->lock);
+    if (queue->last != NULL) {
+        queue->last->next = task;
+    }
+    else {
+        queue->first = task;
+    }
+    queue->last = task;
+    atomic_store(&queue->count, queue->count + 1);
+    stoa__unlock(&queue->lock);
+}
+
+stoa_task *
+stoa__tasks_take(stoa_task_queue *queue)
+{
+    if (atomic_load(&queue->count) == 0) {
+        return NULL; /* who puts one in later finds its worker idle, or makes it look again */
+    }
+    stoa__lock(&queue->lock);
+    stoa_task *task = queue->first;
+    if (task != NULL) {
+        queue->first = task->next;
+        if (queue->first == NULL) {
+            queue->last = NULL;
+        }
+        atomic_store(&queue->count, queue->count - 1);
+    }
+    stoa__unlock(&queue->lock);
+    return task;
+}
+
+stoa_task *
+stoa__tasks_take_all(stoa_task_queue *queue)
+{
+    stoa__lock(&queue->lock);
+    stoa_task *first = queue->first;
+    queue->first = queue->last = NULL;
+    atomic_store(&queue->count, 0);
+    stoa__unlock(&queue->lock);
+    return first;
+}
+
+/* ---- telling ----------------------------------------------------------------------------------------------------- */
+
+/* Tells the tasks of the list that belong to the caller of the first one, inside it; returns the others. */
+static stoa_task *
+tell_one_caller(stoa_task *list, stoa_interp_record *caller)
+{
+    stoa_task *batch[64], *rest = NULL, **rest_end = &rest;
+    size_t count = 0;
+    while (list != NULL) {
+        stoa_task *task = list;
+        list = task->next;
+        if (task->caller == caller && count < sizeof(batch) / sizeof(batch[0])) {
+            batch[count++] = task;
+        }
+        else {
+            task->next = NULL;
+            *rest_end = task;
+            rest_end = &task->next;
+        }
+    }
+    const stoa_task_ops *ops = batch[0]->ops;
+    ops->finish(batch, count);
+    for (size_t i = 0; i < count; i++) {
+        stoa__task_unref(batch[i]);
+    }
+    return rest;
+}
+
+static stoa_task *
+take_deliveries(stoa_pool *pool)
+{
+    stoa__lock(&pool->lock);
+    stoa_task *list = pool->deliveries;
+    pool->deliveries = pool->last_delivery = NULL;
+    pool->delivering = false; /* who comes later goes in himself: what we are about to call may take long */
+    stoa__unlock(&pool->lock);
+    return list;
+}
+
+/* Taking the caller's GIL may take milliseconds when it is busy: one goes in, for all that are over by then. */
+void
+stoa__pool_deliver(stoa_pool *pool, stoa_task *task)
+{
+    task->next = NULL;
+    stoa__lock(&pool->lock);
+    if (pool->last_delivery != NULL) {
+        pool->last_delivery->next = task;
+    }
+    else {
+        pool->deliveries = task;
+    }
+    pool->last_delivery = task;
+    bool go = !pool->delivering;
+    pool->delivering = true;
+    stoa_interp_record *caller = pool->deliveries->caller;
+    if (go) {
+        (void)stoa__interp_ref(caller);
+    }
+    stoa__unlock(&pool->lock);
+    stoa_task *list = NULL;
+    while (go || list != NULL) {
+        stoa_entry entry;
+        bool inside = stoa__enter(caller, &entry) == STOA_OK;
+        if (go) {
+            list = take_deliveries(pool);
+            go = false;
+        }
+        stoa_task *rest = NULL, **rest_end = &rest;
+        if (inside) {
+            rest = tell_one_caller(list, caller);
+            stoa__leave(&entry);
+        }
+        while (!inside && list != NULL) { /* the futures are gone with their interpreter */
+            stoa_task *next = list->next;
+            if (list->caller == caller) {
+                stoa__task_unref(list);
+            }
+            else {
+                list->next = NULL;
+                *rest_end = list;
+                rest_end = &list->next;
+            }
+            list = next;
+        }
+        stoa__interp_unref(caller);
+        list = rest;
+        if (list != NULL) {
+            caller = stoa__interp_ref(list->caller);
+        }
+    }
+}
+
+void
+stoa__task_finished(stoa_pool *pool, stoa_task *task)
+{
+    if (stoa__task_done(task) && task->caller != NULL && task->ops->finish != NULL) {
+        stoa__pool_deliver(pool, task);
+    }
+    else {
+        stoa__task_unref(task);
+    }
+}
+
+/* ---- submitting -------------------------------------------------------------------------------------------------- */
+
+static stoa_err
+refuse(stoa_pool *pool)
+{
+    if (pool->generation != stoa__fork_generation()) {
+        return stoa__fail(STOA_EFORKED,
+                          "this pool belongs to the process this one was forked from, and so do its "
+                          "threads: make a pool in the child");
+    }
+    if (pool->broken) {
+        return stoa__fail(STOA_ESTATE, "%s", pool->why);
+    }
+    return pool->shut ? stoa__fail(STOA_EGONE, "cannot schedule new futures after shutdown") : STOA_OK;
+}
+
+static stoa_worker *
+choose_worker(stoa_pool *pool, stoa_worker **to_launch)
+{
+    stoa_worker *worker = pool->first_idle;
+    if (worker != NULL) {
+        stoa__worker_not_idle(worker);
+        return worker;
+    }
+    if (pool->count < pool->plan.max_workers && (*to_launch = stoa__pool_add_worker(pool)) != NULL) {
+        return *to_launch;
+    }
+    stoa_worker_cache *cache = stoa__pool_cache_here();
+    for (uint32_t i = 0; cache != NULL && i < pool->count; i++) {
+        if (&pool->workers[i]->cache == cache) {
+            return pool->workers[i];
+        }
+    }
+    return pool->count == 0 ? NULL : pool->workers[pool->next_turn++ % pool->count];
+}
+
+stoa_err
+stoa__pool_submit(stoa_pool *pool, stoa_task *task)
+{
+    stoa_err err = refuse(pool);
+    if (err != STOA_OK) {
+        return err;
+    }
+    stoa_worker *to_launch = NULL;
+    stoa__lock(&pool->lock);
+    stoa_worker *worker = NULL;
+    bool was_idle = pool->first_idle != NULL;
+    if (!pool->shut && !pool->broken && (worker = choose_worker(pool, &to_launch)) != NULL) {
+        task->pool = pool;
+        atomic_fetch_add(&pool->refs, 1);
+        stoa__tasks_put(&worker->queue, task);
+    }
+    if (worker != NULL && was_idle) {
+        stoa__worker_wake(worker); /* under the lock: a worker that is not in the list may end */
+    }
+    stoa__unlock(&pool->lock);
+    if (to_launch != NULL) {
+        stoa__worker_launch(to_launch);
+    }
+    if (worker == NULL) {
+        err = refuse(pool);
+        return err != STOA_OK ? err : stoa__fail(STOA_ENOMEM, "no memory for a worker");
+    }
+    return STOA_OK;
+}
+
+/* ---- shutting down ----------------------------------------------------------------------------------------------- */
+
+static void
+cancel_list(stoa_pool *pool, stoa_task *list)
+{
+    while (list != NULL) {
+        stoa_task *task = list;
+        list = task->next;
+        if (stoa__task_cancel(task) && (atomic_load(&task->state) & STOA_TASK_WATCHED) &&
+            task->caller != NULL && task->ops->finish != NULL) {
+            stoa__pool_deliver(pool, task);
+        }
+        else {
+            stoa__task_unref(task);
+        }
+    }
+}
+
+void
+stoa__pool_shutdown(stoa_pool *pool, bool cancel)
+{
+    if (pool->generation != stoa__fork_generation()) {
+        return; /* its locks may be held by threads that are not here */
+    }
+    stoa_task *cancelled = NULL;
+    stoa__lock(&pool->lock);
+    pool->shut = true;
+    for (uint32_t i = 0; cancel && i < pool->count; i++) {
+        stoa_task *list = stoa__tasks_take_all(&pool->workers[i]->queue);
+        while (list != NULL) {
+            stoa_task *next = list->next;
+            list->next = cancelled;
+            cancelled = list;
+            list = next;
+        }
+    }
+    while (pool->first_idle != NULL) {
+        stoa_worker *worker = pool->first_idle;
+        stoa__worker_not_idle(worker);
+        stoa__worker_wake(worker);
+    }
+    stoa__unlock(&pool->lock);
+    cancel_list(pool, cancelled);
+}
+
+stoa_err
+stoa__pool_wait(stoa_pool *pool, stoa_deadline deadline)
+{
+    if (pool->generation != stoa__fork_generation()) {
+        return STOA_OK;
+    }
+    stoa_worker_cache *cache = stoa__pool_cache_here();
+    stoa__lock(&pool->lock);
+    for (uint32_t i = 0; cache != NULL && i < pool->count; i++) {
+        if (&pool->workers[i]->cache == cache) {
+            stoa__unlock(&pool->lock);
+            return stoa__fail(STOA_EDEADLOCK,
+                              "a task of pool '%s' waits for the pool to end, and so for itself: "
+                              "shut it down with wait=False, or from outside",
+                              pool->name);
+        }
+    }
+    stoa__unlock(&pool->lock);
+    for (;;) {
+        uint32_t alive = atomic_load(&pool->alive);
+        if (alive == 0) {
+            return STOA_OK;
+        }
+        switch (stoa__futex_wait(&pool->alive, alive, deadline)) {
+        case STOA_TIMED_OUT:
+            return stoa__fail(STOA_ETIMEDOUT, "pool '%s' still has %u workers", pool->name,
+                              (unsigned)pool->alive);
+        case STOA_SIGNALLED:
+            return stoa__fail(STOA_EINTERRUPTED, "waiting for pool '%s'", pool->name);
+        default:
+            break;
+        }
+    }
+}
+
+void
+stoa__pool_break(stoa_pool *pool, const char *why, stoa_parcel *raised, stoa_task *rest)
+{
+    stoa_task *lists[2] = {rest, NULL};
+    stoa__lock(&pool->lock);
+    bool first = !pool->broken;
+    if (first) {
+        (void)snprintf(pool->why, sizeof(pool->why), "%s", why);
+        pool->has_raised = raised != NULL;
+        if (raised != NULL) {
+            stoa__parcel_move(&pool->raised, raised);
+        }
+        pool->broken = true;
+    }
+    for (uint32_t i = 0; i < pool->count; i++) {
+        stoa_task *list = stoa__tasks_take_all(&pool->workers[i]->queue);
+        while (list != NULL) {
+            stoa_task *next = list->next;
+            list->next = lists[1];
+            lists[1] = list;
+            list = next;
+        }
+    }
+    while (pool->first_idle != NULL) {
+        stoa_worker *worker = pool->first_idle;
+        stoa__worker_not_idle(worker);
+        stoa__worker_wake(worker);
+    }
+    stoa__unlock(&pool->lock);
+    if (raised != NULL) {
+        stoa__parcel_abandon(raised);
+    }
+    for (int i = 0; i < 2; i++) {
+        while (lists[i] != NULL) {
+            stoa_task *task = lists[i];
+            lists[i] = task->next;
+            if (stoa__task_claim(task)) {
+                task->ops->refuse(task, pool->why, pool->has_raised ? &pool->raised : NULL);
+                stoa__task_finished(pool, task);
+            }
+            else {
+                stoa__task_unref(task);
+            }
+        }
+    }
+}
+
+/* ---- looking ----------------------------------------------------------------------------------------------------- */
+
+bool
+stoa__pool_broken(stoa_pool *pool, const stoa_parcel **raised)
+{
+    *raised = pool->broken && pool->has_raised ? &pool->raised : NULL;
+    return pool->broken;
+}
+
+bool
+stoa__pool_is_shut(stoa_pool *pool)
+{
+    return pool->shut;
+}
+
+void
+stoa__pool_figures(stoa_pool *pool, stoa_pool_figures *out)
+{
+    memset(out, 0, sizeof(*out));
+    memcpy(out->name, pool->name, sizeof(out->name));
+    out->max_workers = pool->plan.max_workers;
+    out->alive = pool->alive;
+    if (pool->generation != stoa__fork_generation()) {
+        return;
+    }
+    stoa__lock(&pool->lock);
+    out->workers = pool->count;
+    out->done = pool->done_before;
+    for (uint32_t i = 0; i < pool->count; i++) {
+        out->queued += pool->workers[i]->queue.count;
+        out->done += pool->workers[i]->done;
+        out->idle += pool->workers[i]->idle;
+    }
+    stoa__unlock(&pool->lock);
+}
+
+/* ---- all of them ------------------------------------------------------------------------------------------------- */
+
+/* The next pool after `pool` (NULL: the first), with a reference; gives up the one of `pool`. */
+static stoa_pool *
+next_pool(stoa_pool *pool)
+{
+    stoa__lock(&pools_lock);
+    stoa_pool *next = pool == NULL ? pools : pool->next;
+    while (next != NULL) {
+        uint32_t refs = atomic_load(&next->refs);
+        while (refs != 0 && !atomic_compare_exchange_weak(&next->refs, &refs, refs + 1)) {
+        }
+        if (refs != 0) {
+            break; /* else it is on its way out of the list */
+        }
+        next = next->next;
+    }
+    stoa__unlock(&pools_lock);
+    if (pool != NULL) {
+        stoa__pool_drop(pool);
+    }
+    return next;
+}
+
+void
+stoa__pools_stop(void)
+{
+    for (stoa_pool *pool = next_pool(NULL); pool != NULL; pool = next_pool(pool)) {
+        stoa__pool_shutdown(pool, true);
+    }
+}
+
+void
+stoa__pools_each(void (*visit)(const stoa_pool_figures *, void *), void *arg)
+{
+    for (stoa_pool *pool = next_pool(NULL); pool != NULL; pool = next_pool(pool)) {
+        stoa_pool_figures figures;
+        stoa__pool_figures(pool, &figures);
+        visit(&figures, arg);
+    }
+}
+
+void
+stoa__pools_fork_child(void)
+{
+    stoa__lock_reset(&pools_lock);
+    pools = NULL; /* who still holds one finds that it is the parent's, by its generation */
+}

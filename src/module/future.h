@@ -1,0 +1,32 @@
+/* _stoa.Future: what stoa.Future adds to concurrent.futures.Future in C.
+ *
+ * A future of a pool's task asks the task: its worker writes the outcome down without taking this interpreter's GIL, and
+ * whoever looks here finds it. All of concurrent.futures (wait, as_completed, callbacks, asyncio) goes through the
+ * attribute _condition first; whoever asks for it makes the task watched, and from then on the base class's own code
+ * runs, unchanged, on the fields below. A future without a task is an ordinary one.
+ *
+ * Invariants, all under the interpreter's GIL
+ *  1. task != NULL  =>  state is PENDING: it is the task that knows more.
+ *  2. watched  =>  task != NULL, and the task holds a reference of the future until its worker has told us.
+ */
+#ifndef STOA_MODULE_FUTURE_H
+#define STOA_MODULE_FUTURE_H
+
+#include "host/pool_call.h"
+
+typedef enum future_state { PENDING, RUNNING, CANCELLED, CANCELLED_AND_NOTIFIED, FINISHED } future_state;
+
+typedef struct future_object {
+    PyObject_HEAD
+    stoa_call_task *task; /* a reference, or NULL: not a pool's, or settled */
+    bool watched;
+    future_state state;
+    PyObject *condition, *waiters, *callbacks; /* made when asked for */
+    PyObject *result, *exception;
+} future_object;
+
+/* A future of `type` for a task that is to be submitted: new reference. Takes over a reference of the task. */
+PyObject *stoa__future_new(PyTypeObject *type, stoa_call_task *task);
+extern const stoa_task_ops stoa__future_ops; /* of its tasks */
+
+#endif

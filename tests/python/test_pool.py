@@ -1,0 +1,460 @@
+"""InterpreterPoolExecutor: what crosses, workers that come and go, bad input and faults."""
+
+import asyncio
+import concurrent.futures
+import functools
+import random
+import threading
+import time
+import unittest
+
+import child
+import stoa
+
+STATE = "nothing"
+
+
+def square(x):
+    return x * x
+
+
+def remember(value):
+    global STATE
+    STATE = value
+
+
+def recall():
+    return STATE
+
+
+def interpreter_id():
+    return stoa.current().id
+
+
+def sleep(seconds):
+    time.sleep(seconds)
+    return seconds
+
+
+def fail(message):
+    raise ValueError(message)
+
+
+def containers(n):
+    return [n, {"n": (n, [n])}, {n}, bytearray(b"x")]
+
+
+def append_to(target, value):
+    target.append(value)
+    return stoa.is_proxy(target)
+
+
+def exit_now(code):
+    import sys
+
+    sys.exit(code)
+
+
+def fail_to_start():
+    raise RuntimeError("no start")
+
+
+class Holder:
+    def __init__(self, value):
+        self.value = value
+
+    def get(self, more):
+        return self.value + more
+
+
+class Calls(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.pool = stoa.InterpreterPoolExecutor(2)
+
+    @classmethod
+    def tearDownClass(cls):
+        cls.pool.shutdown()
+
+    def test_is_an_executor_with_futures_of_ours(self):
+        self.assertIsInstance(self.pool, concurrent.futures.Executor)
+        future = self.pool.submit(square, 3)
+        self.assertIsInstance(future, stoa.Future)
+        self.assertIsInstance(future, concurrent.futures.Future)
+        self.assertEqual(future.result(10), 9)
+        self.assertIsNone(future.exception())
+        self.assertTrue(future.done())
+
+    def test_functions(self):
+        self.assertEqual(self.pool.submit(lambda a, b=2, *, c: (a, b, c), 1, c=3).result(10), (1, 2, 3))
+        self.assertEqual(self.pool.submit("math:sqrt", 16).result(10), 4.0)
+        self.assertEqual(self.pool.submit(functools.partial(divmod, 17), 5).result(10), (3, 2))
+        self.assertEqual(self.pool.submit(functools.partial(int, base=2), "101").result(10), 5)
+        self.assertEqual(self.pool.submit(Holder(40).get, 2).result(10), 42)
+        doubled = list(self.pool.map(functools.partial(pow, 2), range(5), chunksize=2))
+        self.assertEqual(doubled, [1, 2, 4, 8, 16])
+
+    def test_a_function_that_changes_is_packed_anew(self):
+        def f(x=1):
+            return x
+
+        self.assertEqual(self.pool.submit(f).result(10), 1)
+        f.__defaults__ = (2,)
+        self.assertEqual(self.pool.submit(f).result(10), 2)
+        f.__code__ = (lambda x=1: x * 10).__code__
+        self.assertEqual(self.pool.submit(f).result(10), 20)
+
+    def test_results_outlive_the_pool(self):
+        with stoa.InterpreterPoolExecutor(1) as pool:
+            future = pool.submit(containers, 7)
+        self.assertEqual(future.result(), containers(7))
+
+    def test_mutable_arguments_are_proxies(self):
+        target = []
+        self.assertTrue(self.pool.submit(append_to, target, 5).result(10))
+        self.assertEqual(target, [5])
+
+    def test_exception_with_remote_traceback(self):
+        error = self.pool.submit(fail, "here").exception(10)
+        self.assertIsInstance(error, ValueError)
+        self.assertIn("in fail", str(error.__cause__))
+
+    def test_what_cannot_be_submitted(self):
+        for wrong in (None, 5, "no colon", Holder(1)):
+            with self.assertRaises((TypeError, ValueError)):
+                self.pool.submit(wrong)
+        with self.assertRaises(TypeError):
+            self.pool.submit()
+        with self.assertRaises(ValueError):
+            self.pool.map(square, [1], chunksize=0)
+        error = self.pool.submit("no_such_module:f").exception(10)
+        self.assertIsInstance(error, ModuleNotFoundError)
+
+    def test_map(self):
+        for chunksize in (1, 3, 100):
+            self.assertEqual(list(self.pool.map(square, range(50), chunksize=chunksize)), [n * n for n in range(50)])
+        with self.assertRaises(TimeoutError):
+            list(self.pool.map(sleep, [0.3, 0.3], timeout=0.01))
+        iterator = self.pool.map(square, [1, None, 3])
+        self.assertEqual(next(iterator), 1)
+        with self.assertRaises(TypeError):
+            next(iterator)
+
+    def test_from_many_threads(self):
+        results = []
+
+        def submit_some():
+            results.extend(f.result(30) for f in [self.pool.submit(square, n) for n in range(100)])
+
+        threads = [threading.Thread(target=submit_some) for _ in range(4)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        self.assertEqual(sorted(results), sorted(4 * [n * n for n in range(100)]))
+
+    def test_from_another_interpreter(self):
+        with stoa.Interpreter() as other:
+            other.exec(
+                "import stoa, test_pool\n"
+                "with stoa.InterpreterPoolExecutor(1) as pool:\n"
+                "    r = list(pool.map(test_pool.square, range(5)))\n"
+                "assert r == [0, 1, 4, 9, 16], r"
+            )
+
+    def test_task_that_exits_is_an_exception(self):
+        error = self.pool.submit(exit_now, 3).exception(10)
+        self.assertIsInstance(error, SystemExit)
+        self.assertEqual(self.pool.submit(square, 2).result(10), 4)
+
+
+class Cancelling(unittest.TestCase):
+    def setUp(self):
+        self.pool = stoa.InterpreterPoolExecutor(1)
+        self.addCleanup(self.pool.shutdown)
+
+    def test_what_has_not_begun(self):
+        busy = self.pool.submit(sleep, 0.2)
+        while not busy.running():
+            time.sleep(0.001)
+        plain, watched, told = self.pool.submit(square, 1), self.pool.submit(square, 2), []
+        watched.add_done_callback(told.append)
+        self.assertTrue(plain.cancel())
+        self.assertTrue(watched.cancel())
+        self.assertFalse(busy.cancel())
+        self.assertEqual(told, [watched])
+        for future in (plain, watched):
+            self.assertTrue(future.cancelled() and future.done() and future.cancel())
+            with self.assertRaises(concurrent.futures.CancelledError):
+                future.result()
+        done, _ = concurrent.futures.wait([plain, watched, busy], timeout=10)
+        self.assertEqual(done, {plain, watched, busy})
+
+    def test_by_shutdown(self):
+        busy = self.pool.submit(sleep, 0.1)
+        while not busy.running():
+            time.sleep(0.001)
+        told, futures = [], [self.pool.submit(square, n) for n in range(10)]
+        futures[3].add_done_callback(told.append)
+        self.pool.shutdown(cancel_futures=True)
+        self.assertEqual(busy.result(0), 0.1)
+        self.assertTrue(all(f.cancelled() for f in futures))
+        self.assertEqual(told, [futures[3]])
+
+    def test_race(self):
+        outcomes = {"cancelled": 0, "done": 0}
+        for n in range(300):
+            future = self.pool.submit(square, n)
+            if n % 3 == 0:
+                future.add_done_callback(lambda f: None)
+            if n % 2:
+                time.sleep(0.000005 * (n % 20))
+            if future.cancel():
+                outcomes["cancelled"] += 1
+                self.assertTrue(future.cancelled())
+            else:
+                outcomes["done"] += 1
+                self.assertEqual(future.result(10), n * n)
+        self.assertEqual(sum(outcomes.values()), 300)
+
+
+class Workers(unittest.TestCase):
+    def test_initializer_once_and_its_globals_stay(self):
+        with stoa.InterpreterPoolExecutor(2, "named", remember, ("set",)) as pool:
+            self.assertEqual({pool.submit(recall).result(10) for _ in range(20)}, {"set"})
+            self.assertIn(pool.submit("stoa:current").result(10).name, ("named_0", "named_1"))
+
+    def test_failing_initializer_breaks_the_pool(self):
+        for initializer, args, cause in ((fail_to_start, (), RuntimeError), (exit_now, (1,), SystemExit)):
+            with self.assertLogs("concurrent.futures", "CRITICAL"):
+                pool = stoa.InterpreterPoolExecutor(1, initializer=initializer, initargs=args)
+                told, futures = [], []
+                try:
+                    for n in range(3):
+                        futures.append(pool.submit(square, n))
+                        futures[-1].add_done_callback(told.append)
+                except concurrent.futures.BrokenExecutor:
+                    pass
+                for future in futures:
+                    error = future.exception(10)
+                    self.assertIsInstance(error, concurrent.futures.BrokenExecutor)
+                    self.assertIsInstance(error.__cause__, cause)
+                with self.assertRaises(concurrent.futures.BrokenExecutor):
+                    pool.submit(square, 1)
+                pool.shutdown()
+                self.assertEqual(len(told), len(futures))
+
+    def test_initializer_that_hangs(self):
+        pool = stoa.InterpreterPoolExecutor(1, initializer="time:sleep", initargs=(0.5,))
+        future = pool.submit(square, 1)
+        with self.assertRaises(TimeoutError):
+            future.result(0.02)
+        self.assertTrue(future.cancel())
+        pool.shutdown(wait=False, cancel_futures=True)
+
+    def test_max_tasks_per_interpreter(self):
+        with stoa.InterpreterPoolExecutor(1, max_tasks_per_interpreter=2) as pool:
+            ids = [pool.submit(interpreter_id).result(20) for _ in range(6)]
+        self.assertEqual([ids.count(i) for i in dict.fromkeys(ids)], [2, 2, 2])
+
+    def test_worker_that_somebody_closes(self):
+        with stoa.InterpreterPoolExecutor(1, "victim") as pool:
+            first = pool.submit(interpreter_id).result(10)
+            for interpreter in stoa.interpreters():
+                if interpreter.name.startswith("victim"):
+                    interpreter.close(timeout=10)
+            second = pool.submit(interpreter_id).result(10)
+            self.assertNotEqual(first, second)
+
+    def test_task_that_waits_for_one_of_its_own_pool(self):
+        code = """
+            import stoa
+            pool = stoa.InterpreterPoolExecutor(1)
+            def outer(pool):
+                return pool.submit(pow, 2, 5).result(20)
+            print(pool.submit(outer, pool).result(30))
+            pool.shutdown()
+        """
+        child.check(self, code, stdout="32\n")
+
+    def test_task_that_shuts_its_own_pool_down(self):
+        code = """
+            import stoa
+            pool = stoa.InterpreterPoolExecutor(1)
+            def close(pool, wait):
+                pool.shutdown(wait=wait)
+                return "shut"
+            try:
+                print(pool.submit(close, pool, True).result(30))
+            except stoa.Deadlock as error:
+                print("Deadlock")
+            pool.shutdown()
+            pool = stoa.InterpreterPoolExecutor(1)
+            print(pool.submit(close, pool, False).result(30))
+            pool.shutdown()
+        """
+        child.check(self, code, stdout="Deadlock\nshut\n")
+
+    def test_arguments_of_the_constructor(self):
+        make = stoa.InterpreterPoolExecutor
+        for wrong in ({"max_workers": 0}, {"max_tasks_per_interpreter": 0}):
+            self.assertRaises(ValueError, make, **wrong)
+        for wrong in ({"max_workers": "2"}, {"initializer": 5}, {"max_tasks_per_interpreter": 1.5}):
+            self.assertRaises(TypeError, make, **wrong)
+        with make() as pool:
+            self.assertRaises(TypeError, pool.__reduce__)
+        self.assertRaises(RuntimeError, pool.submit, square, 1)
+
+
+class Processes(unittest.TestCase):
+    def test_what_was_submitted_is_done_before_the_end(self):
+        child.check(
+            self,
+            """
+            import stoa, sys
+            def say(text):
+                import time
+                time.sleep(0.1)
+                print(text, flush=True)
+            pool = stoa.InterpreterPoolExecutor(1)
+            for n in range(3):
+                pool.submit(say, n)
+            """,
+            stdout="0\n1\n2\n",
+        )
+
+    def test_hanging_initializer_does_not_keep_the_program(self):
+        child.check(
+            self,
+            """
+            import logging, stoa
+            logging.disable()
+            def hang():
+                while True:
+                    pass
+            pool = stoa.InterpreterPoolExecutor(1, initializer=hang)
+            future = pool.submit(pow, 2, 3)
+            while not stoa.interpreters()[1:]:
+                pass
+            print(future.cancel())
+            """,
+            stdout="True\n",
+        )
+
+    def test_fork(self):
+        child.check(
+            self,
+            """
+            import os, stoa, warnings
+            warnings.simplefilter("ignore")
+            pool = stoa.InterpreterPoolExecutor(2)
+            pending = pool.submit("time:sleep", 0.3)
+            done = pool.submit(pow, 2, 3)
+            done.result()
+            pid = os.fork()
+            if pid == 0:
+                status = 1
+                try:
+                    assert done.result() == 8
+                    for act in (lambda: pool.submit(pow, 2, 3), lambda: pending.result(5)):
+                        try:
+                            act()
+                            raise SystemExit("no error")
+                        except (RuntimeError, stoa.Error) as error:
+                            assert "fork" in str(error), error
+                    pool.shutdown()
+                    with stoa.InterpreterPoolExecutor(1) as own:
+                        assert own.submit(pow, 2, 4).result(20) == 16
+                    status = 0
+                finally:
+                    os._exit(status)
+            print(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), pending.result())
+            pool.shutdown()
+            """,
+            stdout="0 None\n",
+        )
+
+    def test_forgotten_pool_ends(self):
+        child.check(
+            self,
+            """
+            import gc, stoa, time
+            future = stoa.InterpreterPoolExecutor(1).submit(pow, 2, 3)
+            gc.collect()
+            print(future.result(20))
+            end = time.monotonic() + 20
+            while len(stoa.interpreters()) > 1 and time.monotonic() < end:
+                time.sleep(0.005)
+            print(len(stoa.interpreters()))
+            """,
+            stdout="8\n1\n",
+        )
+
+
+class Asyncio(unittest.TestCase):
+    def test_await(self):
+        async def main(pool):
+            loop = asyncio.get_running_loop()
+            self.assertEqual(await pool.submit(square, 3), 9)
+            self.assertEqual(await asyncio.gather(*(pool.submit(square, n) for n in range(20))), [n * n for n in range(20)])
+            self.assertEqual(await loop.run_in_executor(pool, square, 5), 25)
+            with self.assertRaises(ValueError):
+                await pool.submit(fail, "x")
+            over = pool.submit(square, 4)
+            over.result(10)
+            self.assertEqual(await over, 16)
+
+        with stoa.InterpreterPoolExecutor(2) as pool:
+            asyncio.run(main(pool))
+
+    def test_cancelling_the_awaiting_task_cancels_what_has_not_begun(self):
+        async def main(pool):
+            busy, waiting = pool.submit(sleep, 0.2), pool.submit(square, 1)
+
+            async def wait():
+                await waiting
+
+            task = asyncio.create_task(wait())
+            await asyncio.sleep(0.02)
+            task.cancel()
+            with self.assertRaises(asyncio.CancelledError):
+                await task
+            self.assertTrue(waiting.cancelled())
+            self.assertEqual(await busy, 0.2)
+
+        with stoa.InterpreterPoolExecutor(1) as pool:
+            pool.submit(square, 1).result(10)
+            asyncio.run(main(pool))
+
+
+class Random(unittest.TestCase):
+    def test_nothing_is_lost_or_done_twice(self):
+        seed = random.randrange(2**32)
+        with self.subTest(seed=seed):
+            rng = random.Random(seed)
+            with stoa.InterpreterPoolExecutor(3, max_tasks_per_interpreter=40) as pool:
+                open_, told = {}, []
+                for n in range(1500):
+                    action = rng.random()
+                    if action < 0.6 or not open_:
+                        open_[n] = pool.submit(square, n)
+                    elif action < 0.7:
+                        open_[rng.choice(list(open_))].add_done_callback(told.append)
+                    elif action < 0.8:
+                        key = rng.choice(list(open_))
+                        if open_[key].cancel():
+                            self.assertTrue(open_.pop(key).cancelled())
+                    elif action < 0.9:
+                        key = rng.choice(list(open_))
+                        self.assertEqual(open_.pop(key).result(30), key * key)
+                    else:
+                        keys = rng.sample(list(open_), min(5, len(open_)))
+                        done, left = concurrent.futures.wait([open_[k] for k in keys], timeout=30)
+                        self.assertFalse(left)
+                for key, future in open_.items():
+                    self.assertEqual(future.result(30), key * key)
+            self.assertTrue(all(f.done() for f in told))
+
+
+if __name__ == "__main__":
+    unittest.main()
