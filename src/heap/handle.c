@@ -171,6 +171,12 @@ free_list(uint32_t index)
 size_t
 stoa__handle_take_released(stoa_interp_record *owner, void **objects, size_t max)
 {
+    return stoa__handle_take_released_at(owner, objects, NULL, max);
+}
+
+size_t
+stoa__handle_take_released_at(stoa_interp_record *owner, void **objects, struct stoa_waiter **homes, size_t max)
+{
     /* relaxed: a release that is missed here is found the next time. released_rest is only written by takers, who are
      * inside the owner, under its GIL; the lock is for those who are not. */
     if (atomic_load_explicit(&owner->released, memory_order_relaxed) == 0 &&
@@ -192,6 +198,10 @@ stoa__handle_take_released(stoa_interp_record *owner, void **objects, size_t max
         }
         stoa_handle_slot *slot = slot_at(rest);
         uint32_t next = atomic_load_explicit(&slot->next, memory_order_relaxed);
+        if (homes != NULL) { /* nobody reads it any more: the handle is stale, the slot not yet free */
+            homes[count] = slot->home;
+            slot->home = NULL;
+        }
         objects[count++] = atomic_load_explicit(&slot->object, memory_order_relaxed);
         atomic_store_explicit(&slot->next, taken, memory_order_relaxed);
         taken = rest;

@@ -314,6 +314,9 @@ datetime_class(PyObject *object)
 {
     const char *name = Py_TYPE(object)->tp_name;
     name = strncmp(name, "datetime.", 9) == 0 ? name + 9 : name;
+    if (*name != 'd' && *name != 't') {
+        return 0;
+    }
     for (int i = 0; i < STOA_DATETIME_CLASSES; i++) {
         if (strcmp(name, stoa__datetime_classes[i]) != 0) {
             continue;

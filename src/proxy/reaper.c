@@ -7,7 +7,7 @@
 #include "heap/fork.h"
 #include "heap/process_struct.h" // stoa__process->counters
 #include "proxy/proxy.h"
-#include "proxy/thread_state.h"
+#include "proxy/visit.h"
 
 /* How long the end waits for a __del__ that does not come back. */
 #define STOP_SECONDS 5.0
@@ -21,13 +21,13 @@ static void
 visit(stoa_interp_record *record, void *arg)
 {
     (void)arg;
-    stoa_entry entry;
-    if (!stoa__handle_awaits_release(record) || stoa__enter(record, &entry) != STOA_OK) {
+    stoa_visit door;
+    if (!stoa__handle_awaits_release(record) || stoa__visit(record, &door) != STOA_OK) {
         return; /* one that is being closed frees its objects itself */
     }
     while (stoa__handle_awaits_release(record) && stoa__side_apply_releases(record) > 0) {
     }
-    stoa__leave(&entry);
+    stoa__visit_end(&door);
     STOA_COUNT(&stoa__process->counters, idle_releases);
 }
 

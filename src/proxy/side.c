@@ -5,6 +5,7 @@
 #include "heap/error.h"
 #include "immortal/exceptions.h"
 #include "proxy/call.h"
+#include "proxy/drop.h"
 #include "proxy/proxy_method.h"
 #include "proxy/proxy_type.h"
 #include "proxy/reaper.h"
@@ -216,17 +217,23 @@ stoa__side_apply_releases(stoa_interp_record *record)
 {
     size_t applied = 0;
     void *objects[RELEASES_AT_ONCE];
+    stoa_waiter *homes[RELEASES_AT_ONCE];
     stoa_member *member = record->cookie;
     stoa_side *side = member == NULL ? NULL : member->side;
     size_t count = RELEASES_AT_ONCE;
     for (int round = 0; round < RELEASE_ROUNDS && count == RELEASES_AT_ONCE && side != NULL && !side->left;
          round++) {
-        count = stoa__handle_take_released(record, objects, RELEASES_AT_ONCE);
+        count = stoa__handle_take_released_at(record, objects, homes, RELEASES_AT_ONCE);
         for (size_t i = 0; i < count; i++) {
             remove_export(side, objects[i]);
         }
         for (size_t i = 0; i < count; i++) {
-            Py_DECREF((PyObject *)objects[i]);
+            if (homes[i] == NULL) {
+                Py_DECREF((PyObject *)objects[i]);
+            }
+            else {
+                stoa__drop_at_home(record, objects[i], homes[i]);
+            }
         }
         applied += count;
     }

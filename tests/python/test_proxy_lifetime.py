@@ -102,6 +102,37 @@ class Dropping(Case):
         self.assertTrue(wait_for(settled), stoa.stats()["proxies"])
         self.assertLess(resident() - memory, 20 << 20)
 
+    def test_home_thread_lets_go(self):
+        """What only one thread may touch ends on that thread, whoever drops the last proxy; on any, when it has ended."""
+        ended = []
+        wake, done = threading.Event(), threading.Event()
+
+        class AtHome:
+            def __del__(self):
+                ended.append(threading.get_ident())
+
+        made = []
+
+        def home():
+            made.extend(stoa.proxy(AtHome(), thread="home") for _ in range(2))
+            done.set()
+            wake.wait(30)
+            for _ in range(2000):  # comes by, at a bytecode boundary
+                if ended:
+                    break
+                time.sleep(0.005)
+
+        thread = threading.Thread(target=home)
+        thread.start()
+        self.assertTrue(done.wait(30))
+        ident = thread.ident
+        made.pop()
+        wake.set()
+        thread.join(30)
+        self.assertEqual(ended, [ident])
+        made.pop()
+        self.assertTrue(wait_for(lambda: len(ended) == 2))
+
     def test_counts(self):
         start = stoa.stats()["proxies"]
         a, b = self.call("Counted"), self.call("Counted")
