@@ -59,6 +59,55 @@ class Box:
     async def __aexit__(self, kind, value, traceback): return kind is ValueError
     def __get__(self, instance, owner): return ("got", instance is None)
 
+class Everything:
+    """Has every special method; most tell their name and what they were called with."""
+    __match_args__ = ("n",)
+    def __init__(self): self.n = 3
+    def __repr__(self): return "Everything()"
+    def __hash__(self): return 5
+    def __bool__(self): return True
+    def __len__(self): return 2
+    def __length_hint__(self): return 7
+    def __dir__(self): return ["n"]
+    def __sizeof__(self): return 99
+    def __str__(self): return "everything"
+    def __bytes__(self): return b"everything"
+    def __format__(self, spec): return "format" + spec
+    def __iter__(self): return iter((1, 2))
+    def __reversed__(self): return iter((2, 1))
+    def __next__(self): return 1
+    def __await__(self): return iter(())
+    def __aiter__(self): return self
+    def __int__(self): return 1
+    def __float__(self): return 1.5
+    def __index__(self): return 2
+    def __complex__(self): return 1j
+    def __contains__(self, item): return item == 0
+    def __getattr__(self, name): raise AttributeError(name)
+    def __setattr__(self, name, value): object.__setattr__(self, name, value)
+    def __fspath__(self): return "/everything"
+    def __del__(self): pass
+    def __copy__(self): return ("copy",)
+    def __exit__(self, *args): return False
+    def __set__(self, *args): pass
+    def __delete__(self, *args): pass
+    def __delattr__(self, name): object.__delattr__(self, name)
+    def __setitem__(self, key, value): pass
+    def __delitem__(self, key): pass
+    def __instancecheck__(self, x): return x == 5
+    def __subclasscheck__(self, x): return x is int
+
+def tell(name):
+    def method(self, *args): return (name, *map(repr, args))
+    return method
+
+for name in """anext neg pos abs invert trunc floor ceil enter aenter aexit round lt le eq ne gt ge add sub mul matmul truediv
+    floordiv mod divmod pow lshift rshift and xor or radd rsub rmul rmatmul rtruediv rfloordiv rmod rdivmod rlshift rrshift rand
+    rxor ror rpow iadd isub imul imatmul itruediv ifloordiv imod ipow ilshift irshift iand ixor ior getitem missing call get
+    set_name class_getitem prepare mro_entries""".split():
+    setattr(Everything, f"__{name}__", tell(name))
+Everything.__init_subclass__ = Everything.__class_getitem__
+
 log = []
 def generator(n):
     try:
@@ -72,6 +121,9 @@ def generator(n):
         log.append("end")
     return "value"
 
+async def asynchronous(n):
+    for i in range(n): yield i
+
 async def coroutine(x): return ("result", x)
 
 def make(kind):
@@ -79,7 +131,7 @@ def make(kind):
     return {"list": lambda: [3, 1, 2, [4]], "dict": lambda: {"a": 1, "b": [2], 3: None}, "set": lambda: {1, 2, 3},
             "bytearray": lambda: bytearray(b"hello"), "deque": lambda: collections.deque([1, 2, 3]),
             "box": Box, "generator": lambda: generator(4), "coroutine": lambda: coroutine(5),
-            "file": lambda: io.StringIO("one\ntwo\nthree\n"), "class": lambda: Box}[kind]()
+            "file": lambda: io.StringIO("one\ntwo\nthree\n"), "class": lambda: Box, "everything": Everything}[kind]()
 
 def apply(function, *args): return function(*args)
 def identity(x): return x

@@ -1,11 +1,13 @@
 """Proxies: identity, what stands for what, callbacks, copies."""
 
+import asyncio
 import os
 import pickle
 import threading
 import unittest
 import weakref
 
+import child
 import stoa
 from proxied import there_name
 
@@ -134,6 +136,81 @@ class Identity(Case):
         self.assertEqual(next(p), 1)
         self.assertEqual(self.call("get_log"), (0, 1))
         del p
+
+    def test_callbacks_run_on_the_callers_thread(self):
+        threads = []
+
+        def note(x):
+            threads.append((threading.get_ident(), threading.current_thread().name))
+            return x
+
+        thread = threading.Thread(target=lambda: self.call("apply", note, 5), name="caller")
+        thread.start()
+        thread.join()
+        self.assertEqual(threads, [(thread.ident, "caller")])
+
+    def test_pickled_for_another_process(self):
+        data = pickle.dumps(self.make("list"))
+        done = child.check(self, f"""
+            import pickle
+            try:
+                pickle.loads({data!r})
+            except ValueError as error:
+                print("fetch" in str(error) and "process" in str(error))
+        """, stdout="True\n")
+        self.assertEqual(done.returncode, 0)
+
+    def test_asyncio(self):
+        """A coroutine, an asynchronous generator and a context manager of the owner in a loop of ours."""
+        box = self.make("box")
+
+        async def all_of_it():
+            seen = []
+            async with box as value:
+                seen.append(value)
+            async for x in box:
+                seen.append(x)
+            async for x in self.call("asynchronous", 3):
+                seen.append(x)
+            seen.append(await self.make("coroutine"))
+            return seen
+
+        self.assertEqual(asyncio.run(all_of_it()), ["in", 2, 1, 0, 0, 1, 2, ("result", 5)])
+
+    def test_weak_containers(self):
+        p = self.make("list")
+        held = weakref.WeakValueDictionary(p=p)
+        self.assertIs(held["p"], p)
+        stoa.proxy(p)
+        del p
+        self.assertEqual(len(held), 0)
+
+    def test_callable_says_nothing(self):
+        """CPython looks at the type only, and that is one for all proxies: docs/python.md. The owner knows."""
+        p = self.make("list")
+        self.assertIs(type(p), type(self.make("class")))
+        self.assertTrue(callable(p))
+        self.assertFalse(self.interp.call(callable, p))
+        with self.assertRaisesRegex(TypeError, "not callable"):
+            p()
+
+    def test_patterns(self):
+        """Class patterns match by isinstance; sequence and mapping patterns ask for a flag of the type."""
+        match self.make("list"):
+            case list():
+                pass
+            case _:
+                self.fail("no list")
+        match self.make("list"):
+            case [*_]:
+                self.fail("documented otherwise")
+            case _:
+                pass
+        match stoa.fetch(self.make("list")):
+            case [3, *_]:
+                pass
+            case _:
+                self.fail("fetch() is the way")
 
 
 class Methods(Case):
