@@ -40,7 +40,8 @@ bench: build
 	@$(BUILD)/python bench/run.py --output $(BUILD)/bench.json $(BENCH)
 
 install:
-	@$(MAKE) --no-print-directory build CMAKE_ARGS='$(CMAKE_ARGS) -DCMAKE_INSTALL_PREFIX="$(abspath $(PREFIX))"'
+	@prefix=$$(realpath -m -- '$(PREFIX)') && \
+	$(MAKE) --no-print-directory build CMAKE_ARGS='$(CMAKE_ARGS) -DCMAKE_INSTALL_PREFIX="'"$$prefix"'"'
 	@cmake --install $(BUILD)
 
 format:

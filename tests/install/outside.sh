@@ -8,8 +8,8 @@ here=$(cd "$(dirname "$0")" && pwd -P)
 build=$(cd "$1" && pwd -P)
 python=$2
 work=$build/tests/install
-prefix=$work/prefix
-passed=0 failed=0
+prefix="$work/pre fix" # a space, as folders of users have
+passed=0 failed=0 words=()
 unset PYTHONPATH LD_LIBRARY_PATH
 
 try() { # try NAME COMMAND...
@@ -57,8 +57,8 @@ for language in c cxx; do
     esac
     export PKG_CONFIG_PATH=$pkgconfig:$libdir/pkgconfig
     flags=$(pkg-config --cflags --libs stoa "python-$minor-embed") || flags=--no-such-package
-    # shellcheck disable=SC2086  # flags are words
-    try "pkg-config, build ($language)" "${compiler[@]}" -Wall -Wextra -o "$out.pc" "$source" $flags \
+    eval "words=($flags)" # pkg-config quotes for a shell
+    try "pkg-config, build ($language)" "${compiler[@]}" -Wall -Wextra -o "$out.pc" "$source" "${words[@]}" \
         && try "pkg-config, run ($language)" env PYTHONPATH="$package" LD_LIBRARY_PATH="$stoa_libdir:$libdir" "$out.pc"
 done
 finish
