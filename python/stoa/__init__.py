@@ -3,6 +3,7 @@
 freeze, share, thaw, is_shared   immutable twins of objects, in memory that all interpreters use by pointer
 publish, lookup, once, …         names for them, known in the whole process
 Interpreter, current, main, …    interpreters with a GIL of their own
+Queue, Lock, Event, …            between interpreters and threads, blocking and awaitable
 proxy, owner, fetch, …           objects of other interpreters, used through proxies
 Region, stats                    memory: limits and figures
 
@@ -12,19 +13,29 @@ Region, stats                    memory: limits and figures
 import sys as _sys
 
 __all__ = [
+    "Barrier",
+    "BoundedSemaphore",
+    "BrokenLock",
+    "Condition",
     "Deadlock",
     "Error",
+    "Event",
     "Future",
     "Interpreter",
     "InterpreterGone",
     "InterpreterPoolExecutor",
+    "Lock",
     "NameTaken",
     "NotFreezable",
     "Proxy",
     "ProxyInfo",
+    "Queue",
+    "RLock",
     "Region",
     "ReleasedProxy",
     "RemoteError",
+    "Semaphore",
+    "ShutDown",
     "Timeout",
     "UnsupportedPython",
     "by_copy",
@@ -61,16 +72,26 @@ def _diagnosing():
 
 try:
     from ._stoa import (
+        Barrier,
+        BoundedSemaphore,
+        BrokenLock,
+        Condition,
         Deadlock,
         Error,
+        Event,
         Interpreter,
         InterpreterGone,
+        Lock,
         NameTaken,
         NotFreezable,
         Proxy,
+        Queue,
+        RLock,
         Region,
         ReleasedProxy,
         RemoteError,
+        Semaphore,
+        ShutDown,
         Timeout,
         UnsupportedPython,
         __version__,

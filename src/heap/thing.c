@@ -139,6 +139,8 @@ stoa__things_each(void (*visit)(const stoa_thing_info *info, void *arg), void *a
             thing->class->describe(thing, &info);
         }
         info.id = thing->id;
+        info.handle = thing->handle;
+        info.name = thing->class->name;
         info.kind = thing->kind;
         info.refs = stoa__handle_count(thing->handle);
         visit(&info, arg);

@@ -27,6 +27,7 @@ typedef enum stoa_thing_kind {
     STOA_THING_EVENT,
     STOA_THING_CONDITION,
     STOA_THING_SEMAPHORE,
+    STOA_THING_BOUNDED_SEMAPHORE,
     STOA_THING_BARRIER,
     STOA_THING_EXECUTOR,
     STOA_THING_CALLBACK,
@@ -35,7 +36,8 @@ typedef enum stoa_thing_kind {
 
 /* What one looks like from outside, for statistics and messages: of one moment. */
 typedef struct stoa_thing_info {
-    uint64_t id;
+    uint64_t id, handle;
+    const char *name; /* the class's */
     uint32_t kind;
     uint32_t refs;
     uint32_t waiters;   /* threads and tasks that wait for it */

@@ -25,6 +25,9 @@ static const stoa_exc_row rows[STOA_EXC_COUNT] = {
     [STOA_EXC_UnsupportedPython] = {"stoa.UnsupportedPython", &PyExc_ImportError,
                                     "This Python is none that this Stoa knows."},
     [STOA_EXC_ShutDown] = {"stoa.ShutDown", NULL, "The queue was shut down."},
+    [STOA_EXC_BrokenLock] = {"stoa.BrokenLock", &PyExc_RuntimeError,
+                             "The interpreter that held the lock was closed.\n\n"
+                             "What the lock guards may be half done: put it right, then release() the lock."},
 };
 
 /* queue.ShutDown from 3.13 on. New reference; Py_None: there is none; NULL: error. */

@@ -21,6 +21,7 @@ typedef enum stoa_exc {
     STOA_EXC_Timeout,
     STOA_EXC_UnsupportedPython,
     STOA_EXC_ShutDown,
+    STOA_EXC_BrokenLock,
     STOA_EXC_COUNT
 } stoa_exc;
 

@@ -2,8 +2,10 @@
 
 #include "host/interp.h"
 #include "immortal/exceptions.h"
+#include "module/async.h"
 #include "module/objects.h"
 #include "module/region.h"
+#include "module/sync.h"
 #include "proxy/membership.h"
 #include "stoa/version.h"
 
@@ -11,7 +13,7 @@ static int (*const parts[])(PyObject *module) = {
     stoa__module_add_objects,     stoa__module_add_region,     stoa__module_add_names,
     stoa__module_add_interpreter, stoa__module_add_stats,      stoa__module_add_proxy,
     stoa__module_add_proxy_list,  stoa__module_add_build_info, stoa__module_add_future,
-    stoa__module_add_pool,
+    stoa__module_add_pool,        stoa__module_add_sync,       stoa__module_add_async,
 };
 
 int
@@ -95,6 +97,8 @@ traverse_module(PyObject *module, visitproc visit, void *arg)
     stoa_module_state *state = stoa__module_state(module);
     Py_VISIT(state->interpreter_type);
     Py_VISIT(state->region_type);
+    Py_VISIT(state->bell_type);
+    Py_VISIT(state->ticket_type);
     return 0;
 }
 
@@ -104,6 +108,8 @@ clear_module(PyObject *module)
     stoa_module_state *state = stoa__module_state(module);
     Py_CLEAR(state->interpreter_type);
     Py_CLEAR(state->region_type);
+    Py_CLEAR(state->bell_type);
+    Py_CLEAR(state->ticket_type);
     return 0;
 }
 

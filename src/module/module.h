@@ -14,9 +14,10 @@
 #include "stoa/base.h"
 
 typedef struct stoa_module_state {
-    stoa_interp_record *record;     /* of this interpreter: a reference */
-    PyTypeObject *interpreter_type; /* stoa.Interpreter */
-    PyTypeObject *region_type;      /* stoa.Region */
+    stoa_interp_record *record;            /* of this interpreter: a reference */
+    PyTypeObject *interpreter_type;        /* stoa.Interpreter */
+    PyTypeObject *region_type;             /* stoa.Region */
+    PyTypeObject *bell_type, *ticket_type; /* module/async.c */
 } stoa_module_state;
 
 static inline stoa_module_state *

@@ -4,6 +4,7 @@
 #include "heap/names.h"
 #include "heap/process_struct.h" // stoa__process->counters
 #include "immortal/exceptions.h"
+#include "module/sync.h"
 #include "proxy/proxy.h"
 #include "stoa/region.h"
 
@@ -120,7 +121,7 @@ stats(PyObject *module, PyObject *unused)
     if (put(dict, "counters", counters()) < 0 || put(dict, "region", default_region()) < 0 ||
         put(dict, "interpreters", interpreters()) < 0 ||
         put(dict, "names", PyLong_FromSize_t(stoa__name_count())) < 0 || put(dict, "guard", guard()) < 0 ||
-        put(dict, "proxies", proxies(module)) < 0) {
+        put(dict, "proxies", proxies(module)) < 0 || put(dict, "things", stoa__things_list()) < 0) {
         Py_DECREF(dict);
         return NULL;
     }

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "heap/region.h"
 #include "immortal/canonical.h"
 #include "immortal/cpython/cpython.h"
 #include "immortal/exceptions.h"
@@ -441,6 +442,10 @@ pack_one(packer *p, PyObject *object, bool copy)
     }
     PyTypeObject *type = Py_TYPE(object);
     if (stoa__is_shared(object)) {
+        if ((p->flags & STOA_PACK_DETACHED) && stoa__in_heap(object)) {
+            /* nobody may come for it before the sender has gone: a region that can end stays from now on */
+            stoa__region_mark_delivered(object, 0);
+        }
         return stoa__parcel_write_op(p->parcel, STOA_OP_SHARED, (uintptr_t)object);
     }
     if (type == &PyUnicode_Type || type == &PyBytes_Type) {

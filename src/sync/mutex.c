@@ -23,53 +23,49 @@ is_broken(uint64_t word)
     return word == STOA_MUTEX_BROKEN;
 }
 
-/* Lock held. Who waits for this mutex, and says so to whoever looks for circles, waits for `fresh` from now on. No new
- * circle can come of it: the thread that was just given the mutex waits for nobody. */
+/* Lock held. The waiter's edge (if he has one for this mutex) stands for `fresh` from now on; NULL: he waits no more. */
+static void
+move_edge(stoa_node *node, stoa_waiter *fresh)
+{
+    if (node->whom != NULL) {
+        stoa__waiter_waits_now_for(node->waiter, node->whom, fresh);
+        stoa__waiter_unref(node->whom);
+        node->whom = fresh == NULL ? NULL : stoa__waiter_ref(fresh);
+    }
+}
+
+/* Lock held. No new circle can come of it: the thread that was just given the mutex waits for nobody. */
 static void
 tell_waiters(stoa_mutex *mutex, stoa_waiter *fresh)
 {
     for (stoa_node *node = mutex->waiters.first; node != NULL; node = node->next) {
-        if (node->whom != NULL) {
-            stoa__waiter_waits_now_for(node->waiter, node->whom, fresh);
-            stoa__waiter_unref(node->whom);
-            node->whom = fresh == NULL ? NULL : stoa__waiter_ref(fresh);
-        }
+        move_edge(node, fresh);
     }
-}
-
-stoa_waiter *
-stoa__mutex_holder(stoa_mutex *mutex, const stoa_waiter *self)
-{
-    uint64_t word = atomic_load(&mutex->word);
-    stoa_waiter *holder = word == 0 || is_broken(word) ? NULL : stoa__waiter_of(number_of(word));
-    if (holder == self && !mutex->recursive) {
-        stoa__waiter_unref(holder); /* another thread may let go of a Lock */
-        holder = NULL;
-    }
-    return holder;
 }
 
 stoa_err
-stoa__mutex_watch(stoa_mutex *mutex, stoa_node *node, stoa_waiter *whom)
+stoa__mutex_watch(stoa_mutex *mutex, stoa_node *node)
 {
     stoa_err err = STOA_OK;
-    stoa_waiter *holder = stoa__mutex_holder(mutex, node->waiter);
     stoa__lock(&mutex->thing.lock);
     if (stoa__node_state(node) == STOA_NODE_WAITING && node->whom == NULL) {
-        /* handing over needs the lock, and the word is CONTENDED: the holder stays who he is while we look */
-        uint32_t number = number_of(atomic_load(&mutex->word));
-        if (holder != NULL && holder->number == number) {
-            node->whom = stoa__waiter_ref(holder);
-            if (holder != whom) { /* it has changed hands since the wait began */
-                stoa__waiter_waits_now_for(node->waiter, whom, holder);
-                err = stoa__waiter_still_waits(node->waiter);
+        /* the word is CONTENDED, so handing over needs the lock: the holder stays who he is while we look */
+        stoa_waiter *holder = stoa__waiter_of(number_of(atomic_load(&mutex->word)));
+        if (holder == node->waiter && !mutex->recursive) {
+            stoa__waiter_unref(holder); /* another thread may let go of a Lock */
+            holder = NULL;
+        }
+        if (holder != NULL) {
+            err = stoa__waiter_waits_for(node->waiter, holder, "a lock");
+            if (err == STOA_OK) {
+                node->whom = holder;
+            }
+            else {
+                stoa__waiter_unref(holder);
             }
         }
     }
     stoa__unlock(&mutex->thing.lock);
-    if (holder != NULL) {
-        stoa__waiter_unref(holder);
-    }
     return err;
 }
 
@@ -143,6 +139,7 @@ hand_over(stoa_mutex *mutex, stoa_wakes *wakes)
         mutex->depth = node->count == 0 ? 1 : node->count;
     }
     stoa_waiter *fresh = node->waiter;
+    move_edge(node, NULL);
     stoa__node_remove(node);
     atomic_store(&mutex->word, owner | (mutex->waiters.first != NULL ? CONTENDED : 0));
     tell_waiters(mutex, fresh);
@@ -223,6 +220,7 @@ stoa__mutex_withdraw(stoa_mutex *mutex, stoa_node *node)
     stoa__lock(&mutex->thing.lock);
     uint32_t state = stoa__node_state(node);
     if (state == STOA_NODE_WAITING) {
+        move_edge(node, NULL);
         stoa__node_remove(node);
         uncontended(mutex);
         atomic_store(&node->state, STOA_NODE_WITHDRAWN);
@@ -272,6 +270,7 @@ break_it(stoa_mutex *mutex, uint64_t word, stoa_wakes *wakes)
         }
     } while (!atomic_compare_exchange_weak(&mutex->word, &word, STOA_MUTEX_BROKEN));
     mutex->broke_in = serial_of(word);
+    tell_waiters(mutex, NULL);
     stoa__nodes_settle_all(&mutex->waiters, STOA_NODE_BROKEN, wakes);
 }
 

@@ -87,11 +87,10 @@ stoa_mutex_result stoa__mutex_release_save(stoa_mutex *mutex, uint64_t owner, ui
 bool stoa__mutex_withdraw(stoa_mutex *mutex, stoa_node *node);
 /* A task takes what it was given: false when its interpreter is gone. */
 bool stoa__mutex_taken(stoa_mutex *mutex, stoa_node *node);
-/* For who finds circles (heap/waiter.h). The thread that holds it now, a reference; NULL: nobody, one that has ended, or
- * `self`, if that does not matter. Then, once the edge for that `whom` stands: watches that it follows the mutex when that
- * changes hands. STOA_EDEADLOCK: it has, and that closed a circle. Own thread; the node waits for ever. */
-stoa_waiter *stoa__mutex_holder(stoa_mutex *mutex, const stoa_waiter *self);
-stoa_err stoa__mutex_watch(stoa_mutex *mutex, stoa_node *node, stoa_waiter *whom);
+/* For finding circles (heap/waiter.h): the thread's innermost edge stands for the holder from now on, whoever that is, until
+ * the node is settled or withdrawn. STOA_EDEADLOCK: that closes a circle. Own thread, which has pushed an edge; the node
+ * waits without a deadline. */
+stoa_err stoa__mutex_watch(stoa_mutex *mutex, stoa_node *node);
 /* Name of the closed interpreter's serial, for messages; 0: it is not broken. */
 uint32_t stoa__mutex_broke_in(stoa_mutex *mutex);
 

@@ -117,7 +117,8 @@ put_one(stoa_queue *queue, stoa_item *item, stoa_wakes *wakes)
         hand_over(queue, item, wakes);
         return STOA_QUEUE_DONE;
     }
-    if (queue->limit > 0 && count_of(queue) >= queue->limit) {
+    uint64_t limit = queue->limit;
+    if (limit > 0 && count_of(queue) >= limit) {
         return STOA_QUEUE_WAIT;
     }
     if (!make_room(queue, 1)) {
@@ -132,7 +133,8 @@ put_one(stoa_queue *queue, stoa_item *item, stoa_wakes *wakes)
 static void
 let_putter_in(stoa_queue *queue, stoa_wakes *wakes)
 {
-    while (queue->putters.first != NULL && count_of(queue) < queue->limit && make_room(queue, 1)) {
+    uint64_t limit = queue->limit;
+    while (queue->putters.first != NULL && (limit == 0 || count_of(queue) < limit) && make_room(queue, 1)) {
         stoa_node *putter = queue->putters.first;
         counted_put(queue);
         push(queue, &putter->item);
@@ -238,6 +240,18 @@ stoa__queue_get_many(stoa_queue *queue, stoa_item *items, size_t max, size_t *go
     return *got > 0 ? STOA_QUEUE_DONE : result;
 }
 
+void
+stoa__queue_set_limit(stoa_queue *queue, uint64_t limit)
+{
+    stoa_wakes wakes;
+    stoa__wakes_init(&wakes);
+    stoa__lock(&queue->thing.lock);
+    queue->limit = limit;
+    let_putter_in(queue, &wakes);
+    stoa__unlock(&queue->thing.lock);
+    stoa__wakes_do(&wakes);
+}
+
 bool
 stoa__queue_reserve(stoa_queue *queue, size_t count)
 {
@@ -312,6 +326,29 @@ stoa__queue_withdraw_get(stoa_queue *queue, stoa_node *node)
     stoa__unlock(&queue->thing.lock);
     stoa__wakes_do(&wakes);
     return waiting;
+}
+
+void
+stoa__queue_put_back(stoa_queue *queue, stoa_item *items, size_t count)
+{
+    stoa_wakes wakes;
+    stoa__wakes_init(&wakes);
+    stoa__lock(&queue->thing.lock);
+    while (count > 0 && (queue->getters.first != NULL || make_room(queue, 1))) {
+        queue->gets--;
+        if (queue->getters.first != NULL) { /* they wait, so the queue is empty: the oldest goes first */
+            hand_over(queue, items++, &wakes);
+            count--;
+        }
+        else {
+            push_front(queue, &items[--count]);
+        }
+    }
+    stoa__unlock(&queue->thing.lock);
+    stoa__wakes_do(&wakes);
+    while (count > 0) {
+        stoa__item_drop(&items[--count]);
+    }
 }
 
 bool

@@ -19,7 +19,6 @@
 
 typedef struct stoa_queue {
     stoa_thing thing;
-    uint64_t limit; /* const; 0: none */
     /* guarded by thing.lock */
     stoa_item *ring;
     size_t capacity, head; /* power of two; index of the oldest */
@@ -27,6 +26,7 @@ typedef struct stoa_queue {
     stoa_node_list getters, putters, joiners, given;
     uint64_t puts, gets;
     /* written under thing.lock, read anywhere */
+    _Atomic uint64_t limit; /* 0: none */
     _Atomic uint64_t count, unfinished;
     _Atomic uint64_t promised; /* nodes of getters that may still give an item back; taken down by them, anywhere */
 } stoa_queue;
@@ -56,6 +56,8 @@ stoa_queue_result stoa__queue_get(stoa_queue *queue, stoa_item *out, stoa_node *
 stoa_queue_result stoa__queue_put_many(stoa_queue *queue, stoa_item *items, size_t count, size_t *done);
 /* Up to max. WAIT, SHUT: none. */
 stoa_queue_result stoa__queue_get_many(stoa_queue *queue, stoa_item *items, size_t max, size_t *got);
+/* Another limit: those who wait to put come in, as far as it goes; what is in it stays. */
+void stoa__queue_set_limit(stoa_queue *queue, uint64_t limit);
 /* Makes room for `count` more items, as far as the limit goes: putting them will not lack memory. False: no memory. */
 bool stoa__queue_reserve(stoa_queue *queue, size_t count);
 
@@ -65,6 +67,10 @@ bool stoa__queue_taken(stoa_queue *queue, stoa_node *node);
  * item has been given back, before all others, or to the next who waits. */
 bool stoa__queue_withdraw_put(stoa_queue *queue, stoa_node *node);
 bool stoa__queue_withdraw_get(stoa_queue *queue, stoa_node *node);
+
+/* Items that could not be delivered: before all others, in this order. They are taken over; what there is no memory for is
+ * dropped. No lock of ours held. */
+void stoa__queue_put_back(stoa_queue *queue, stoa_item *items, size_t count);
 
 bool stoa__queue_task_done(stoa_queue *queue); /* false: more often than items were put */
 /* WAIT: somebody has yet to say task_done; the node is in the list. */

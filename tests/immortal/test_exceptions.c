@@ -18,6 +18,7 @@ static const struct {
     {STOA_EXC_Timeout, "stoa.Timeout", &PyExc_TimeoutError},
     {STOA_EXC_UnsupportedPython, "stoa.UnsupportedPython", &PyExc_ImportError},
     {STOA_EXC_ShutDown, "stoa.ShutDown", &PyExc_Exception},
+    {STOA_EXC_BrokenLock, "stoa.BrokenLock", &PyExc_RuntimeError},
 };
 
 static void

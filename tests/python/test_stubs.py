@@ -105,7 +105,9 @@ class Stubs(unittest.TestCase):
     def compare_class(self, node, cls):
         bases = [ast.unparse(base).partition("[")[0].rpartition(".")[2] for base in node.bases]
         bases = ["tuple" if base == "NamedTuple" else base for base in bases]  # the class statement makes one of the other
-        self.assertEqual(bases or ["object"], [base.__name__ for base in cls.__bases__ if base.__module__ != "_stoa"])
+        bases = [base for base in bases if not base.startswith("Generic")]  # for type checkers only
+        real = [base.__name__ for base in cls.__bases__ if base.__module__ not in ("_stoa", "queue")]
+        self.assertEqual(bases or ["object"], real)
         stubbed = set()
         for member in node.body:
             if isinstance(member, ast.FunctionDef):

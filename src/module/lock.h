@@ -1,0 +1,29 @@
+/* Taking and letting go of locks from Python: for Lock, RLock, and the lock of a Condition.
+ *
+ * `wrapper` is any wrapper of the interpreter that the thread is in; all need its GIL, which acquiring gives up while it
+ * waits. -1 with an exception.
+ */
+#ifndef STOA_MODULE_LOCK_H
+#define STOA_MODULE_LOCK_H
+
+#include "module/sync.h"
+#include "sync/mutex.h"
+
+/* What the word of a mutex is when this thread, in this interpreter, holds it. */
+int stoa__lock_owner(PyObject *wrapper, uint64_t *out);
+/* 1: acquired, at `depth` if nobody had it. 0: not in time. */
+int stoa__lock_acquire(PyObject *wrapper, stoa_mutex *mutex, uint64_t depth, bool wait, stoa_deadline deadline);
+int stoa__lock_release(PyObject *wrapper, stoa_mutex *mutex);
+/* acquire(blocking=True, timeout=-1). */
+PyObject *stoa__lock_acquire_method(PyObject *wrapper, stoa_mutex *mutex, PyObject *const *args,
+                                    Py_ssize_t count, PyObject *keywords);
+/* threading's rules for these two. 1: wait until *deadline (not written: for ever); 0: do not. */
+int stoa__lock_patience(PyObject *blocking, PyObject *timeout, stoa_deadline *deadline);
+/* Raise BrokenLock, RuntimeError. Always -1. */
+int stoa__lock_broken(stoa_mutex *mutex);
+int stoa__lock_not_held(const stoa_mutex *mutex);
+
+PyTypeObject *stoa__lock_type_new(void);
+PyTypeObject *stoa__rlock_type_new(void);
+
+#endif

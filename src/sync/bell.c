@@ -1,0 +1,177 @@
+#include "sync/bell.h"
+
+#include <errno.h>
+#include <stddef.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include "heap/error.h"
+#include "heap/fork.h"
+#include "heap/memory.h"
+
+stoa_err
+stoa__bell_new(stoa_bell **out)
+{
+    stoa_bell *bell = stoa__alloc(sizeof *bell);
+    if (bell == NULL) {
+        return stoa__fail(STOA_ENOMEM, "no memory for the bell of an event loop");
+    }
+    stoa__lock_init(&bell->lock, STOA_RANK_BELL);
+    atomic_init(&bell->refs, 1);
+    bell->generation = stoa__fork_generation();
+    bell->fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    if (bell->fd < 0) {
+        int error = errno;
+        stoa__free(bell);
+        return stoa__fail_os(error, "no eventfd for an event loop");
+    }
+    *out = bell;
+    return STOA_OK;
+}
+
+/* In a forked child the lock may be held by a thread of the parent for ever, and nobody else uses the bell. */
+static bool
+lock_bell(stoa_bell *bell)
+{
+    bool shared = bell->generation == stoa__fork_generation();
+    if (shared) {
+        stoa__lock(&bell->lock);
+    }
+    return shared;
+}
+
+static void
+unlock_bell(stoa_bell *bell, bool locked)
+{
+    if (locked) {
+        stoa__unlock(&bell->lock);
+    }
+}
+
+void
+stoa__bell_unref(stoa_bell *bell)
+{
+    /* acq_rel: pairs with itself; all uses happen before the free */
+    if (atomic_fetch_sub_explicit(&bell->refs, 1, memory_order_acq_rel) == 1) {
+        stoa__bell_close(bell);
+        stoa__free(bell);
+    }
+}
+
+void
+stoa__bell_close(stoa_bell *bell)
+{
+    bool locked = lock_bell(bell);
+    int fd = bell->fd;
+    bell->fd = -1;
+    unlock_bell(bell, locked);
+    if (fd >= 0) {
+        (void)close(fd);
+    }
+    stoa_ticket *ticket;
+    while ((ticket = stoa__bell_take(bell)) != NULL) {
+        stoa__ticket_unref(ticket); /* not the last reference of the bell: the caller has one */
+    }
+}
+
+int
+stoa__bell_fd(stoa_bell *bell)
+{
+    bool locked = lock_bell(bell);
+    int fd = bell->fd;
+    unlock_bell(bell, locked);
+    return fd;
+}
+
+void
+stoa__bell_heard(stoa_bell *bell)
+{
+    uint64_t rings;
+    int saved = errno;
+    ssize_t got = read(stoa__bell_fd(bell), &rings, sizeof rings); /* nothing there: somebody was quicker */
+    (void)got;
+    errno = saved;
+}
+
+stoa_ticket *
+stoa__bell_take(stoa_bell *bell)
+{
+    bool locked = lock_bell(bell);
+    stoa_ticket *ticket = bell->first;
+    if (ticket != NULL) {
+        bell->first = ticket->next;
+        if (bell->first == NULL) {
+            bell->last = NULL;
+        }
+        ticket->next = NULL;
+    }
+    unlock_bell(bell, locked);
+    return ticket;
+}
+
+static void
+ring_node(stoa_node *node)
+{
+    stoa__ticket_ring((stoa_ticket *)((char *)node - offsetof(stoa_ticket, node)));
+}
+
+stoa_ticket *
+stoa__ticket_new(stoa_bell *bell, uint32_t serial, void *user)
+{
+    stoa_ticket *ticket = stoa__alloc(sizeof *ticket);
+    if (ticket == NULL) {
+        return NULL;
+    }
+    stoa__node_init(&ticket->node, NULL, serial);
+    ticket->node.ring = ring_node;
+    atomic_init(&ticket->refs, 1);
+    (void)atomic_fetch_add_explicit(&bell->refs, 1, memory_order_relaxed); /* who makes a reference has one */
+    ticket->bell = bell;
+    ticket->user = user;
+    return ticket;
+}
+
+stoa_ticket *
+stoa__ticket_ref(stoa_ticket *ticket)
+{
+    (void)atomic_fetch_add_explicit(&ticket->refs, 1, memory_order_relaxed); /* as above */
+    return ticket;
+}
+
+void
+stoa__ticket_unref(stoa_ticket *ticket)
+{
+    if (atomic_fetch_sub_explicit(&ticket->refs, 1, memory_order_acq_rel) == 1) { /* as in stoa__bell_unref */
+        stoa__bell_unref(ticket->bell);
+        stoa__free(ticket);
+    }
+}
+
+void
+stoa__ticket_ring(stoa_ticket *ticket)
+{
+    stoa_bell *bell = ticket->bell;
+    if (!lock_bell(bell)) {
+        return; /* it would ring in the parent */
+    }
+    if (bell->fd >= 0) {
+        stoa__ticket_ref(ticket);
+        bool silent = bell->first == NULL;
+        ticket->next = NULL;
+        if (silent) {
+            bell->first = ticket;
+        }
+        else {
+            bell->last->next = ticket;
+        }
+        bell->last = ticket;
+        if (silent) {
+            int saved = errno;
+            uint64_t one = 1; /* under the lock, so that the fd is ours; it never blocks */
+            ssize_t put = write(bell->fd, &one, sizeof one);
+            (void)put; /* fails only when the counter is full: then it is readable */
+            errno = saved;
+        }
+    }
+    stoa__unlock(&bell->lock);
+}

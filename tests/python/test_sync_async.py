@@ -1,0 +1,276 @@
+"""The awaitable forms of queues and locks."""
+import asyncio
+import threading
+import time
+import unittest
+
+import stoa
+
+
+async def until(condition):
+    for _ in range(2000):
+        if condition():
+            return
+        await asyncio.sleep(0.002)
+    raise AssertionError("it does not come")
+
+
+class Async(unittest.IsolatedAsyncioTestCase):
+    async def test_items_come_from_other_threads_and_interpreters(self):
+        q = stoa.Queue()
+        loop = asyncio.get_running_loop()
+        with stoa.Interpreter() as other:
+            other.prepare_main(q=q)
+            before = threading.active_count()
+            task = asyncio.create_task(q.aget())
+            await asyncio.sleep(0.01)
+            self.assertEqual(threading.active_count(), before)  # no helper
+            await loop.run_in_executor(None, other.exec, "q.put('there')")
+            self.assertEqual(await asyncio.wait_for(task, 10), "there")
+
+    async def test_put_waits_for_room(self):
+        q = stoa.Queue(1)
+        await q.aput(1)
+        task = asyncio.create_task(q.aput(2))
+        await asyncio.sleep(0.01)
+        self.assertFalse(task.done())
+        self.assertEqual(q.get(), 1)
+        await asyncio.wait_for(task, 10)
+        self.assertEqual(await q.aget(), 2)
+
+    async def test_blocking_and_awaiting_users_at_once(self):
+        q, count = stoa.Queue(4), 300
+        got = []
+
+        def blocking():
+            while (item := q.get()) is not None:
+                got.append(item)
+
+        async def awaiting():
+            while (item := await q.aget()) is not None:
+                got.append(item)
+
+        thread = threading.Thread(target=blocking)
+        thread.start()
+        task = asyncio.create_task(awaiting())
+        for i in range(count):
+            await q.aput(i)
+        await q.aput(None)
+        await q.aput(None)
+        await asyncio.wait_for(task, 20)
+        thread.join(20)
+        self.assertEqual(sorted(got), list(range(count)))
+
+    async def test_a_cancelled_get_loses_nothing(self):
+        q = stoa.Queue()
+        for settle in (False, True):
+            task = asyncio.create_task(q.aget())
+            await asyncio.sleep(0)
+            await asyncio.sleep(0)
+            if settle:
+                q.put("kept")  # handed to the task, which is cancelled before it can run
+            task.cancel()
+            with self.assertRaises(asyncio.CancelledError):
+                await task
+        self.assertEqual(q.get_nowait(), "kept")
+        q.put("next")
+        self.assertEqual(await q.aget(), "next")
+
+    async def test_what_a_cancelled_task_was_given_goes_to_the_next(self):
+        q, lock, semaphore = stoa.Queue(), stoa.Lock(), stoa.Semaphore(0)
+        lock.acquire()
+        for wait, give in ((q.aget, lambda: q.put(1)), (lock.aacquire, lock.release),
+                           (semaphore.aacquire, semaphore.release)):
+            first, second = asyncio.create_task(wait()), asyncio.create_task(wait())
+            await asyncio.sleep(0.01)
+            give()
+            first.cancel()
+            await asyncio.wait_for(second, 10)
+            self.assertTrue(first.cancelled())
+
+    async def test_a_cancelled_put_takes_its_item_along(self):
+        q = stoa.Queue(1)
+        q.put(1)
+        task = asyncio.create_task(q.aput(2))
+        await asyncio.sleep(0.01)
+        task.cancel()
+        with self.assertRaises(asyncio.CancelledError):
+            await task
+        self.assertEqual(q.get_many(), [1])
+        self.assertEqual(q.unfinished_tasks, 1)
+
+    async def test_many_cancelled_at_random(self):
+        import random
+
+        rng = random.Random(4)
+        q, got = stoa.Queue(3), []
+
+        async def consume():
+            while True:
+                got.append(await q.aget())
+
+        tasks = [asyncio.create_task(consume()) for _ in range(5)]
+        for i in range(300):
+            await q.aput(i)
+            if rng.random() < 0.2:
+                victim = rng.randrange(5)
+                tasks[victim].cancel()
+                tasks[victim] = asyncio.create_task(consume())
+        await until(lambda: len(got) == 300)
+        for task in tasks:
+            task.cancel()
+        self.assertEqual(sorted(got), list(range(300)))
+
+    async def test_shutdown_and_join(self):
+        q = stoa.Queue()
+        waits = [asyncio.create_task(q.aget()), asyncio.create_task(q.aget())]
+        await asyncio.sleep(0.01)
+        q.shutdown()
+        for task in waits:
+            with self.assertRaises(stoa.ShutDown):
+                await task
+        with self.assertRaises(stoa.ShutDown):
+            await q.aput(1)
+        q = stoa.Queue()
+        q.put(1)
+        task = asyncio.create_task(q.ajoin())
+        await asyncio.sleep(0.01)
+        self.assertFalse(task.done())
+        q.get()
+        q.task_done()
+        await asyncio.wait_for(task, 10)
+
+    async def test_locks(self):
+        lock, running, most = stoa.Lock(), 0, 0
+
+        async def work():
+            nonlocal running, most
+            async with lock:
+                running += 1
+                most = max(most, running)
+                await asyncio.sleep(0)
+                running -= 1
+
+        await asyncio.gather(*(work() for _ in range(20)))
+        self.assertEqual((most, lock.locked()), (1, False))
+        semaphore = stoa.BoundedSemaphore(2)
+        async with semaphore, semaphore:
+            self.assertFalse(semaphore.acquire(False))
+        self.assertTrue(semaphore.acquire(False))
+
+    async def test_a_lock_held_by_a_thread(self):
+        lock = stoa.Lock()
+        lock.acquire()
+        threading.Timer(0.05, lock.release).start()
+        self.assertTrue(await asyncio.wait_for(lock.aacquire(), 10))
+
+    async def test_a_lock_whose_holder_is_gone(self):
+        lock, other = stoa.Lock(), stoa.Interpreter()
+        other.prepare_main(lock=lock)
+        other.exec("lock.acquire()")
+        task = asyncio.create_task(lock.aacquire())
+        await asyncio.sleep(0.01)
+        await asyncio.get_running_loop().run_in_executor(None, other.close)
+        with self.assertRaises(stoa.BrokenLock):
+            await task
+
+    async def test_event_condition_barrier(self):
+        event, condition = stoa.Event(), stoa.Condition(stoa.Lock())
+        task = asyncio.create_task(event.await_())
+        threading.Timer(0.02, event.set).start()
+        self.assertTrue(await asyncio.wait_for(task, 10))
+        self.assertTrue(await event.await_())
+        state = []
+
+        async def consumer():
+            async with condition:
+                return await condition.await_for(lambda: state and state[0])
+
+        task = asyncio.create_task(consumer())
+        await asyncio.sleep(0.01)
+
+        def produce():
+            with condition:
+                state.append("ready")
+                condition.notify_all()
+
+        threading.Thread(target=produce).start()
+        self.assertEqual(await asyncio.wait_for(task, 10), "ready")
+        self.assertFalse(condition.locked())
+        with self.assertRaises(RuntimeError):
+            await condition.await_()
+        ran = []
+        barrier = stoa.Barrier(3, action=lambda: ran.append(1))
+        places = await asyncio.wait_for(asyncio.gather(*(barrier.await_() for _ in range(3))), 10)
+        self.assertEqual((sorted(places), ran), ([0, 1, 2], [1]))
+
+    async def test_cancelled_condition_has_its_lock_again(self):
+        condition = stoa.Condition(stoa.Lock())
+        seen = []
+
+        async def wait():
+            async with condition:
+                try:
+                    await condition.await_()
+                finally:
+                    seen.append(condition.locked())
+
+        task = asyncio.create_task(wait())
+        await asyncio.sleep(0.01)
+        task.cancel()
+        with self.assertRaises(asyncio.CancelledError):
+            await task
+        self.assertEqual((seen, condition.locked()), ([True], False))
+
+
+class Loops(unittest.TestCase):
+    def test_one_loop_an_interpreter(self):
+        there, back = stoa.Queue(), stoa.Queue()
+        code = """
+import asyncio
+async def main():
+    while (item := await there.aget()) is not None:
+        await back.aput(item + 1)
+asyncio.run(main())
+"""
+        with stoa.Interpreter() as other:
+            other.prepare_main(there=there, back=back)
+            thread = threading.Thread(target=other.exec, args=(code,))
+            thread.start()
+
+            async def main():
+                for i in range(100):
+                    await there.aput(i)
+                    self.assertEqual(await asyncio.wait_for(back.aget(), 20), i + 1)
+                await there.aput(None)
+
+            asyncio.run(main())
+            thread.join(20)
+
+    def test_a_loop_that_ends_while_it_waits(self):
+        q = stoa.Queue()
+
+        async def main():
+            asyncio.create_task(q.aget())
+            await asyncio.sleep(0.01)
+
+        for _ in range(3):
+            asyncio.run(main())
+        q.put(1)
+        self.assertEqual(q.get(timeout=5), 1)
+
+    def test_an_interpreter_that_closes_with_a_task_that_was_given_an_item(self):
+        q = stoa.Queue()
+        other = stoa.Interpreter()
+        other.prepare_main(q=q)
+        other.exec("""
+import asyncio
+loop = asyncio.new_event_loop()
+loop.set_exception_handler(lambda *ignored: None)
+task = loop.create_task(q.aget())
+loop.run_until_complete(asyncio.sleep(0.01))
+""")
+        q.put("kept")  # handed to the task, whose loop never runs again
+        self.assertTrue(q.empty())
+        other.close()
+        self.assertEqual(q.get(timeout=5), "kept")
