@@ -31,7 +31,8 @@ STOA_API PyObject *stoa_thaw(PyObject *object);
 /* Usable by pointer in every interpreter? Needs no GIL. */
 STOA_API bool stoa_is_shared(const PyObject *object);
 
-/* The view of a shared object that stoa/value.h reads; NULL (no exception) when `object` is not shared. Needs no GIL. */
+/* The view of a shared object that stoa/value.h reads, also of what was frozen or received and stands for one here (an
+ * instance of a dataclass, …); NULL (no exception) when `object` is neither. The second needs the GIL, the first does not. */
 STOA_API const stoa_object *stoa_object_from_python(const PyObject *object);
 
 /* New reference to the object as the current interpreter sees it; on the way the interpreter is noted as a receiver of

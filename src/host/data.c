@@ -252,7 +252,7 @@ fail_by_exception(const char *what, stoa_err otherwise)
 static stoa_err
 freeze_object(PyObject *object, const char *what, stoa_data *out)
 {
-    PyObject *frozen = stoa__freeze(object, NULL, STOA_FREEZE_INTERN | STOA_FREEZE_CONVERT);
+    PyObject *frozen = stoa__freeze_to_heap(object, NULL, STOA_FREEZE_INTERN | STOA_FREEZE_CONVERT);
     if (frozen == NULL) {
         return fail_by_exception(what, STOA_ENOTFREEZABLE);
     }
@@ -311,10 +311,12 @@ simple_value(PyObject *object, stoa_data *out)
         PyErr_Clear();
         return stoa__fail(STOA_EUTF8, "a str with lone surrogates has no UTF-8");
     }
-    if (stoa__is_shared(object)) {
-        *out = stoa_data_shared((const stoa_object *)object);
+    const PyObject *shared = stoa__delivered_to_heap(object);
+    if (shared != NULL) {
+        *out = stoa_data_shared((const stoa_object *)shared);
         return STOA_OK;
     }
+    PyErr_Clear(); /* then it is held, or frozen, or refused with a message */
     return STOA_ENOTFOUND;
 }
 

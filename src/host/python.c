@@ -4,6 +4,7 @@
 #include "heap/process.h"
 #include "heap/region.h"
 #include "immortal/canonical.h"
+#include "immortal/cpython/gilstate.h"
 #include "immortal/exceptions.h"
 #include "immortal/freeze.h"
 #include "proxy/thread_state.h"
@@ -19,7 +20,7 @@ ensure_open(void)
     return stoa__canonical_init();
 }
 
-/* The current interpreter has an object of a region that may end: the region must know. */
+/* What stands here for an object of the heap; the region of one that may end is told. */
 static PyObject *
 deliver(PyObject *object)
 {
@@ -30,7 +31,7 @@ deliver(PyObject *object)
         }
         stoa__region_mark_delivered(object, record->serial);
     }
-    return object;
+    return object == NULL ? NULL : stoa__deliver(object);
 }
 
 static PyObject *
@@ -45,7 +46,7 @@ freeze(PyObject *object, stoa_region *region, unsigned flags, unsigned convert)
         return NULL;
     }
     unsigned wanted = convert | (flags & STOA_NO_INTERN ? 0 : STOA_FREEZE_INTERN);
-    return deliver(stoa__freeze(object, region, wanted));
+    return deliver(stoa__freeze_to_heap(object, region, wanted));
 }
 
 PyObject *
@@ -79,7 +80,15 @@ stoa_is_shared(const PyObject *object)
 const stoa_object *
 stoa_object_from_python(const PyObject *object)
 {
-    return stoa_is_shared(object) ? (const stoa_object *)object : NULL;
+    if (object == NULL || stoa__process == NULL) {
+        return NULL;
+    }
+    if (stoa__is_shared(object)) {
+        return (const stoa_object *)object;
+    }
+    return stoa__current_state() == NULL
+               ? NULL
+               : (const stoa_object *)stoa__delivered_node((PyObject *)(uintptr_t)object);
 }
 
 PyObject *
@@ -89,5 +98,5 @@ stoa_object_to_python(const stoa_object *object)
         PyErr_SetString(PyExc_SystemError, "stoa_object_to_python: the object is NULL");
         return NULL;
     }
-    return deliver(Py_NewRef((PyObject *)(uintptr_t)object));
+    return deliver((PyObject *)(uintptr_t)object);
 }

@@ -3,6 +3,7 @@
 #include "heap/process_struct.h"
 #include "immortal/cpython/cpython.h"
 #include "immortal/cpython/stack.h"
+#include "immortal/foreign.h"
 
 /* ---- which object -------------------------------------------------------------------------------------------------- */
 
@@ -10,9 +11,9 @@ static bool
 is_shared_type(const PyTypeObject *type)
 {
     static PyTypeObject *const types[] = {
-        &PyUnicode_Type,   &PyBytes_Type,       &PyLong_Type,       &PyFloat_Type, &PyComplex_Type,
-        &PyTuple_Type,     &PyFrozenSet_Type,   &PyRange_Type,      &PySlice_Type, &PyDict_Type,
-        &PyDictProxy_Type, &_PyWeakref_RefType, &STOA_MAPPING_TYPE,
+        &PyUnicode_Type,   &PyBytes_Type,       &PyLong_Type,       &PyFloat_Type,    &PyComplex_Type,
+        &PyTuple_Type,     &PyFrozenSet_Type,   &PyRange_Type,      &PySlice_Type,    &PyDict_Type,
+        &PyDictProxy_Type, &_PyWeakref_RefType, &STOA_MAPPING_TYPE, &stoa__node_type,
     };
     for (size_t i = 0; i < sizeof types / sizeof types[0]; i++) {
         if (type == types[i]) {
@@ -69,6 +70,9 @@ extent(const PyObject *object)
         if (stoa__in_heap(keys)) { /* the object may be damaged: that is why somebody asks */
             return (size_t)((const char *)keys - (const char *)object) + keys_size(keys);
         }
+    }
+    if (type == &stoa__node_type) {
+        return sizeof(stoa_node) + ((const stoa_node *)object)->count * sizeof(PyObject *);
     }
     return (size_t)type->tp_basicsize;
 }

@@ -154,6 +154,20 @@ look_beside(const stoa_walk *walk)
 }
 
 bool
+stoa__walk_open(stoa_walk *walk, const PyObject *source, stoa_frame_kind kind, bool in_memo)
+{
+    if (!reserve_frame(walk)) {
+        return false;
+    }
+    if (in_memo && !stoa__memo_put(&walk->memo, source, STOA_MEMO_OPEN)) {
+        return no_memory(walk);
+    }
+    walk->frames[walk->depth++] = (stoa_frame){
+        .source = source, .base = walk->top, .next = walk->top, .kind = (uint8_t)kind, .in_memo = in_memo};
+    return true;
+}
+
+bool
 stoa__walk_enter(stoa_walk *walk, PyObject *container, stoa_frame_kind kind, const PyObject *source,
                  bool in_memo)
 {
@@ -184,7 +198,8 @@ stoa__walk_enter(stoa_walk *walk, PyObject *container, stoa_frame_kind kind, con
     if (!taken) {
         return false;
     }
-    walk->frames[walk->depth++] = (stoa_frame){source, base, base, (uint8_t)kind, in_memo, false};
+    walk->frames[walk->depth++] = (stoa_frame){
+        .source = source, .base = base, .next = base, .kind = (uint8_t)kind, .in_memo = in_memo};
     look_beside(walk);
     return true;
 }

@@ -5,7 +5,9 @@
 #include "immortal/canonical.h"
 #include "immortal/equal.h"
 #include "immortal/datetime_like.h"
+#include "immortal/apart.h"
 #include "immortal/exceptions.h"
+#include "immortal/foreign_walk.h"
 #include "immortal/hash.h"
 #include "immortal/image.h"
 #include "immortal/source.h"
@@ -133,42 +135,6 @@ freeze_range(stoa_batch *batch, PyObject *range)
     return stoa__make_range(batch, twin[0], twin[1], twin[2], twin[3]);
 }
 
-/* The leaves that are rare. NULL: refused, or the batch failed. */
-static stoa_shared *
-freeze_rare(stoa_walk *walk, PyObject *object)
-{
-    stoa_batch *batch = &walk->batch;
-    PyTypeObject *type = Py_TYPE(object);
-    if (type == &PyComplex_Type) {
-        Py_complex value = ((PyComplexObject *)object)->cval;
-        return isnan(value.real) || isnan(value.imag) ? make_without_interning(batch, object)
-                                                      : stoa__make_complex(batch, value.real, value.imag);
-    }
-    if (type == &PyRange_Type) {
-        return freeze_range(batch, object);
-    }
-    if (type == &PyByteArray_Type) {
-        if (!(walk->flags & STOA_FREEZE_CONVERT)) {
-            stoa__refuse_mutable(walk, object);
-            return NULL;
-        }
-        return stoa__make_bytes(batch, PyByteArray_AS_STRING(object), (size_t)PyByteArray_GET_SIZE(object), -1);
-    }
-    if (stoa__is_canonical(object)) {
-        return object;
-    }
-    const char *why = NULL;
-    if (stoa__is_datetime_like(object, &why)) {
-        if (why == NULL) {
-            return stoa__make_datetime_like(batch, object);
-        }
-        stoa__refuse_because(walk, object, why);
-        return NULL;
-    }
-    stoa__refuse_type(walk, object);
-    return NULL;
-}
-
 /* Is this shared object usable from where we are freezing to? The dict behind a shared mappingproxy is in the heap, too,
  * and may be got hold of; but it is no value of its own. */
 static inline bool
@@ -178,26 +144,23 @@ is_reachable(const stoa_walk *walk, const PyObject *object)
            !Py_IS_TYPE((PyObject *)object, &PyDict_Type);
 }
 
-/* What step() says of the object in the current slot. */
-typedef enum step_result { STEP_LEAF, STEP_ENTERED, STEP_FAILED, STEP_SIGNAL } step_result;
-
-static inline step_result
+static inline stoa_visit_result
 enter_mutable(stoa_walk *walk, PyObject *container, stoa_frame_kind kind, bool in_memo)
 {
     if (!(walk->flags & STOA_FREEZE_CONVERT)) {
         stoa__refuse_mutable(walk, container);
-        return STEP_FAILED;
+        return STOA_VISIT_FAILED;
     }
-    return stoa__walk_enter(walk, container, kind, container, in_memo) ? STEP_ENTERED : STEP_FAILED;
+    return stoa__walk_enter(walk, container, kind, container, in_memo) ? STOA_VISIT_ENTERED : STOA_VISIT_FAILED;
 }
 
-static step_result
+static stoa_visit_result
 enter_proxy(stoa_walk *walk, PyObject *proxy, stoa_shared **out)
 {
     PyObject *mapping = stoa__proxy_target(proxy);
     if (!stoa__is_any_dict(mapping)) {
         stoa__refuse_because(walk, proxy, "the mapping behind it is no plain dict; freeze dict(it) instead");
-        return STEP_FAILED;
+        return STOA_VISIT_FAILED;
     }
     /* In a cycle the proxy may have one reference and the mapping, too: so the mapping is always remembered, under an
      * odd address, since met by itself it is another thing: a dict, which share() refuses. */
@@ -205,17 +168,52 @@ enter_proxy(stoa_walk *walk, PyObject *proxy, stoa_shared **out)
     void *twin = stoa__memo_find(&walk->memo, source);
     if (twin == STOA_MEMO_OPEN) {
         stoa__refuse_cycle(walk, proxy, source);
-        return STEP_FAILED;
+        return STOA_VISIT_FAILED;
     }
     if (twin != NULL) {
         *out = twin;
-        return STEP_LEAF;
+        return STOA_VISIT_LEAF;
     }
-    return stoa__walk_enter(walk, mapping, STOA_FRAME_MAPPING, source, true) ? STEP_ENTERED : STEP_FAILED;
+    return stoa__walk_enter(walk, mapping, STOA_FRAME_MAPPING, source, true) ? STOA_VISIT_ENTERED
+                                                                             : STOA_VISIT_FAILED;
+}
+
+/* Types that are rare, and then those that are not native. */
+static stoa_visit_result
+step_rare(stoa_walk *walk, PyObject *object, bool in_memo, stoa_shared **out)
+{
+    stoa_batch *batch = &walk->batch;
+    PyTypeObject *type = Py_TYPE(object);
+    if (type == &PyComplex_Type) {
+        Py_complex value = ((PyComplexObject *)object)->cval;
+        *out = isnan(value.real) || isnan(value.imag) ? make_without_interning(batch, object)
+                                                      : stoa__make_complex(batch, value.real, value.imag);
+    }
+    else if (type == &PyRange_Type) {
+        *out = freeze_range(batch, object);
+    }
+    else if (type == &PyByteArray_Type) {
+        if (!(walk->flags & STOA_FREEZE_CONVERT)) {
+            stoa__refuse_mutable(walk, object);
+            return STOA_VISIT_FAILED;
+        }
+        *out = stoa__make_bytes(batch, PyByteArray_AS_STRING(object), (size_t)PyByteArray_GET_SIZE(object), -1);
+    }
+    else if (stoa__is_canonical(object)) {
+        *out = object;
+    }
+    else {
+        const char *why = NULL;
+        if (!stoa__is_datetime_like(object, &why) || why != NULL) {
+            return stoa__foreign_step(walk, object, in_memo, out);
+        }
+        *out = stoa__make_datetime_like(batch, object);
+    }
+    return *out == NULL ? STOA_VISIT_FAILED : STOA_VISIT_LEAF;
 }
 
 /* Freezes one object, or opens a frame for it. */
-static inline step_result
+static inline stoa_visit_result
 step(stoa_walk *walk, PyObject *object, bool in_memo, stoa_shared **out)
 {
     stoa_batch *batch = &walk->batch;
@@ -237,7 +235,8 @@ step(stoa_walk *walk, PyObject *object, bool in_memo, stoa_shared **out)
         *out = freeze_float(batch, known_key(walk, object), object);
     }
     else if (type == &PyTuple_Type) {
-        return stoa__walk_enter(walk, object, STOA_FRAME_TUPLE, object, in_memo) ? STEP_ENTERED : STEP_FAILED;
+        return stoa__walk_enter(walk, object, STOA_FRAME_TUPLE, object, in_memo) ? STOA_VISIT_ENTERED
+                                                                                 : STOA_VISIT_FAILED;
     }
     else if (object == Py_None || type == &PyBool_Type) {
         *out = object;
@@ -249,23 +248,26 @@ step(stoa_walk *walk, PyObject *object, bool in_memo, stoa_shared **out)
         return enter_mutable(walk, object, STOA_FRAME_SET, in_memo);
     }
     else if (type == &PyFrozenSet_Type) {
-        return stoa__walk_enter(walk, object, STOA_FRAME_SET, object, in_memo) ? STEP_ENTERED : STEP_FAILED;
+        return stoa__walk_enter(walk, object, STOA_FRAME_SET, object, in_memo) ? STOA_VISIT_ENTERED
+                                                                               : STOA_VISIT_FAILED;
     }
     else if (type == &PyDictProxy_Type) {
         return enter_proxy(walk, object, out);
 #if STOA_HAS_FROZENDICT
     }
     else if (type == &PyFrozenDict_Type) {
-        return stoa__walk_enter(walk, object, STOA_FRAME_MAPPING, object, in_memo) ? STEP_ENTERED : STEP_FAILED;
+        return stoa__walk_enter(walk, object, STOA_FRAME_MAPPING, object, in_memo) ? STOA_VISIT_ENTERED
+                                                                                   : STOA_VISIT_FAILED;
 #endif
     }
     else if (type == &PySlice_Type) {
-        return stoa__walk_enter(walk, object, STOA_FRAME_SLICE, object, in_memo) ? STEP_ENTERED : STEP_FAILED;
+        return stoa__walk_enter(walk, object, STOA_FRAME_SLICE, object, in_memo) ? STOA_VISIT_ENTERED
+                                                                                 : STOA_VISIT_FAILED;
     }
     else {
-        *out = freeze_rare(walk, object);
+        return step_rare(walk, object, in_memo, out);
     }
-    return *out == NULL ? STEP_FAILED : STEP_LEAF;
+    return *out == NULL ? STOA_VISIT_FAILED : STOA_VISIT_LEAF;
 }
 
 /* The table of the dict that a frame was opened for, if it has no gaps: then the shared one has the same. */
@@ -283,6 +285,9 @@ make_container(stoa_walk *walk, const stoa_frame *frame)
     stoa_batch *batch = &walk->batch;
     stoa_shared *const *children = walk->slots + frame->base;
     Py_ssize_t count = (Py_ssize_t)(walk->top - frame->base);
+    if (walk->foreign && (frame->kind == STOA_FRAME_FOREIGN || stoa__foreign_inside(children, (size_t)count))) {
+        return stoa__foreign_close(walk, frame);
+    }
     switch ((stoa_frame_kind)frame->kind) {
     case STOA_FRAME_TUPLE:
         return stoa__make_tuple(batch, children, count);
@@ -293,6 +298,7 @@ make_container(stoa_walk *walk, const stoa_frame *frame)
     case STOA_FRAME_SLICE:
         return stoa__make_slice(batch, children[0], children[1], children[2]);
     case STOA_FRAME_ROOT:
+    case STOA_FRAME_FOREIGN:
         break;
     }
     return children[0];
@@ -384,25 +390,25 @@ recall(stoa_walk *walk, PyObject *object, stoa_shared **out)
 }
 
 /* One object that the cache does not know. */
-static inline step_result
+static inline stoa_visit_result
 visit(stoa_walk *walk, PyObject *object, stoa_shared **out)
 {
     if (stoa__in_heap(object) && is_reachable(walk, object)) {
         *out = object;
-        return STEP_LEAF;
+        return STOA_VISIT_LEAF;
     }
     bool in_memo = Py_REFCNT(object) > 1 || walk->depth == 1;
     if (in_memo) {
         int known = recall(walk, object, out);
         if (known != 0) {
-            return known > 0 ? STEP_LEAF : STEP_FAILED;
+            return known > 0 ? STOA_VISIT_LEAF : STOA_VISIT_FAILED;
         }
     }
-    step_result result = step(walk, object, in_memo, out);
-    if (result == STEP_LEAF && in_memo) {
+    stoa_visit_result result = step(walk, object, in_memo, out);
+    if (result == STOA_VISIT_LEAF && in_memo) {
         if (*out != object && !stoa__memo_put(&walk->memo, object, *out)) {
             walk->batch.err = stoa__fail(STOA_ENOMEM, "no memory to remember objects met twice");
-            return STEP_FAILED;
+            return STOA_VISIT_FAILED;
         }
         remember(walk, object, *out);
     }
@@ -411,7 +417,7 @@ visit(stoa_walk *walk, PyObject *object, stoa_shared **out)
 
 /* Visits the slots of the innermost frame until one turns out to be a container, which is then the innermost, or all are
  * done: LEAF. */
-static inline step_result
+static inline stoa_visit_result
 run_frame(stoa_walk *walk, bool interning)
 {
     stoa_frame *frame = &walk->frames[walk->depth - 1];
@@ -434,19 +440,19 @@ run_frame(stoa_walk *walk, bool interning)
         }
         frame->next = at;
         if (--walk->budget == 0 && interrupt_is_pending(walk)) {
-            return STEP_SIGNAL;
+            return STOA_VISIT_SIGNAL;
         }
         stoa_shared *made = NULL;
         const char *before = walk->batch.next;
-        step_result result = visit(walk, object, &made);
-        if (result != STEP_LEAF) {
+        stoa_visit_result result = visit(walk, object, &made);
+        if (result != STOA_VISIT_LEAF) {
             return result;
         }
         frame->fresh |= is_fresh(walk, made, before);
         walk->slots[at] = made;
     }
     frame->next = top;
-    return STEP_LEAF;
+    return STOA_VISIT_LEAF;
 }
 
 static stoa_walk_result
@@ -454,14 +460,17 @@ run(stoa_walk *walk)
 {
     bool interning = walk->batch.flags & STOA_BATCH_INTERN;
     for (;;) {
-        step_result result = interning ? run_frame(walk, true) : run_frame(walk, false);
-        if (result == STEP_SIGNAL) {
+        stoa_visit_result result = interning ? run_frame(walk, true) : run_frame(walk, false);
+        if (result == STOA_VISIT_SIGNAL) {
             return STOA_WALK_SIGNAL;
         }
-        if (result == STEP_LEAF && walk->depth == 1) {
-            return STOA_WALK_DONE;
+        if (result == STOA_VISIT_APART) {
+            return STOA_WALK_APART;
         }
-        if (result == STEP_FAILED || (result == STEP_LEAF && !leave_frame(walk))) {
+        if (result == STOA_VISIT_LEAF && walk->depth == 1) {
+            return walk->postponed ? STOA_WALK_APART : STOA_WALK_DONE;
+        }
+        if (result == STOA_VISIT_FAILED || (result == STOA_VISIT_LEAF && !leave_frame(walk))) {
             return STOA_WALK_FAILED;
         }
     }
@@ -472,6 +481,8 @@ walk_init(stoa_walk *walk, PyObject *object, unsigned flags, bool watch_signals)
 {
     walk->flags = flags;
     walk->watch_signals = watch_signals;
+    walk->foreign = walk->postponed = false;
+    walk->cause = NULL;
     walk->budget = 256; /* the first look only finds out that the walk is long */
     walk->slots = walk->first_slots;
     walk->slot_capacity = STOA_FIRST_SLOTS;
@@ -486,7 +497,7 @@ walk_init(stoa_walk *walk, PyObject *object, unsigned flags, bool watch_signals)
     walk->offender[0] = '\0';
     walk->slots[0] = object;
     walk->top = 1;
-    walk->frames[0] = (stoa_frame){NULL, 0, 0, STOA_FRAME_ROOT, false, false};
+    walk->frames[0] = (stoa_frame){.kind = STOA_FRAME_ROOT};
     walk->depth = 1;
 }
 
@@ -515,11 +526,17 @@ raise_refusal(stoa_walk *walk)
     }
     stoa__raise_not_freezable(path, walk->offender, text + walk->path_size);
     free(path);
+    if (walk->cause != NULL) {
+        PyObject *raised = PyErr_GetRaisedException();
+        PyException_SetCause(raised, Py_NewRef(walk->cause));
+        PyErr_SetRaisedException(raised);
+    }
 }
 
 /* One attempt. STOA_WALK_FAILED: the exception is set. */
 static stoa_walk_result
-attempt(PyObject *object, stoa_region *region, unsigned flags, bool watch_signals, stoa_shared **out)
+attempt(PyObject *object, stoa_region *region, unsigned flags, bool watch_signals, stoa_apart **apart,
+        stoa_shared **out)
 {
     stoa_walk walk;
     stoa_err err = stoa__batch_begin(&walk.batch, region, flags & STOA_FREEZE_INTERN ? STOA_BATCH_INTERN : 0);
@@ -528,6 +545,7 @@ attempt(PyObject *object, stoa_region *region, unsigned flags, bool watch_signal
         return STOA_WALK_FAILED;
     }
     walk_init(&walk, object, flags, watch_signals);
+    walk.apart = *apart;
     stoa_walk_result result = run(&walk);
     if (result == STOA_WALK_DONE) {
         *out = walk.slots[0];
@@ -545,29 +563,58 @@ attempt(PyObject *object, stoa_region *region, unsigned flags, bool watch_signal
             stoa__raise(err);
         }
     }
+    *apart = walk.apart;
     walk_clear(&walk);
     return result;
 }
 
-PyObject *
-stoa__freeze(PyObject *object, stoa_region *region, unsigned flags)
+/* Attempts until there is a result. Between them nothing is held, and code may run: signal handlers, or what takes objects
+ * apart. It may have changed the graph, so the walk starts anew; after a signal it does not look for another, so it ends. */
+static stoa_walk_result
+attempts(PyObject *object, stoa_region *region, unsigned flags, stoa_shared **out)
+{
+    stoa_apart *apart = NULL;
+    bool watch_signals = true;
+    stoa_walk_result result;
+    for (;;) {
+        result = attempt(object, region, flags, watch_signals, &apart, out);
+        if (result == STOA_WALK_SIGNAL) {
+            watch_signals = false;
+        }
+        else if (result != STOA_WALK_APART) {
+            break;
+        }
+        if (result == STOA_WALK_SIGNAL ? PyErr_CheckSignals() < 0 : stoa__apart_run(apart) < 0) {
+            result = STOA_WALK_FAILED;
+            break;
+        }
+    }
+    stoa__apart_free(apart);
+    return result;
+}
+
+stoa_shared *
+stoa__freeze_to_heap(PyObject *object, stoa_region *region, unsigned flags)
 {
     if (region == NULL) {
         region = stoa__region_default();
     }
     if (stoa__in_heap(object) && stoa__region_reaches(region, stoa__region_of(object)) &&
         !PyDict_CheckExact(object)) {
-        return Py_NewRef(object);
+        return object;
+    }
+    PyObject *node = stoa__delivered_node(object);
+    if (node != NULL && !(((const stoa_node *)node)->flags & STOA_NODE_CHANGEABLE) &&
+        stoa__region_reaches(region, stoa__region_of(node))) {
+        return node;
     }
     stoa_shared *made = NULL;
-    stoa_walk_result result = attempt(object, region, flags, true, &made);
-    if (result == STOA_WALK_SIGNAL) {
-        /* Nothing is held now: the handlers may run. If they let us go on, the walk starts anew, for they may have
-         * changed the graph, and does not look again, so that it ends. */
-        if (PyErr_CheckSignals() < 0) {
-            return NULL;
-        }
-        result = attempt(object, region, flags, false, &made);
-    }
-    return result == STOA_WALK_DONE ? Py_NewRef(made) : NULL;
+    return attempts(object, region, flags, &made) == STOA_WALK_DONE ? made : NULL;
+}
+
+PyObject *
+stoa__freeze(PyObject *object, stoa_region *region, unsigned flags)
+{
+    stoa_shared *made = stoa__freeze_to_heap(object, region, flags);
+    return made == NULL ? NULL : stoa__deliver(made);
 }

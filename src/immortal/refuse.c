@@ -1,6 +1,8 @@
 /* What the walk says when it refuses: where, what, why, and what to do instead. */
 #include "immortal/walk.h"
 
+#include "immortal/foreign_walk.h"
+
 #include <stdio.h>
 #include <string.h>
 
@@ -22,6 +24,9 @@ step_of_frame(void *arg, size_t i, stoa_step *out)
         break;
     case STOA_FRAME_SLICE:
         *out = (stoa_step){STOA_STEP_ATTRIBUTE, 0, NULL, slice_fields[index]};
+        break;
+    case STOA_FRAME_FOREIGN:
+        stoa__node_step((stoa_node_kind)frame->node_kind, walk->slots + frame->base, index, out);
         break;
     default:
         *out = (stoa_step){STOA_STEP_INDEX, index, NULL, NULL};

@@ -6,6 +6,7 @@
 #include "heap/process.h"
 #include "immortal/canonical.h"
 #include "immortal/describe.h"
+#include "immortal/foreign.h"
 #include "immortal/hash.h"
 #include "immortal/image.h"
 #include "immortal/lookup.h"
@@ -319,6 +320,14 @@ check(verifier *v, const PyObject *object)
         }
         if (type == &PySlice_Type) {
             check_gc_head(v, object);
+        }
+    }
+    else if (stoa__is_node(object)) {
+        const stoa_node *node = (const stoa_node *)object;
+        holds(v, node->kind > STOA_NODE_SAME && node->kind < STOA_NODE_KINDS && node->raw <= node->count,
+              object, "kind or parts of a node");
+        for (size_t i = 0; v->err == STOA_OK && i < node->count - node->raw; i++) {
+            visit(v, node->parts[i], object);
         }
     }
     else {

@@ -34,7 +34,8 @@ typedef enum stoa_frame_kind {
     STOA_FRAME_TUPLE,   /* from a tuple or list */
     STOA_FRAME_MAPPING, /* slots: key, value, key, value … */
     STOA_FRAME_SET,
-    STOA_FRAME_SLICE
+    STOA_FRAME_SLICE,
+    STOA_FRAME_FOREIGN /* slots: the parts of a node */
 } stoa_frame_kind;
 
 typedef struct stoa_frame {
@@ -44,6 +45,7 @@ typedef struct stoa_frame {
     uint8_t kind; /* stoa_frame_kind */
     bool in_memo; /* can be met again */
     bool fresh;   /* a child was laid down by visiting it here: so an equal container cannot exist yet */
+    uint8_t node_kind, node_flags; /* of a foreign one: stoa_node_kind, STOA_NODE_* */
 } stoa_frame;
 
 /* What looking ahead found out about the object of a slot: entry [slot % STOA_KEY_RING]. */
@@ -52,12 +54,28 @@ typedef struct stoa_ahead {
     stoa_key key;
 } stoa_ahead;
 
-typedef enum stoa_walk_result { STOA_WALK_DONE, STOA_WALK_FAILED, STOA_WALK_SIGNAL } stoa_walk_result;
+typedef enum stoa_walk_result {
+    STOA_WALK_DONE,
+    STOA_WALK_FAILED,
+    STOA_WALK_SIGNAL,
+    STOA_WALK_APART /* `apart` holds what must be taken apart first */
+} stoa_walk_result;
+
+/* What a step says of the object in the current slot. */
+typedef enum stoa_visit_result {
+    STOA_VISIT_LEAF,
+    STOA_VISIT_ENTERED,
+    STOA_VISIT_FAILED,
+    STOA_VISIT_SIGNAL,
+    STOA_VISIT_APART
+} stoa_visit_result;
 
 typedef struct stoa_walk {
     stoa_batch batch;
     unsigned flags; /* STOA_FREEZE_* */
     bool watch_signals;
+    bool foreign;    /* there may be nodes among the children: containers of them are nodes, too */
+    bool postponed;  /* an object must be taken apart first: this attempt only looks for others */
     uint32_t budget; /* objects until the next look for Ctrl-C */
     PyObject **slots;
     size_t top, slot_capacity;
@@ -65,10 +83,12 @@ typedef struct stoa_walk {
     size_t depth, frame_capacity; /* frames[depth - 1] is the innermost */
     stoa_memo memo;
     stoa_ahead ahead[STOA_KEY_RING];
-    stoa_texts *texts;  /* NULL: the walk interns, or is short, or there was no memory */
-    stoa_path message;  /* of a refusal: path, then what is wrong; raised once the batch is gone */
-    size_t path_size;   /* bytes of `message` that are the path */
-    char offender[128]; /* type of what was refused; "" when nothing was */
+    stoa_texts *texts;        /* NULL: the walk interns, or is short, or there was no memory */
+    stoa_path message;        /* of a refusal: path, then what is wrong; raised once the batch is gone */
+    size_t path_size;         /* bytes of `message` that are the path */
+    char offender[128];       /* type of what was refused; "" when nothing was */
+    struct stoa_apart *apart; /* what needed Python code, over all attempts; NULL: nothing did */
+    PyObject *cause;          /* the exception behind a refusal: borrowed from `apart` */
     PyObject *first_slots[STOA_FIRST_SLOTS];
     stoa_frame first_frames[STOA_FIRST_FRAMES];
 } stoa_walk;
@@ -79,6 +99,9 @@ bool stoa__walk_reserve(stoa_walk *walk, size_t more);
 /* Opens a frame for a container, whose children become slots. false: no memory. */
 bool stoa__walk_enter(stoa_walk *walk, PyObject *container, stoa_frame_kind kind, const PyObject *source,
                       bool in_memo);
+
+/* Opens a frame without children: the caller puts them into slots that it has reserved. */
+bool stoa__walk_open(stoa_walk *walk, const PyObject *source, stoa_frame_kind kind, bool in_memo);
 
 /* Writes the refusal of the object in the innermost frame's current slot. */
 void stoa__refuse_type(stoa_walk *walk, PyObject *object);

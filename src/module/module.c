@@ -3,6 +3,7 @@
 #include "host/interp.h"
 #include "immortal/exceptions.h"
 #include "module/async.h"
+#include "module/foreign.h"
 #include "module/objects.h"
 #include "module/region.h"
 #include "module/sync.h"
@@ -14,6 +15,7 @@ static int (*const parts[])(PyObject *module) = {
     stoa__module_add_interpreter, stoa__module_add_stats,      stoa__module_add_proxy,
     stoa__module_add_proxy_list,  stoa__module_add_build_info, stoa__module_add_future,
     stoa__module_add_pool,        stoa__module_add_sync,       stoa__module_add_async,
+    stoa__module_add_foreign,
 };
 
 int

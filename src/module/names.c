@@ -44,7 +44,7 @@ receive(const stoa_module_state *state, const stoa_value *value)
                          "the name stands for an object of another Python runtime in this process");
         return stoa__raise(STOA_EVERSION);
     }
-    return Py_NewRef((PyObject *)(uintptr_t)value->object);
+    return stoa__deliver((PyObject *)(uintptr_t)value->object);
 }
 
 static PyObject *
@@ -155,9 +155,9 @@ freeze_as_value(const stoa_module_state *state, PyObject *object, stoa_region *r
         *value = (stoa_value){.kind = STOA_VALUE_HANDLE, .handle = thing == NULL ? 0 : thing->handle};
         return thing == NULL ? NULL : Py_NewRef(object);
     }
-    PyObject *frozen = stoa__freeze(object, region, STOA_FREEZE_INTERN | STOA_FREEZE_CONVERT);
+    PyObject *frozen = stoa__freeze_to_heap(object, region, STOA_FREEZE_INTERN | STOA_FREEZE_CONVERT);
     *value = (stoa_value){.kind = STOA_VALUE_OBJECT, .object = frozen, .domain = state->record->domain};
-    return frozen;
+    return frozen == NULL ? NULL : stoa__deliver(frozen);
 }
 
 PyDoc_STRVAR(publish_doc,

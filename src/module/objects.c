@@ -1,5 +1,6 @@
 #include "module/objects.h"
 
+#include "immortal/foreign.h"
 #include "module/region.h"
 #include "stoa/python.h"
 
@@ -57,7 +58,7 @@ py_thaw(PyObject *Py_UNUSED(module), PyObject *object)
 static PyObject *
 py_is_shared(PyObject *Py_UNUSED(module), PyObject *object)
 {
-    return PyBool_FromLong(stoa_is_shared(object));
+    return PyBool_FromLong(stoa_is_shared(object) || stoa__delivered_node(object) != NULL);
 }
 
 PyDoc_STRVAR(

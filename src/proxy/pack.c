@@ -7,6 +7,7 @@
 #include "immortal/canonical.h"
 #include "immortal/cpython/cpython.h"
 #include "immortal/exceptions.h"
+#include "immortal/foreign.h"
 #include "proxy/by_copy.h"
 #include "proxy/exception.h"
 #include "proxy/proxy.h"
@@ -447,6 +448,15 @@ pack_one(packer *p, PyObject *object, bool copy)
             stoa__region_mark_delivered(object, 0);
         }
         return stoa__parcel_write_op(p->parcel, STOA_OP_SHARED, (uintptr_t)object);
+    }
+    if (!PyUnicode_CheckExact(object) && !PyLong_CheckExact(object)) {
+        PyObject *shared = stoa__delivered_to_heap(object);
+        if (shared != NULL) {
+            return stoa__parcel_write_op(p->parcel, STOA_OP_SHARED, (uintptr_t)shared);
+        }
+        if (PyErr_Occurred()) {
+            return -1;
+        }
     }
     if (type == &PyUnicode_Type || type == &PyBytes_Type) {
         return pack_text(p, object);

@@ -114,6 +114,14 @@ write_cell(stoa_side *side, PyObject *object, bool name, cell *out)
         memcpy(out->as.text, PyUnicode_DATA(object), out->size);
         return 0;
     }
+    if ((shared = stoa__delivered_to_heap(object)) != NULL) {
+        out->kind = CELL_SHARED;
+        out->as.object = shared;
+        return 0;
+    }
+    if (PyErr_Occurred()) {
+        return -1;
+    }
     if (!stoa__is_proxy(object) && stoa__crosses_by_value(object)) {
         return 1;
     }
@@ -130,7 +138,7 @@ read_cell(stoa_interp_record *record, const cell *from)
         if (stoa__in_heap(from->as.object)) {
             stoa__region_mark_delivered(from->as.object, record->serial);
         }
-        return Py_NewRef(from->as.object);
+        return stoa__deliver(from->as.object);
     case CELL_INT:
         return PyLong_FromLongLong(from->as.integer);
     case CELL_FLOAT:

@@ -4,6 +4,7 @@
 
 #include "heap/error.h"
 #include "immortal/exceptions.h"
+#include "immortal/foreign.h"
 #include "proxy/call.h"
 #include "proxy/drop.h"
 #include "proxy/proxy_method.h"
@@ -92,6 +93,7 @@ stoa__side_leave(stoa_interp_record *record)
 {
     stoa_member *member = record->cookie;
     stoa_side *side = member == NULL ? NULL : member->side;
+    stoa__foreign_leave();
     if (side == NULL || side->left) {
         return;
     }

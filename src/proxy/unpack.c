@@ -5,6 +5,7 @@
 #include "heap/region.h"
 #include "immortal/cpython/cpython.h"
 #include "immortal/exceptions.h"
+#include "immortal/foreign.h"
 #include "proxy/exception.h"
 #include "proxy/membership.h"
 #include "proxy/proxy.h"
@@ -236,7 +237,7 @@ deliver(unpacker *u, PyObject *object)
         }
         stoa__region_mark_delivered(object, record->serial);
     }
-    return push(u, Py_NewRef(object));
+    return push(u, stoa__deliver(object));
 }
 
 /* The parcel keeps its own reference of the handle. */

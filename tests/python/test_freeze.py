@@ -142,14 +142,14 @@ class Types(unittest.TestCase):
                 twin = self.same(value)
                 self.assertEqual(repr(twin), repr(value))
         east = datetime.timezone(datetime.timedelta(hours=1))
-        with self.assertRaisesRegex(stoa.NotFreezable, "astimezone") as caught:
-            stoa.freeze({"when": datetime.datetime(2024, 1, 1, tzinfo=east)})
-        self.assertEqual(caught.exception.path, "$['when']")
+        there = stoa.freeze({"when": datetime.datetime(2024, 1, 1, tzinfo=east)})["when"]
+        self.assertEqual((there, there.utcoffset()), (datetime.datetime(2024, 1, 1, tzinfo=east), datetime.timedelta(hours=1)))
 
     @unittest.skipIf(NATIVE_DATES, "3.13 and newer share them")
-    def test_dates_are_refused_on_3_12(self):
-        with self.assertRaises(stoa.NotFreezable):
-            stoa.freeze(datetime.date(2024, 2, 29))
+    def test_dates_are_rebuilt_on_3_12(self):
+        value = datetime.date(2024, 2, 29)
+        twin = stoa.freeze([value])[0]
+        self.assertEqual((twin, type(twin)), (value, datetime.date))
 
     def test_without_interning(self):
         value = {"k": ["some text", 12345, 2.5, (1, 2)], "l": ["some text", 12345, 2.5, (1, 2)]}
@@ -319,27 +319,24 @@ class Refusals(unittest.TestCase):
         class Y(frozenset): pass
         Color = enum.Enum("Color", "RED")
         Number = enum.IntEnum("Number", "ONE")
-        point = __import__("collections").namedtuple("Point", "x y")(1, 2)
         for value, base in ((L(), "list"), (D(), "dict"), (S("x"), "str"), (I(3), "int"), (T(), "tuple"), (F(1), "float"), (B(), "bytes"),
-                            (Z(), "set"), (Y(), "frozenset"), (Number.ONE, "int"), (point, "tuple")):
+                            (Z(), "set"), (Y(), "frozenset")):
             with self.subTest(type(value).__name__):
                 self.refused([value], "$[0]", type(value).__name__, rf"{base}\(\.\.\.\)")
-        self.refused([Color.RED], "$[0]", "Color")
+        self.refused([Color.RED], "$[0]", "Color", "finds nothing")  # not where its name says
+        self.refused([Number.ONE], "$[0]", "Number", "finds nothing")
         self.refused({I(3): 1}, "$<key 0>", "I")
-        for value in (__import__("collections").OrderedDict(), __import__("collections").defaultdict(list), __import__("collections").Counter()):
-            self.refused([value], "$[0]", None, r"dict\(\.\.\.\)")
 
     def test_other_things_are_refused(self):
         def f(): pass
         class C: pass
-        for value in (f, len, C, C(), sys, iter([]), (x for x in ()), memoryview(b"x"), decimal.Decimal(1), fractions.Fraction(1, 2),
-                      f.__code__, threading.Lock(), sys.version_info, open, C().__init__, property(), weakref.ref(C), types.SimpleNamespace(),
-                      __import__("array").array("i"), __import__("re").compile("x"), ValueError("x"), super):
+        for value in (C, C(), iter([]), (x for x in ()), f.__code__, threading.Lock(), property(), weakref.ref(C), sys._getframe(),
+                      open(__file__), {}.keys()):
             with self.subTest(repr(value)[:40]):
-                if value is super:
-                    self.assertIs(stoa.freeze(value), value)  # a static builtin type
-                else:
-                    self.refused({"k": value}, "$['k']")
+                self.refused({"k": value}, "$['k']")
+            if hasattr(value, "close"):
+                value.close()
+        self.assertIs(stoa.freeze(super), super)  # a static builtin type
 
     def test_only_iterators_are_called_iterators(self):
         class Key:

@@ -197,8 +197,12 @@ class Subclasses(Hostile):
         self.assertEqual(ran, [])
 
     def test_standard_subclasses(self):
-        for value in (collections.OrderedDict(a=1), collections.defaultdict(int), collections.Counter("a"), json.JSONDecodeError("m", "d", 0)):
-            self.refused([value], "$[0]")
+        for value in (collections.UserDict(a=1), collections.ChainMap({})):
+            self.refused([value, object()], "$[1]")
+        for value, twin in ((collections.OrderedDict(a=1), {"a": 1}), (collections.defaultdict(int), {}), (collections.Counter("a"), {"a": 1}),
+                            (collections.deque([1]), (1,))):
+            self.assertEqual(stoa.freeze([value])[0], twin)
+        self.assertEqual(stoa.freeze(json.JSONDecodeError("m", "d", 0)).msg, "m")
 
 
 class RaisingKeys(Hostile):

@@ -5,6 +5,7 @@
 #include <internal/pycore_dict.h>
 #include <internal/pycore_gc.h>
 #include <internal/pycore_long.h>
+#include <internal/pycore_object.h>
 #include <internal/pycore_unicodeobject.h>
 
 #include "immortal/cpython/cpython.h"
@@ -72,3 +73,13 @@ _Static_assert(sizeof(PySetObject) == 200 && PySet_MINSIZE == 8 && offsetof(PySe
                    offsetof(PySetObject, weakreflist) == 192 && sizeof(setentry) == 16,
                "set is laid out otherwise");
 _Static_assert(sizeof(PyWeakReference) == 64, "weakref is laid out otherwise");
+
+/* attributes of instances (instance.c) */
+#if PY_MINOR_VERSION == 12
+_Static_assert(sizeof(PyDictOrValues) == sizeof(void *), "the word of an instance's dict is another");
+#else
+_Static_assert(MANAGED_DICT_OFFSET == -3 * (Py_ssize_t)sizeof(PyObject *) &&
+                   offsetof(struct _dictvalues, capacity) == 0 && offsetof(struct _dictvalues, size) == 1 &&
+                   offsetof(struct _dictvalues, valid) == 3 && offsetof(struct _dictvalues, values) == 8,
+               "the attributes of an instance are laid out otherwise");
+#endif

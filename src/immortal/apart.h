@@ -1,0 +1,41 @@
+/* What a freeze has to run Python code for: done between two attempts, when no batch is open.
+ *
+ * The walk may not run Python code: it holds borrowed pointers into containers that the code could change. So when it meets
+ * an object that must be taken apart by code (a __reduce__, a registered function, an import), it notes it and goes on to
+ * find the others, gives up the batch, and has them taken apart here: object -> (kind, flags, parts). The next attempt
+ * finds the parts and freezes them like children. Parts that need it, too, are met by that attempt, or (chains) right away.
+ */
+#ifndef STOA_IMMORTAL_APART_H
+#define STOA_IMMORTAL_APART_H
+
+#include "immortal/plan.h"
+
+typedef struct stoa_apart {
+    stoa_foreign_side *side;
+    stoa_memo found;   /* object -> what it was taken apart into: borrowed from `keep` */
+    PyObject *keep;    /* list: objects, and what they were taken apart into */
+    PyObject *pending; /* list: objects to be taken apart, in the order met */
+    size_t depth;      /* objects taken apart as parts of others, one inside the other */
+} stoa_apart;
+
+/* NULL with an exception. */
+stoa_apart *stoa__apart_new(void);
+void stoa__apart_free(stoa_apart *apart);
+
+/* Notes one for later; the walk's half. No Python code. false: no memory. */
+bool stoa__apart_note(stoa_apart *apart, PyObject *object);
+
+/* A tuple (kind, flags, part, part …), or a list [text, exception] that says why there is none; NULL: not taken apart yet.
+ * Borrowed. */
+PyObject *stoa__apart_find(const stoa_apart *apart, const PyObject *object);
+
+/* Takes apart all that was noted. -1 with an exception that is to be raised as it is (not one about an object). */
+int stoa__apart_run(stoa_apart *apart);
+
+/* What is to be frozen instead of one object: new reference to (kind, flags, part …), NULL with an exception. */
+PyObject *stoa__take_apart(stoa_foreign_side *side, const stoa_plan *plan, PyObject *object);
+
+/* Makes (kind, flags, parts …); takes over the references, also in failure; a NULL is a failure that has happened. */
+PyObject *stoa__apart_result(stoa_node_kind kind, unsigned flags, size_t count, PyObject **parts);
+
+#endif

@@ -1,0 +1,294 @@
+/* Delivery: from nodes to the objects that stand for them here. */
+#include <stdlib.h>
+
+#include "immortal/build_node.h"
+#include "immortal/canonical.h"
+#include "immortal/exceptions.h"
+#include "immortal/foreign_walk.h"
+#include "immortal/freeze.h"
+#include "immortal/path.h"
+#include "immortal/sequence.h"
+#include "immortal/table.h"
+
+typedef struct deliver_frame {
+    const stoa_node *node;
+    size_t next; /* part */
+    size_t base; /* of its delivered parts in `values` */
+} deliver_frame;
+
+typedef struct delivery {
+    stoa_foreign_side *side;
+    deliver_frame *frames;
+    size_t depth, frame_room;
+    PyObject **values; /* references */
+    size_t top, value_room;
+    deliver_frame first_frames[8];
+    PyObject *first_values[24];
+} delivery;
+
+/* Room for `more` behind `used`; the first array is part of the struct. */
+static void *
+grow(void *old, const void *first, size_t used, size_t more, size_t *room, size_t size)
+{
+    if (used + more <= *room) {
+        return old;
+    }
+    size_t wanted = 2 * *room > used + more ? 2 * *room : used + more;
+    void *fresh = wanted > PTRDIFF_MAX / size ? NULL : realloc(old == first ? NULL : old, wanted * size);
+    if (fresh == NULL) {
+        return PyErr_NoMemory();
+    }
+    if (old == first) {
+        memcpy(fresh, first, used * size);
+    }
+    *room = wanted;
+    return fresh;
+}
+
+static int
+open_frame(delivery *d, const stoa_node *node)
+{
+    deliver_frame *frames = grow(d->frames, d->first_frames, d->depth, 1, &d->frame_room, sizeof(*frames));
+    if (frames == NULL) {
+        return -1;
+    }
+    d->frames = frames;
+    PyObject **values = grow(d->values, d->first_values, d->top, node->count - node->raw + 1, &d->value_room,
+                             sizeof(*values));
+    if (values == NULL) {
+        return -1;
+    }
+    d->values = values;
+    d->frames[d->depth++] = (deliver_frame){node, 0, d->top};
+    return 0;
+}
+
+static void
+drop_to(delivery *d, size_t base)
+{
+    while (d->top > base) {
+        Py_DECREF(d->values[--d->top]);
+    }
+}
+
+/* ---- errors -------------------------------------------------------------------------------------------------------- */
+
+static void
+step_of_frame(void *arg, size_t i, stoa_step *out)
+{
+    const delivery *d = arg;
+    const deliver_frame *frame = &d->frames[i];
+    stoa__node_step((stoa_node_kind)frame->node->kind, frame->node->parts, frame->next - 1, out);
+}
+
+/* "app.Point", for a message: what the node is an instance of, or is. */
+static void
+write_name(stoa_path *path, const stoa_node *node)
+{
+    const PyObject *part = NULL;
+    switch ((stoa_node_kind)node->kind) {
+    case STOA_NODE_GLOBAL:
+    case STOA_NODE_MODULE:
+        stoa__path_printf(path, "%s", PyUnicode_AsUTF8(node->parts[0]));
+        if (node->kind == STOA_NODE_GLOBAL) {
+            stoa__path_printf(path, ".%s", PyUnicode_AsUTF8(node->parts[1]));
+        }
+        return;
+    case STOA_NODE_MEMBER:
+    case STOA_NODE_SHAPE:
+    case STOA_NODE_RECORD:
+    case STOA_NODE_NAMED:
+        part = node->parts[0];
+        break;
+    case STOA_NODE_CALL:
+        part = stoa__is_node(node->parts[6]) ? node->parts[6] : node->parts[0];
+        break;
+    default:
+        break;
+    }
+    if (part != NULL && stoa__is_node(part)) {
+        write_name(path, (const stoa_node *)part); /* two levels at most: RECORD, SHAPE, GLOBAL */
+        return;
+    }
+    const stoa_foreign_kind *kind = stoa__foreign_kind(node->kind);
+    stoa__path_printf(path, "%s", kind == NULL ? "unknown kind" : kind->name);
+}
+
+/* Wraps the exception that is set: where in the graph, what, and in which interpreter. */
+static void
+explain(delivery *d)
+{
+    if (!PyErr_ExceptionMatches(PyExc_Exception) || PyErr_ExceptionMatches(PyExc_MemoryError) || d->depth == 0) {
+        return;
+    }
+    PyObject *raised = PyErr_GetRaisedException();
+    stoa_path path = {NULL, 0, 0, false};
+    size_t steps = d->depth - 1;
+    const stoa_node *node = d->frames[d->depth - 1].node;
+    while (steps > 0 && (node->kind == STOA_NODE_GLOBAL || node->kind == STOA_NODE_SHAPE)) {
+        node = d->frames[--steps].node; /* the class of something: that is what cannot be built */
+    }
+    stoa__path_write(&path, step_of_frame, d, steps);
+    stoa__path_printf(&path, ": '");
+    write_name(&path, node);
+    PyObject *text = PyObject_Str(raised);
+    if (text == NULL) {
+        PyErr_Clear();
+        text = PyUnicode_FromString("?");
+    }
+    PyObject *error = stoa__exception(STOA_EXC_Error);
+    if (text != NULL && error != NULL) {
+        PyErr_Format(
+            error,
+            "%s' cannot be built in interpreter %lld: %.200s: %U; make what it names importable there, then "
+            "ask again",
+            stoa__path_text(&path), (long long)PyInterpreterState_GetID(PyInterpreterState_Get()),
+            Py_TYPE(raised)->tp_name, text);
+        PyObject *wrapped = PyErr_GetRaisedException();
+        PyException_SetCause(wrapped, Py_NewRef(raised));
+        PyException_SetContext(wrapped, Py_NewRef(raised));
+        PyErr_SetRaisedException(wrapped);
+    }
+    Py_XDECREF(text);
+    Py_DECREF(raised);
+    stoa__path_clear(&path);
+}
+
+/* ---- the loop ------------------------------------------------------------------------------------------------------ */
+
+/* Takes over `object`; NULL is a failure that has happened. */
+static int
+push_built(delivery *d, const stoa_node *node, PyObject *object)
+{
+    if (object != NULL) {
+        object = stoa__table_add(d->side, (PyObject *)(uintptr_t)node, object);
+    }
+    if (object == NULL) {
+        return -1;
+    }
+    d->values[d->top++] = object; /* room was made with the frame around */
+    return 0;
+}
+
+/* All parts of the innermost frame are there. */
+static int
+close_frame(delivery *d)
+{
+    const deliver_frame *frame = &d->frames[d->depth - 1];
+    const stoa_node *node = frame->node;
+    const stoa_foreign_kind *kind = stoa__foreign_kind(node->kind);
+    PyObject *object = NULL;
+    if (kind == NULL || kind->build == NULL) {
+        PyErr_SetString(PyExc_SystemError, "stoa: no code was loaded that builds this kind of node");
+    }
+    else {
+        object = kind->build(node, d->values + frame->base);
+        if (object == NULL && !PyErr_Occurred()) {
+            PyErr_SetString(PyExc_SystemError, "stoa: building a node failed without saying why");
+        }
+    }
+    if (object == NULL) {
+        return -1;
+    }
+    drop_to(d, frame->base);
+    d->depth--;
+    return push_built(d, node, object);
+}
+
+/* One part, or the root: delivered at once, or a frame is opened. */
+static int
+visit(delivery *d, PyObject *part)
+{
+    if (!stoa__is_node(part)) {
+        d->values[d->top++] = Py_NewRef(part);
+        return 0;
+    }
+    const stoa_node *node = (const stoa_node *)part;
+    PyObject *known = stoa__table_find(d->side, part);
+    if (known != NULL) {
+        d->values[d->top++] = Py_NewRef(known);
+        return 0;
+    }
+    const stoa_foreign_kind *kind = stoa__foreign_kind(node->kind);
+    if (kind != NULL && kind->build_lazily != NULL) {
+        PyObject *object = kind->build_lazily(node);
+        if (object != NULL || PyErr_Occurred()) {
+            return push_built(d, node, object);
+        }
+    }
+    return open_frame(d, node);
+}
+
+static PyObject *
+run(delivery *d, PyObject *root)
+{
+    int result = visit(d, root);
+    while (result == 0 && d->depth > 0) {
+        deliver_frame *frame = &d->frames[d->depth - 1];
+        if (frame->next == frame->node->count - frame->node->raw) {
+            result = close_frame(d);
+        }
+        else {
+            result = visit(d, frame->node->parts[frame->next++]);
+        }
+    }
+    if (result == 0) {
+        return d->values[--d->top];
+    }
+    explain(d);
+    return NULL;
+}
+
+PyObject *
+stoa__deliver_node(PyObject *node)
+{
+    delivery d = {.side = stoa__foreign_side(),
+                  .frame_room = Py_ARRAY_LENGTH(d.first_frames),
+                  .value_room = Py_ARRAY_LENGTH(d.first_values)};
+    if (d.side == NULL) {
+        return NULL;
+    }
+    PyObject *known = stoa__table_find(d.side, node);
+    if (known != NULL) {
+        return Py_NewRef(known);
+    }
+    d.frames = d.first_frames;
+    d.values = d.first_values;
+    PyObject *object = run(&d, node);
+    PyObject *raised = PyErr_GetRaisedException();
+    drop_to(&d, 0);
+    PyErr_SetRaisedException(raised);
+    if (d.frames != d.first_frames) {
+        free(d.frames);
+    }
+    if (d.values != d.first_values) {
+        free(d.values);
+    }
+    return object;
+}
+
+/* ---- back ---------------------------------------------------------------------------------------------------------- */
+
+PyObject *
+stoa__delivered_node(PyObject *object)
+{
+    const stoa_foreign_side *side = stoa__foreign_side_if_any();
+    return side == NULL ? NULL : stoa__table_node(side, object);
+}
+
+PyObject *
+stoa__delivered_to_heap(PyObject *object)
+{
+    if (stoa__is_shared(object)) {
+        return object;
+    }
+    PyObject *node = stoa__delivered_node(object);
+    if (node == NULL || !(((const stoa_node *)node)->flags & STOA_NODE_CHANGEABLE)) {
+        return node;
+    }
+    PyObject *frozen = stoa__freeze_to_heap(object, NULL, STOA_FREEZE_INTERN | STOA_FREEZE_CONVERT);
+    if (frozen == NULL && PyErr_ExceptionMatches(stoa__exception(STOA_EXC_NotFreezable))) {
+        PyErr_Clear();
+    }
+    return frozen;
+}

@@ -1,0 +1,363 @@
+#include "immortal/foreign_walk.h"
+
+#include <string.h>
+
+#include "heap/error.h"
+#include "heap/process.h"
+#include "heap/region.h"
+#include "immortal/apart.h"
+#include "immortal/freeze.h"
+#include "immortal/sequence.h"
+
+static stoa_visit_result
+fail_memory(stoa_walk *walk, const char *what)
+{
+    walk->batch.err = stoa__fail(STOA_ENOMEM, "no memory %s", what);
+    return STOA_VISIT_FAILED;
+}
+
+static bool
+is_reachable(const stoa_walk *walk, const PyObject *node)
+{
+    return stoa__region_reaches(walk->batch.region, stoa__region_of(node));
+}
+
+/* ---- frames -------------------------------------------------------------------------------------------------------- */
+
+static stoa_visit_result
+enter(stoa_walk *walk, PyObject *object, stoa_node_kind kind, unsigned flags, bool in_memo)
+{
+    if (!stoa__walk_open(walk, object, STOA_FRAME_FOREIGN, in_memo)) {
+        return STOA_VISIT_FAILED;
+    }
+    walk->frames[walk->depth - 1].node_kind = (uint8_t)kind;
+    walk->frames[walk->depth - 1].node_flags = (uint8_t)flags;
+    walk->foreign = true;
+    return STOA_VISIT_ENTERED;
+}
+
+static void
+put(stoa_walk *walk, PyObject *part)
+{
+    __builtin_prefetch(part);
+    walk->slots[walk->top++] = part;
+}
+
+static bool
+has_odd_names(PyObject *dict)
+{
+    PyObject *name, *value;
+    Py_ssize_t position = 0;
+    while (PyDict_Next(dict, &position, &name, &value)) {
+        if (!PyUnicode_CheckExact(name)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static stoa_visit_result
+enter_record(stoa_walk *walk, stoa_plan *plan, PyObject *object, bool in_memo)
+{
+    stoa_instance instance;
+    uint64_t present = 0;
+    if (!stoa__instance_look(object, &instance) || (instance.dict != NULL && has_odd_names(instance.dict))) {
+        stoa__refuse_because(walk, object,
+                             "its attributes are not what a class statement makes them: register() "
+                             "its class with functions that take it apart and make it");
+        return STOA_VISIT_FAILED;
+    }
+    for (size_t i = 0; i < plan->slot_count; i++) {
+        present |= (uint64_t)(*(PyObject **)(void *)((char *)object + plan->slots[i].offset) != NULL) << i;
+    }
+    size_t attributes = instance.dict != NULL ? (size_t)PyDict_GET_SIZE(instance.dict) : instance.count;
+    stoa_shared *shape = stoa__plan_shape(plan, &instance, present);
+    if (shape == NULL) {
+        return fail_memory(walk, "for the names of an object's attributes");
+    }
+    if (!stoa__walk_reserve(walk, 1 + plan->slot_count + attributes)) {
+        return STOA_VISIT_FAILED;
+    }
+    stoa_visit_result result = enter(walk, object, STOA_NODE_RECORD, plan->flags, in_memo);
+    if (result != STOA_VISIT_ENTERED) {
+        return result;
+    }
+    put(walk, shape);
+    for (size_t i = 0; i < plan->slot_count; i++) {
+        if (present >> i & 1) {
+            put(walk, *(PyObject **)(void *)((char *)object + plan->slots[i].offset));
+        }
+    }
+    for (size_t i = 0; instance.keys != NULL && i < instance.count; i++) {
+        put(walk, stoa__instance_value(&instance, i));
+    }
+    PyObject *name, *value;
+    Py_ssize_t position = 0;
+    while (instance.dict != NULL && PyDict_Next(instance.dict, &position, &name, &value)) {
+        put(walk, value);
+    }
+    return STOA_VISIT_ENTERED;
+}
+
+static stoa_visit_result
+enter_items(stoa_walk *walk, PyObject *object, stoa_node_kind kind, unsigned flags, PyObject *first,
+            PyObject *const *items, Py_ssize_t count, bool in_memo)
+{
+    if (!stoa__walk_reserve(walk, 1 + (size_t)count)) {
+        return STOA_VISIT_FAILED;
+    }
+    stoa_visit_result result = enter(walk, object, kind, flags, in_memo);
+    if (result != STOA_VISIT_ENTERED) {
+        return result;
+    }
+    if (first != NULL) {
+        put(walk, first);
+    }
+    for (Py_ssize_t i = 0; i < count; i++) {
+        put(walk, items[i]);
+    }
+    return STOA_VISIT_ENTERED;
+}
+
+/* A delivered sequence with changeable items: those that were built may have been changed. */
+static stoa_visit_result
+enter_sequence(stoa_walk *walk, PyObject *object, bool in_memo, stoa_shared **out)
+{
+    PyObject *node = stoa__sequence_node(object);
+    size_t count = ((const stoa_node *)node)->count;
+    if (!stoa__sequence_is_touched(object) && is_reachable(walk, node)) {
+        walk->foreign = true;
+        *out = node;
+        return STOA_VISIT_LEAF;
+    }
+    if (!stoa__walk_reserve(walk, count)) {
+        return STOA_VISIT_FAILED;
+    }
+    stoa_visit_result result = enter(walk, object, STOA_NODE_TUPLE, STOA_NODE_VALUE, in_memo);
+    for (size_t i = 0; i < count && result == STOA_VISIT_ENTERED; i++) {
+        put(walk, stoa__sequence_part(object, i));
+    }
+    return result;
+}
+
+/* ---- what Python code is needed for -------------------------------------------------------------------------------- */
+
+/* To be taken apart after this attempt, which goes on to find the others: with `stop` it does not. */
+static stoa_visit_result
+postpone(stoa_walk *walk, PyObject *object, bool stop, stoa_shared **out)
+{
+    if (walk->apart == NULL && (walk->apart = stoa__apart_new()) == NULL) {
+        PyErr_Clear();
+        return fail_memory(walk, "to take objects apart");
+    }
+    if (!stoa__apart_note(walk->apart, object)) {
+        return fail_memory(walk, "to take objects apart");
+    }
+    walk->postponed = true;
+    *out = Py_None;
+    return stop ? STOA_VISIT_APART : STOA_VISIT_LEAF;
+}
+
+/* Why it could not be taken apart: [text, exception]. */
+static stoa_visit_result
+refuse_failure(stoa_walk *walk, PyObject *object, PyObject *failure)
+{
+    const char *text = PyUnicode_AsUTF8(PyList_GET_ITEM(failure, 0));
+    if (text == NULL) {
+        PyErr_Clear();
+        text = "cannot be taken apart";
+    }
+    stoa__refuse_because(walk, object, text);
+    walk->cause = PyList_GET_ITEM(failure, 1); /* `apart` keeps it */
+    return STOA_VISIT_FAILED;
+}
+
+static stoa_visit_result
+step_apart(stoa_walk *walk, PyObject *object, bool in_memo, stoa_shared **out)
+{
+    PyObject *result = stoa__apart_find(walk->apart, object);
+    if (result == NULL) {
+        return postpone(walk, object, false, out);
+    }
+    if (PyList_CheckExact(result)) {
+        return refuse_failure(walk, object, result);
+    }
+    stoa_node_kind kind = (stoa_node_kind)PyLong_AsLong(PyTuple_GET_ITEM(result, 0));
+    unsigned flags = (unsigned)PyLong_AsUnsignedLong(PyTuple_GET_ITEM(result, 1));
+    return enter_items(walk, object, kind, flags, NULL, &PyTuple_GET_ITEM(result, 2),
+                       PyTuple_GET_SIZE(result) - 2, in_memo);
+}
+
+/* ---- one object ---------------------------------------------------------------------------------------------------- */
+
+/* Kinds of other files. false: none takes it. */
+static bool
+step_kind(stoa_walk *walk, PyObject *object, bool in_memo, stoa_shared **out, stoa_visit_result *result)
+{
+    for (unsigned i = 0; i < STOA_NODE_KINDS; i++) {
+        const stoa_foreign_kind *kind = stoa__foreign_kind(i);
+        if (kind == NULL || kind->takes == NULL || !kind->takes(object)) {
+            continue;
+        }
+        if (kind->freeze == NULL) {
+            *result = step_apart(walk, object, in_memo, out);
+            return true;
+        }
+        const char *why = NULL;
+        *out = kind->freeze(&walk->batch, object, walk->flags & STOA_FREEZE_CONVERT, &why);
+        if (*out == NULL && why != NULL) {
+            stoa__refuse_because(walk, object, why);
+        }
+        walk->foreign |= *out != NULL && stoa__is_node(*out);
+        *result = *out == NULL ? STOA_VISIT_FAILED : STOA_VISIT_LEAF;
+        return true;
+    }
+    return false;
+}
+
+static stoa_visit_result
+step_planned(stoa_walk *walk, stoa_plan *plan, PyObject *object, bool in_memo, stoa_shared **out)
+{
+    if (plan->how == STOA_HOW_REFUSE) {
+        if (plan->why[0] != '\0') {
+            stoa__refuse_because(walk, object, plan->why);
+        }
+        else {
+            stoa__refuse_type(walk, object);
+        }
+        return STOA_VISIT_FAILED;
+    }
+    if (plan->mutable && !(walk->flags & STOA_FREEZE_CONVERT)) {
+        stoa__refuse_because(
+            walk, object, "it can be changed by its holder, and share() takes only what cannot; use freeze()");
+        return STOA_VISIT_FAILED;
+    }
+    switch ((stoa_how)plan->how) {
+    case STOA_HOW_RECORD:
+        return enter_record(walk, plan, object, in_memo);
+    case STOA_HOW_NAMED:
+        return enter_items(walk, object, STOA_NODE_NAMED, plan->flags, plan->class_node,
+                           ((PyTupleObject *)object)->ob_item, PyTuple_GET_SIZE(object), in_memo);
+    default:
+        return step_apart(walk, object, in_memo, out);
+    }
+}
+
+stoa_visit_result
+stoa__foreign_step(stoa_walk *walk, PyObject *object, bool in_memo, stoa_shared **out)
+{
+    stoa_visit_result result;
+    if (step_kind(walk, object, in_memo, out, &result)) {
+        return result;
+    }
+    stoa_foreign_side *side = stoa__foreign_side();
+    if (side == NULL || side->left) {
+        PyErr_Clear();
+        stoa__refuse_because(walk, object,
+                             "this interpreter is being ended: only builtin types can be frozen now");
+        return STOA_VISIT_FAILED;
+    }
+    PyObject *node = stoa__table_node(side, object);
+    if (node != NULL && !(((stoa_node *)node)->flags & STOA_NODE_CHANGEABLE) && is_reachable(walk, node)) {
+        walk->foreign = true;
+        *out = node;
+        return STOA_VISIT_LEAF;
+    }
+    if (stoa__is_sequence(object)) {
+        return enter_sequence(walk, object, in_memo, out);
+    }
+    if (Py_IS_TYPE(object, &PyBaseObject_Type)) {
+        stoa__refuse_type(walk, object);
+        return STOA_VISIT_FAILED;
+    }
+    stoa_plan *plan = stoa__plan_find(side, Py_TYPE(object));
+    if (plan == NULL) {
+        return postpone(walk, object, true, out);
+    }
+    return step_planned(walk, plan, object, in_memo, out);
+}
+
+/* ---- closing ------------------------------------------------------------------------------------------------------- */
+
+bool
+stoa__foreign_inside(stoa_shared *const *children, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        if (stoa__is_node(children[i])) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static stoa_node_kind
+kind_of_frame(const stoa_frame *frame)
+{
+    switch ((stoa_frame_kind)frame->kind) {
+    case STOA_FRAME_FOREIGN:
+        return (stoa_node_kind)frame->node_kind;
+    case STOA_FRAME_MAPPING:
+        return STOA_NODE_MAPPING;
+    case STOA_FRAME_SET:
+        return STOA_NODE_FROZENSET;
+    case STOA_FRAME_SLICE:
+        return STOA_NODE_SLICE;
+    default:
+        return STOA_NODE_TUPLE;
+    }
+}
+
+stoa_shared *
+stoa__foreign_close(stoa_walk *walk, const stoa_frame *frame)
+{
+    stoa_shared *const *children = walk->slots + frame->base;
+    size_t count = walk->top - frame->base;
+    if (walk->postponed) {
+        return Py_None; /* this attempt makes nothing any more */
+    }
+    stoa_node_kind kind = kind_of_frame(frame);
+    if (kind == STOA_NODE_SAME) {
+        return children[0];
+    }
+    unsigned flags = frame->kind == STOA_FRAME_FOREIGN ? frame->node_flags : STOA_NODE_VALUE;
+    /* what was delivered and was not changed is what it was */
+    stoa_foreign_side *side = stoa__foreign_side_if_any();
+    PyObject *node = side == NULL ? NULL : stoa__table_node(side, frame->source);
+    if (node == NULL && frame->kind == STOA_FRAME_FOREIGN && stoa__is_sequence((PyObject *)frame->source)) {
+        node = stoa__sequence_node((PyObject *)frame->source);
+    }
+    if (node != NULL && is_reachable(walk, node) && stoa__node_is(node, kind, children, count)) {
+        return node;
+    }
+    return stoa__make_node(&walk->batch, kind, flags, children, count, 0);
+}
+
+/* ---- paths --------------------------------------------------------------------------------------------------------- */
+
+void
+stoa__node_step(stoa_node_kind kind, PyObject *const *parts, size_t index, stoa_step *out)
+{
+    static const char *const call_parts[] = {"__reduce__()[0]", "__reduce__()[1]", "__reduce__()",
+                                             "__reduce__()[2]", "__reduce__()[3]", "__reduce__()[4]",
+                                             "__class__"};
+    *out = (stoa_step){STOA_STEP_INDEX, index, NULL, NULL};
+    if (kind == STOA_NODE_RECORD && index > 0 && stoa__is_node(parts[0])) {
+        const stoa_node *shape = (const stoa_node *)parts[0];
+        const char *name = index < shape->count ? PyUnicode_AsUTF8(shape->parts[index]) : NULL;
+        PyErr_Clear();
+        *out = (stoa_step){STOA_STEP_ATTRIBUTE, 0, NULL, name == NULL ? "?" : name};
+    }
+    else if (kind == STOA_NODE_NAMED && index > 0) {
+        out->index = index - 1;
+    }
+    else if (kind == STOA_NODE_CALL && index < Py_ARRAY_LENGTH(call_parts)) {
+        *out = (stoa_step){STOA_STEP_ATTRIBUTE, 0, NULL, call_parts[index]};
+    }
+    else if (kind == STOA_NODE_MEMBER && index == 2) {
+        *out = (stoa_step){STOA_STEP_ATTRIBUTE, 0, NULL, "value"};
+    }
+    else if (kind == STOA_NODE_MAPPING) {
+        *out = index % 2 == 0 ? (stoa_step){STOA_STEP_KEY, index / 2, NULL, NULL}
+                              : (stoa_step){STOA_STEP_VALUE, index / 2, parts[index - 1], NULL};
+    }
+}

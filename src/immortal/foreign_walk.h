@@ -1,0 +1,20 @@
+/* The walk's half of freezing foreign objects: reached only for what is not native. */
+#ifndef STOA_IMMORTAL_FOREIGN_WALK_H
+#define STOA_IMMORTAL_FOREIGN_WALK_H
+
+#include "immortal/foreign.h"
+#include "immortal/walk.h"
+
+/* One object whose type is not native: a leaf (*out), a frame was opened, or a refusal was written. */
+stoa_visit_result stoa__foreign_step(stoa_walk *walk, PyObject *object, bool in_memo, stoa_shared **out);
+
+/* The innermost frame is of a foreign object, or a native container that has a node inside: the node. */
+stoa_shared *stoa__foreign_close(stoa_walk *walk, const stoa_frame *frame);
+
+/* How a path names part `index` of a node: ".name" of a record, "[2]" of a named tuple … Parts before `index` are frozen. */
+void stoa__node_step(stoa_node_kind kind, PyObject *const *parts, size_t index, stoa_step *out);
+
+/* Is a node among these? */
+bool stoa__foreign_inside(stoa_shared *const *children, size_t count);
+
+#endif

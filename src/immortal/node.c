@@ -1,0 +1,80 @@
+/* Laying nodes in the heap. */
+#include "immortal/foreign.h"
+
+#include "immortal/image_parts.h"
+
+PyTypeObject stoa__node_type = {
+    PyVarObject_HEAD_INIT(&PyType_Type, 0) /* */
+        .tp_name = "stoa.node",
+    .tp_basicsize = sizeof(stoa_node),
+    .tp_itemsize = sizeof(PyObject *),
+};
+
+#define TAG_NODE UINT64_C(0x6E00)
+
+typedef struct content {
+    stoa_shared *const *parts;
+    size_t count;
+    unsigned kind;
+} content;
+
+static bool
+same_node(const void *candidate, const void *wanted)
+{
+    const content *c = wanted;
+    return stoa__node_is(candidate, (stoa_node_kind)c->kind, c->parts, c->count);
+}
+
+bool
+stoa__node_is(const PyObject *object, stoa_node_kind kind, stoa_shared *const *parts, size_t count)
+{
+    const stoa_node *node = (const stoa_node *)object;
+    return stoa__is_node(object) && node->kind == kind && node->count == count && node->raw == 0 &&
+           memcmp(node->parts, parts, count * sizeof(*parts)) == 0;
+}
+
+static unsigned
+inherited(stoa_shared *const *parts, size_t count)
+{
+    unsigned flags = 0;
+    for (size_t i = 0; i < count; i++) {
+        if (stoa__is_node(parts[i])) {
+            flags |= ((const stoa_node *)parts[i])->flags & STOA_NODE_CHANGEABLE;
+        }
+    }
+    return flags;
+}
+
+stoa_shared *
+stoa__make_node(stoa_batch *batch, stoa_node_kind kind, unsigned flags, stoa_shared *const *parts,
+                size_t count, uint32_t raw)
+{
+    if (count > STOA_LARGEST / sizeof(PyObject *)) {
+        return stoa__no_room(batch, "node");
+    }
+    bool interning = stoa__interning(batch) && (flags & STOA_NODE_VALUE) && raw == 0;
+    stoa_key key = {0, 0};
+    if (interning) {
+        content wanted = {parts, count, kind};
+        key = stoa__key(TAG_NODE + kind, parts, count * sizeof(*parts));
+        stoa_shared *found = stoa__find_image(batch, key, same_node, &wanted);
+        if (found != NULL) {
+            return found;
+        }
+    }
+    stoa_shared *object = stoa__batch_alloc(batch, sizeof(stoa_node) + count * sizeof(*parts));
+    if (object == NULL) {
+        return NULL;
+    }
+    stoa_node *image = stoa__rw(object);
+    stoa__lay_head(image, &stoa__node_type);
+    image->kind = (uint16_t)kind;
+    image->flags = (uint16_t)(flags | inherited(parts, count - raw));
+    image->raw = raw;
+    image->count = count;
+    memcpy(image->parts, parts, count * sizeof(*parts));
+    if (interning) {
+        stoa__intern_add(batch, key, object);
+    }
+    return object;
+}

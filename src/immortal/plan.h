@@ -1,0 +1,67 @@
+/* How objects of one type are taken apart: found out once a type, and again when the type changes.
+ *
+ * Finding out may run Python code (attributes of metaclasses, imports), so it is done while no batch is open. What is
+ * found is kept by (type, version tag): CPython gives a type a new tag after each change of it or of its bases, and never
+ * the same twice, so neither a changed class nor another one at the same address meets an old plan.
+ *
+ * RECORD: instances of plain classes (made by a class statement, state in slots and __dict__ only). Their state is read
+ * straight from memory; what is the same for many instances (class, names) is a SHAPE node, remembered in the plan.
+ */
+#ifndef STOA_IMMORTAL_PLAN_H
+#define STOA_IMMORTAL_PLAN_H
+
+#include "immortal/cpython/instance.h"
+#include "immortal/table.h"
+
+typedef enum stoa_how {
+    STOA_HOW_REFUSE, /* it cannot be frozen */
+    STOA_HOW_RECORD,
+    STOA_HOW_NAMED, /* tuple subclass with nothing but items */
+    STOA_HOW_APART, /* taken apart one by one, outside the walk */
+} stoa_how;
+
+#define STOA_PLAN_SLOTS 64
+#define STOA_ORDER_MAX 32
+
+typedef struct stoa_slot {
+    Py_ssize_t offset;
+    stoa_shared *name;
+} stoa_slot;
+
+typedef struct stoa_plan {
+    const PyTypeObject *type;
+    unsigned version;
+    uint8_t how;     /* stoa_how */
+    uint8_t flags;   /* STOA_NODE_* of its nodes */
+    bool mutable;    /* share() refuses it */
+    bool registered; /* take it apart with the registered function */
+    bool twin;       /* APART: a builtin container stands for it */
+    uint32_t round;  /* of the side when it was made: for plans that hold for one freeze only (version 0) */
+    char why[240];   /* REFUSE: the reason and the remedy, if it is a special one */
+    stoa_shared *class_node;
+    size_t slot_count;
+    stoa_slot slots[STOA_PLAN_SLOTS];
+    /* the shape met last */
+    stoa_shared *shape;
+    const stoa_keys *keys;
+    uint64_t present; /* which slots are set */
+    size_t count;
+    uint8_t order[STOA_ORDER_MAX];
+} stoa_plan;
+
+/* The plan of a type if it is known and still holds; else NULL. No Python code. GIL. */
+stoa_plan *stoa__plan_find(stoa_foreign_side *side, PyTypeObject *type);
+/* The plan, made if need be; `object` is an instance. NULL with an exception. May run Python code. */
+stoa_plan *stoa__plan_make(stoa_foreign_side *side, PyObject *object);
+void stoa__plans_clear(stoa_foreign_side *side);
+/* The SHAPE node of an instance, which is looked at already. NULL: no memory (message set). No Python code. */
+stoa_shared *stoa__plan_shape(stoa_plan *plan, const stoa_instance *instance, uint64_t present);
+
+/* Made by class statements, down to object, its instances' state in slots and __dict__ only? No Python code. */
+bool stoa__is_plain_class(PyTypeObject *type);
+
+/* Where an import finds a class or function, as two str: new references. It is looked up there. -1 with TypeError, whose
+ * text says why not and what to do. May run Python code. */
+int stoa__global_path(PyObject *object, PyObject **out_module, PyObject **out_qualname);
+
+#endif

@@ -1,0 +1,12 @@
+/* Making instances out of attributes, without running code of their class. `shape`: what a SHAPE node is delivered as. GIL. */
+#ifndef STOA_IMMORTAL_RECORD_H
+#define STOA_IMMORTAL_RECORD_H
+
+#include "immortal/foreign.h"
+
+/* An instance without attributes: new reference, NULL with an exception. */
+PyObject *stoa__record_new(PyObject *shape);
+/* Sets attribute number `index` of the shape. -1 with an exception. */
+int stoa__record_set(PyObject *object, PyObject *shape, size_t index, PyObject *value);
+
+#endif

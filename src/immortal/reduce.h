@@ -1,0 +1,14 @@
+/* Taking objects apart, and making them again, by the protocol that pickle and copy use. May run Python code. GIL. */
+#ifndef STOA_IMMORTAL_REDUCE_H
+#define STOA_IMMORTAL_REDUCE_H
+
+#include "immortal/foreign.h"
+
+#define STOA_CALL_PARTS 7 /* of a CALL node: reduce.c says which */
+
+/* As stoa__take_apart. */
+PyObject *stoa__reduce(PyObject *object, unsigned flags);
+/* As stoa_foreign_kind.build. */
+PyObject *stoa__build_call(const stoa_node *node, PyObject *const *parts);
+
+#endif

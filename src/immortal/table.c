@@ -1,0 +1,195 @@
+#include "immortal/table.h"
+
+#include <stdlib.h>
+
+#include "immortal/canonical.h"
+#include "immortal/plan.h"
+
+#define FIRST_SWEEP 1024
+
+/* ---- the side ------------------------------------------------------------------------------------------------------ */
+
+static _Thread_local struct {
+    int64_t interp_id;
+    stoa_foreign_side *side;
+} last = {-1, NULL}; /* of this thread; ids of interpreters are used once */
+
+static void
+free_side(PyObject *capsule)
+{
+    stoa_foreign_side *side = PyCapsule_GetPointer(capsule, "stoa.foreign");
+    stoa__memo_clear(&side->by_node);
+    stoa__memo_clear(&side->by_object);
+    stoa__plans_clear(side);
+    free(side);
+}
+
+static stoa_foreign_side *
+make_side(PyObject *dict, int64_t id)
+{
+    stoa_foreign_side *side = calloc(1, sizeof(*side));
+    PyObject *capsule = side == NULL ? PyErr_NoMemory() : PyCapsule_New(side, "stoa.foreign", free_side);
+    if (capsule == NULL) {
+        free(side);
+        return NULL;
+    }
+    side->interp_id = id;
+    side->sweep_at = FIRST_SWEEP;
+    stoa__memo_init(&side->by_node);
+    stoa__memo_init(&side->by_object);
+    stoa__memo_init(&side->plans);
+    side->registered = PyDict_New();
+    int result = side->registered == NULL ? -1 : PyDict_SetItemString(dict, "stoa.foreign", capsule);
+    if (result < 0) {
+        Py_CLEAR(side->registered);
+    }
+    Py_DECREF(capsule); /* the dict keeps it, or it is gone */
+    return result < 0 ? NULL : side;
+}
+
+static stoa_foreign_side *
+find_side(bool make)
+{
+    PyInterpreterState *interp = PyInterpreterState_Get();
+    int64_t id = PyInterpreterState_GetID(interp);
+    if (last.interp_id == id) {
+        return last.side;
+    }
+    PyObject *dict = PyInterpreterState_GetDict(interp);
+    if (dict == NULL) {
+        if (make) {
+            PyErr_SetString(PyExc_RuntimeError, "stoa: this interpreter is being taken down");
+        }
+        return NULL;
+    }
+    PyObject *capsule = PyDict_GetItemString(dict, "stoa.foreign");
+    stoa_foreign_side *side = capsule != NULL ? PyCapsule_GetPointer(capsule, "stoa.foreign")
+                              : make          ? make_side(dict, id)
+                                              : NULL;
+    if (side != NULL) {
+        last.interp_id = id;
+        last.side = side;
+    }
+    return side;
+}
+
+stoa_foreign_side *
+stoa__foreign_side(void)
+{
+    return find_side(true);
+}
+
+stoa_foreign_side *
+stoa__foreign_side_if_any(void)
+{
+    return find_side(false);
+}
+
+/* ---- entries ------------------------------------------------------------------------------------------------------- */
+
+/* What the table keeps although nobody else may hold it: there are few, and they are wanted again. */
+static bool
+is_kept(const PyObject *node)
+{
+    unsigned kind = ((const stoa_node *)node)->kind;
+    return kind == STOA_NODE_SHAPE || kind == STOA_NODE_GLOBAL || kind == STOA_NODE_MODULE;
+}
+
+/* Moves what somebody else holds, too, into new tables; the rest is dropped afterwards, since that may run code. */
+static void
+sweep(stoa_foreign_side *side)
+{
+    stoa_memo nodes, objects, old = side->by_node;
+    size_t kept = 0, dropped = 0, size = side->by_node.table == NULL ? 0 : side->by_node.table_mask + 1;
+    stoa__memo_init(&nodes);
+    stoa__memo_init(&objects);
+    bool failed = false;
+    for (size_t i = 0; i < size && !failed; i++) {
+        PyObject *node = (PyObject *)(uintptr_t)old.table[i].source, *object = old.table[i].twin;
+        if (object == NULL || (Py_REFCNT(object) == 1 && !is_kept(node))) {
+            continue;
+        }
+        failed = !stoa__memo_put(&nodes, node, object) ||
+                 (stoa__memo_find(&side->by_object, object) == node && !stoa__memo_put(&objects, object, node));
+        kept++;
+    }
+    if (failed) { /* no memory to become smaller: later */
+        stoa__memo_clear(&nodes);
+        stoa__memo_clear(&objects);
+        side->sweep_at *= 2;
+        return;
+    }
+    side->by_node.table = NULL;
+    stoa__memo_clear(&side->by_node);
+    stoa__memo_clear(&side->by_object);
+    nodes.cache = side->by_node.first; /* the cache inside is not used, but must not point at the stack */
+    objects.cache = side->by_object.first;
+    side->by_node = nodes;
+    side->by_object = objects;
+    side->by_node.cache = side->by_node.first;
+    side->by_object.cache = side->by_object.first;
+    side->count = kept;
+    side->sweep_at = 2 * kept > FIRST_SWEEP ? 2 * kept : FIRST_SWEEP;
+    for (size_t i = 0; i < size; i++) {
+        PyObject *object = old.table[i].twin;
+        if (object != NULL && stoa__memo_find(&nodes, old.table[i].source) != object) {
+            old.table[dropped++].twin = object;
+        }
+    }
+    for (size_t i = 0; i < dropped; i++) {
+        Py_DECREF((PyObject *)old.table[i].twin);
+    }
+    free(old.table);
+}
+
+PyObject *
+stoa__table_add(stoa_foreign_side *side, PyObject *node, PyObject *object)
+{
+    PyObject *faster = stoa__table_find(side, node);
+    if (faster != NULL) {
+        Py_INCREF(faster);
+        Py_DECREF(object);
+        return faster;
+    }
+    if (side->left) {
+        return object;
+    }
+    bool shared = stoa__is_shared(object);
+    if (!stoa__memo_put(&side->by_node, node, object) || (!shared && stoa__table_node(side, object) == NULL &&
+                                                          !stoa__memo_put(&side->by_object, object, node))) {
+        if (stoa__table_find(side, node) == object) {
+            (void)stoa__memo_put(&side->by_node, node, NULL);
+        }
+        Py_DECREF(object);
+        return PyErr_NoMemory();
+    }
+    Py_INCREF(object); /* the caller's */
+    if (++side->count >= side->sweep_at && !side->sweeping) {
+        side->sweeping = true; /* what is dropped may run code that gets here again */
+        PyObject *raised = PyErr_GetRaisedException();
+        sweep(side);
+        PyErr_SetRaisedException(raised);
+        side->sweeping = false;
+    }
+    return object;
+}
+
+void
+stoa__foreign_leave(void)
+{
+    stoa_foreign_side *side = stoa__foreign_side_if_any();
+    if (side == NULL || side->left) {
+        return;
+    }
+    side->left = true;
+    stoa_memo nodes = side->by_node;
+    stoa__memo_init(&side->by_node);
+    stoa__memo_clear(&side->by_object);
+    stoa__memo_init(&side->by_object);
+    for (size_t i = 0; nodes.table != NULL && i <= nodes.table_mask; i++) {
+        Py_XDECREF((PyObject *)nodes.table[i].twin);
+    }
+    free(nodes.table);
+    Py_CLEAR(side->registered);
+    Py_CLEAR(side->sequence_type);
+}

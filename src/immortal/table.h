@@ -1,0 +1,50 @@
+/* What one interpreter keeps for foreign nodes: delivered objects by node, nodes by delivered object, plans of its types.
+ *
+ * A delivered object is held until a sweep finds that the table alone holds it, so that nobody can tell whether it was
+ * kept. Sweeps come when the table has doubled since the last: constant time an entry, and memory bounded by twice what
+ * is in use. All fields: the interpreter's GIL. No Python code runs between a look-up and the use of what it lends.
+ */
+#ifndef STOA_IMMORTAL_TABLE_H
+#define STOA_IMMORTAL_TABLE_H
+
+#include "immortal/foreign.h"
+#include "immortal/memo.h"
+
+#define STOA_PLANS_MAX 4096u
+
+typedef struct stoa_foreign_side {
+    int64_t interp_id; /* const */
+    bool left;         /* the interpreter is being ended: nothing is kept any more */
+    bool sweeping;
+    stoa_memo by_node;      /* node -> object: a reference */
+    stoa_memo by_object;    /* object -> node; not for objects that are shared themselves */
+    size_t count, sweep_at; /* entries; when to sweep */
+    PyObject *registered;   /* dict: type -> (reduce or None, rebuild or None) */
+    PyTypeObject *sequence_type;
+    stoa_memo plans; /* type -> stoa_plan (plan.h) */
+    size_t plan_count;
+    uint32_t round; /* counts freezes that needed Python code */
+} stoa_foreign_side;
+
+/* The current interpreter's, made on first need. NULL with an exception. GIL. */
+stoa_foreign_side *stoa__foreign_side(void);
+/* The same, or NULL without an exception: it has none yet. */
+stoa_foreign_side *stoa__foreign_side_if_any(void);
+
+/* Borrowed, or NULL. */
+static inline PyObject *
+stoa__table_find(const stoa_foreign_side *side, const PyObject *node)
+{
+    return stoa__memo_find(&side->by_node, node);
+}
+static inline PyObject *
+stoa__table_node(const stoa_foreign_side *side, const PyObject *object)
+{
+    return stoa__memo_find(&side->by_object, object);
+}
+
+/* Keeps `object` (a reference is taken over) as what stands for `node`, unless another thread has been faster: new
+ * reference to what does stand for it. NULL with MemoryError. May run __del__ of objects that nobody uses. */
+PyObject *stoa__table_add(stoa_foreign_side *side, PyObject *node, PyObject *object);
+
+#endif

@@ -1,0 +1,118 @@
+"""Classes and functions that the tests of frozen values use: importable in every interpreter."""
+
+import collections
+import dataclasses
+import enum
+
+
+@dataclasses.dataclass
+class Point:
+    x: int
+    y: float
+    name: str = ""
+
+
+@dataclasses.dataclass(frozen=True)
+class Fixed:
+    a: object
+    b: object = None
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Slim:
+    a: object
+    b: tuple = ()
+
+
+@dataclasses.dataclass
+class Point3(Point):
+    z: float = 0.0
+    kind: "Color" = None
+
+
+@dataclasses.dataclass(slots=True)
+class Node:
+    value: object
+    next: "Node | None" = None
+
+
+class Color(enum.Enum):
+    RED = 1
+    BLUE = "b"
+
+
+class Perm(enum.Flag):
+    R = 1
+    W = 2
+
+
+class Level(enum.IntEnum):
+    LOW = 1
+    HIGH = 2
+
+
+Pair = collections.namedtuple("Pair", "left right")
+
+
+class Plain:
+    """Frozen only when registered."""
+
+    def __init__(self, **attributes):
+        self.__dict__.update(attributes)
+
+    def __eq__(self, other):
+        return type(other) is Plain and vars(other) == vars(self)
+
+
+class Reduced:
+    """Says by itself how it is taken apart; what it says can be set."""
+
+    reduce = None
+
+    def __init__(self, value=0):
+        self.value = value
+
+    def __reduce__(self):
+        return type(self).reduce(self) if type(self).reduce else (Reduced, (self.value,))
+
+    def __eq__(self, other):
+        return type(other) is Reduced and other.value == self.value
+
+
+class Picky:
+    """Can be made only while `allowed` is set, in the interpreter where it is made."""
+
+    allowed = True
+
+    def __init__(self, value):
+        if not Picky.allowed:
+            raise RuntimeError("not allowed now")
+        self.value = value
+
+    def __reduce__(self):
+        return Picky, (self.value,)
+
+
+class Money:
+    def __init__(self, cents):
+        self.cents = cents
+
+    def __eq__(self, other):
+        return type(other) is Money and other.cents == self.cents
+
+
+def reduce_money(money):
+    return money.cents
+
+
+def rebuild_money(cents):
+    return Money(cents)
+
+
+class Problem(Exception):
+    def __init__(self, text, code):
+        super().__init__(text)
+        self.code = code
+
+    def __reduce__(self):
+        return Problem, (self.args[0], self.code)
