@@ -81,6 +81,17 @@ is_same(PyObject *found, PyObject *object)
            PyCFunction_GET_SELF(found) == PyCFunction_GET_SELF(object);
 }
 
+/* Classes that are found under another module in some interpreters: where _datetime cannot be loaded (3.12, with a GIL of
+ * its own), the classes of datetime are those of its twin in Python. */
+static PyObject *
+module_to_name(PyObject *module)
+{
+    if (PyUnicode_CompareWithASCIIString(module, "_pydatetime") == 0) {
+        Py_SETREF(module, PyUnicode_FromString("datetime"));
+    }
+    return module;
+}
+
 int
 stoa__global_path(PyObject *object, PyObject **out_module, PyObject **out_qualname)
 {
@@ -101,7 +112,7 @@ stoa__global_path(PyObject *object, PyObject **out_module, PyObject **out_qualna
             "top level of a module",
             module, qualname);
     }
-    else {
+    else if ((module = module_to_name(module)) != NULL) {
         PyObject *there = PyImport_GetModule(module);
         PyObject *found = there == NULL ? NULL : stoa__follow(there, qualname);
         if (found == NULL || !is_same(found, object)) {

