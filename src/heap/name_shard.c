@@ -3,6 +3,7 @@
 #include "heap/error.h"
 #include "heap/handle.h" /* a name holds a reference of its handle */
 #include "heap/process_struct.h"
+#include "heap/waiter.h"
 #include "heap/utf8.h"
 
 #include <limits.h>
@@ -187,7 +188,7 @@ stoa__name_wake(stoa_name_shard *shard)
 {
     atomic_fetch_add(&shard->event, 1);
     if (atomic_load(&shard->waiters) != 0) {
-        stoa__futex_wake(&shard->event, INT_MAX);
+        stoa__waiters_wake_on(shard);
     }
 }
 
@@ -215,15 +216,31 @@ stoa__name_sleep(stoa_name_shard *shard, uint32_t event, const stoa_name_key *ke
         return stoa__fail(STOA_EGONE, "interpreter '%s' is being closed while it waits for the name '%s'",
                           receiver->name, stoa__name_show(key->text, key->size, &shown));
     }
-    stoa__assert_no_locks("waiting for a name with");
-    switch (stoa__futex_wait(&shard->event, event, deadline)) {
-    case STOA_WOKEN:
-        return STOA_OK;
-    case STOA_TIMED_OUT:
-        return STOA_ETIMEDOUT;
-    case STOA_SIGNALLED:
-        break;
+    stoa_waiter *self = stoa__waiter_here();
+    if (self == NULL) {
+        return STOA_ENOMEM;
     }
-    return stoa__fail(STOA_EINTERRUPTED, "a signal came while waiting for the name '%s'",
+    stoa__assert_no_locks("waiting for a name with");
+    stoa_wait_edge edge;
+    stoa_wait_result result = STOA_WOKEN;
+    bool called = false;
+    stoa__waiter_push_on(self, &edge, receiver == NULL ? NULL : receiver->name, shard);
+    while (result == STOA_WOKEN) {
+        uint32_t seen = stoa__waiter_look(self);
+        called = stoa__mailbox_count(&self->home) > 0 || atomic_load(&self->interrupted);
+        if (called || atomic_load(&shard->event) != event ||
+            (receiver != NULL && atomic_load(&receiver->state) != STOA_INTERP_LIVE)) {
+            break;
+        }
+        result = stoa__waiter_sleep(self, seen, deadline);
+    }
+    stoa__waiter_pop(self, &edge);
+    if (result == STOA_TIMED_OUT) {
+        return STOA_ETIMEDOUT;
+    }
+    if (result == STOA_WOKEN && !called) {
+        return STOA_OK;
+    }
+    return stoa__fail(STOA_EINTERRUPTED, "the wait for the name '%s' was interrupted",
                       stoa__name_show(key->text, key->size, &shown));
 }

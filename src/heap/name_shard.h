@@ -12,7 +12,7 @@
 
 typedef struct stoa_name_shard {
     stoa_name_table table;
-    _Alignas(64) _Atomic uint32_t event; /* grows with each change that a waiter may wait for; futex */
+    _Alignas(64) _Atomic uint32_t event; /* grows with each change that a waiter may wait for */
     _Atomic uint32_t waiters;            /* who sleeps on event, or is about to */
 } stoa_name_shard;
 
@@ -44,7 +44,8 @@ void stoa__name_wake(stoa_name_shard *shard);
 /* Begins a wait: the event as of before the caller looks for what it waits for. */
 uint32_t stoa__name_start_wait(stoa_name_shard *shard);
 void stoa__name_end_wait(stoa_name_shard *shard);
-/* Sleeps until the event moves on. STOA_OK: look again. STOA_ETIMEDOUT: without a message. STOA_EINTERRUPTED.
+/* Sleeps until the event moves on. STOA_OK: look again. STOA_ETIMEDOUT: without a message. STOA_EINTERRUPTED: a
+ * signal, a call for this thread, or stoa__waiter_interrupt (heap/waiter.h).
  * STOA_EGONE: the receiver (may be NULL) is not LIVE. */
 stoa_err stoa__name_sleep(stoa_name_shard *shard, uint32_t event, const stoa_name_key *key,
                           const stoa_interp_record *receiver, stoa_deadline deadline);

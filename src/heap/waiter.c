@@ -231,8 +231,14 @@ describe_circle(const stoa_waiter *self, const stoa_waiter *whom, const char *wh
 void
 stoa__waiter_push(stoa_waiter *self, stoa_wait_edge *edge, const char *where)
 {
+    stoa__waiter_push_on(self, edge, where, NULL);
+}
+
+void
+stoa__waiter_push_on(stoa_waiter *self, stoa_wait_edge *edge, const char *where, const void *topic)
+{
     stoa_lock *lock = &stoa__process->waits;
-    *edge = (stoa_wait_edge){.where = where};
+    *edge = (stoa_wait_edge){.where = where, .topic = topic};
     stoa__lock(lock);
     edge->below = self->top;
     self->top = edge;
@@ -408,6 +414,19 @@ stoa__waiter_ran(stoa_posted *call)
     }
     stoa__unlock(lock);
     unref_if(whom);
+}
+
+void
+stoa__waiters_wake_on(const void *topic)
+{
+    stoa_lock *lock = &stoa__process->waits;
+    stoa__lock(lock);
+    for (stoa_waiter *waiter = stoa__process->asleep; waiter != NULL; waiter = waiter->next_asleep) {
+        if (waiter->top->topic == topic) {
+            stoa__waiter_wake(waiter);
+        }
+    }
+    stoa__unlock(lock);
 }
 
 void

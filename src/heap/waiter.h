@@ -45,6 +45,7 @@ typedef struct stoa_waiter {
 typedef struct stoa_wait_edge {
     struct stoa_waiter *whom; /* a reference; NULL: nobody, or not known yet */
     const char *what;         /* static text */
+    const void *topic;        /* for stoa__waiters_wake_on; NULL: none */
     const char *where;        /* name of the interpreter it waits in: of a record, so it lasts; or NULL */
     struct stoa_wait_edge *below;
 } stoa_wait_edge;
@@ -77,6 +78,7 @@ bool stoa__waiter_take_interrupt(stoa_waiter *self);
 /* This thread begins to wait, or to run something while it waits: a new innermost edge, without `whom`. From now until the
  * pop stoa__waiters_wake_all wakes it. Own thread only, in pairs. */
 void stoa__waiter_push(stoa_waiter *self, stoa_wait_edge *edge, const char *where);
+void stoa__waiter_push_on(stoa_waiter *self, stoa_wait_edge *edge, const char *where, const void *topic);
 void stoa__waiter_pop(stoa_waiter *self, stoa_wait_edge *edge);
 /* The innermost edge waits until `whom` acts, and nobody else can end it. STOA_EDEADLOCK when `whom` waits, through any
  * number of others, for this thread: the message names the circle; nothing is noted then. `what`: static text. */
@@ -93,6 +95,8 @@ void stoa__waiter_waits_for_call(stoa_posted *call, stoa_wait_edge *edge);
 /* `self` has claimed `call` and runs it; and has run it (before stoa__call_done). */
 void stoa__waiter_runs(stoa_waiter *self, stoa_posted *call);
 void stoa__waiter_ran(stoa_posted *call);
+/* News for all threads whose innermost edge has this topic. */
+void stoa__waiters_wake_on(const void *topic);
 /* News for all threads that wait: something has changed that each should look at, such as an interpreter's closing. */
 void stoa__waiters_wake_all(void);
 

@@ -366,7 +366,9 @@ home_main(void *arg)
         uint32_t phase = home->phase;
         stoa_job *job;
         if (stoa__mailbox_count(&self->home) > 0 && phase != STOA_HOME_ENDING) {
+            home->in_job = true;
             stoa__serve_home(self); /* calls that only this thread may run */
+            home->in_job = false;
         }
         else if ((job = take_job(home, STOA_HOME_RUNNING)) != NULL) {
             run_job(home, job);

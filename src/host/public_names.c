@@ -3,6 +3,7 @@
 #include <Python.h>
 
 #include "heap/error.h"
+#include "proxy/wait.h"
 #include "heap/handle.h"
 #include "immortal/canonical.h"
 #include "immortal/cpython/gilstate.h"
@@ -72,13 +73,19 @@ stoa__public_lookup(const char *name, double timeout, stoa_value *out)
         return STOA_ESTATE;
     }
     err = stoa__name_lookup(name, strlen(name), receiver, out);
-    if (err == STOA_ENOTFOUND && timeout != 0) {
+    bool again = err == STOA_ENOTFOUND && timeout != 0;
+    while (again) {
         if (state != NULL) {
             PyEval_SaveThread();
         }
         err = stoa__name_wait(name, strlen(name), receiver, deadline, out);
         if (state != NULL) {
             PyEval_RestoreThread(state);
+        }
+        stoa_waiter *self = stoa__waiter_here();
+        again = err == STOA_EINTERRUPTED && self != NULL && stoa__mailbox_count(&self->home) > 0;
+        if (again) {
+            stoa__serve_home(self);
         }
     }
     return err;

@@ -5,7 +5,7 @@
 
 #include "heap/error.h"
 #include "heap/names.h"
-#include "proxy/signals.h"
+#include "proxy/wait.h"
 #include "immortal/exceptions.h"
 #include "immortal/freeze.h"
 #include "module/region.h"
@@ -62,7 +62,7 @@ wait_for_name(const stoa_module_state *state, const char *text, size_t size, sto
 {
     stoa_err err;
     do {
-        if (stoa__check_signals() < 0) { /* also one that came while this thread was on its way here */
+        if (stoa__wait_attend() < 0) { /* also a signal that came while this thread was on its way here */
             return STOA_EPYTHON;
         }
         Py_BEGIN_ALLOW_THREADS
@@ -277,7 +277,7 @@ wait_for_turn(const stoa_module_state *state, const char *text, size_t size, uin
 {
     stoa_err err;
     do {
-        if (stoa__check_signals() < 0) { /* also one that came while this thread was on its way here */
+        if (stoa__wait_attend() < 0) { /* also a signal that came while this thread was on its way here */
             return STOA_EPYTHON;
         }
         Py_BEGIN_ALLOW_THREADS

@@ -78,6 +78,20 @@ look_around(wait_state *w)
     return 0;
 }
 
+int
+stoa__wait_attend(void)
+{
+    stoa_waiter *self = stoa__waiter_here();
+    if (self == NULL) {
+        stoa__raise(STOA_ENOMEM);
+        return -1;
+    }
+    if (stoa__mailbox_count(&self->home) > 0) {
+        stoa__serve_home(self);
+    }
+    return stoa__check_signals() < 0 || raise_interrupt(self) < 0 ? -1 : 0;
+}
+
 static bool
 has_news(const wait_state *w)
 {

@@ -28,6 +28,10 @@ int stoa__wait_until(bool (*ready)(void *), void *arg, stoa_deadline deadline, s
 /* The same for a call that was posted: until it is over. No InterpreterGone: what is under way may finish. */
 int stoa__wait_for_call(stoa_posted *call, stoa_deadline deadline);
 
+/* For a wait of another kind that was cut short: does what this thread is wanted for. -1 with an exception: a signal
+ * handler's, or interrupt()'s. GIL. */
+int stoa__wait_attend(void);
+
 /* Runs the calls that only this thread may run. GIL of any interpreter, which may be given up; no exception may be set. */
 void stoa__serve_home(stoa_waiter *self);
 

@@ -562,6 +562,28 @@ class TestHome(Owner):
         self.assertEqual(got, threading.get_ident())
         self.assertNotEqual(theirs, threading.get_ident())
 
+    def test_served_while_it_waits_for_a_name(self):
+        name = f"test.calls.{self.it.id}"
+        ident = stoa.proxy(threading.get_ident, thread="home")
+        self.it.exec(
+            "def tell(f, name):\n"
+            "    stoa.publish(name, f())\n"
+            "def make(f, name, ready):\n"
+            "    def factory():\n"
+            "        ready()\n"
+            "        return f()\n"
+            "    return stoa.once(name, factory)\n"
+        )
+        stoa.submit(self.get("tell"), ident, name)
+        self.assertEqual(stoa.lookup(name, timeout=20), threading.get_ident())
+        ready = threading.Event()
+        future = stoa.submit(self.get("make"), ident, name + "once", stoa.proxy(ready.set))
+        ready.wait(20)
+        self.assertEqual(stoa.once(name + "once", lambda: "mine", timeout=20), threading.get_ident())
+        self.assertEqual(future.result(20), threading.get_ident())
+        stoa.unpublish(name)
+        stoa.unpublish(name + "once")
+
     def test_mutual_calls_of_two_homes(self):
         other = stoa.Interpreter()
         self.addCleanup(other.close)
