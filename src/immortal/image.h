@@ -17,10 +17,10 @@
 #include <Python.h>
 
 #include "heap/intern.h"
-#include "immortal/cpython/cpython.h"
 
 /* Children's array elements are shared objects; typed apart in debug builds would be PyObject's remote twin. */
 typedef PyObject stoa_shared;
+struct stoa_keys; /* the table of a dict: immortal/cpython/cpython.h */
 
 /* Text in PEP 393 form: `kind` 1, 2 or 4 bytes a character, the narrowest that fits (ascii: all < 128). `hash` -1: computed. */
 stoa_shared *stoa__make_str(stoa_batch *batch, int kind, bool ascii, const void *characters,
@@ -59,8 +59,8 @@ stoa_shared *stoa__make_frozenset(stoa_batch *batch, stoa_shared *const *items, 
  * the earlier one, as in dict(). pairs: key, value, key, value … */
 stoa_shared *stoa__make_mapping(stoa_batch *batch, stoa_shared *const *pairs, Py_ssize_t count);
 /* The same, where `like` is the table of a dict of these pairs, with all its entries in this order; NULL: there is none. */
-stoa_shared *
-stoa__make_mapping_like(stoa_batch *batch, stoa_shared *const *pairs, Py_ssize_t count, const stoa_keys *like);
+stoa_shared *stoa__make_mapping_like(stoa_batch *batch, stoa_shared *const *pairs, Py_ssize_t count,
+                                     const struct stoa_keys *like);
 /* date, time, datetime, timedelta from a live exact instance (3.13+), naive or UTC: copies its fields. GIL (C code only
  * runs). STOA_ETYPE with the remedy in the message: another time zone, or Python 3.12. */
 stoa_shared *stoa__make_datetime_like(stoa_batch *batch, PyObject *source);
