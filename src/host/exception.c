@@ -119,7 +119,7 @@ stoa__exception_take(stoa_exception **out)
     PyErr_Clear();
     PyObject *type = without_surrogates(
         PyUnicode_FromFormat("%S.%S", module ? module : Py_None, qualname ? qualname : Py_None));
-    PyObject *message = without_surrogates(PyObject_Str(raised));
+    PyObject *message = without_surrogates(stoa__exception_text(raised));
     PyObject *traceback = without_surrogates(format_traceback(raised));
     PyErr_Clear();
     stoa__exception_note(text_of(type), text_of(message));

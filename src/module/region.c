@@ -141,21 +141,24 @@ limit_object(size_t limit)
     return limit == 0 ? Py_NewRef(Py_None) : PyLong_FromSize_t(limit);
 }
 
+PyObject *
+stoa__region_figures(const stoa_region_info *info)
+{
+    return Py_BuildValue(
+        "{s:I,s:s,s:N,s:n,s:n,s:n,s:K,s:K,s:K,s:K,s:K,s:K}", "id", info->id, "name", info->name, "limit",
+        limit_object(info->limit), "used_bytes", (Py_ssize_t)info->used_bytes, "chunk_bytes",
+        (Py_ssize_t)info->chunk_bytes, "intern_bytes", (Py_ssize_t)info->intern_bytes, "objects",
+        (unsigned long long)info->objects, "intern_entries", (unsigned long long)info->intern_entries,
+        "intern_hits", (unsigned long long)info->intern_hits, "intern_misses",
+        (unsigned long long)info->intern_misses, "freezes", (unsigned long long)info->freezes, "aborts",
+        (unsigned long long)info->aborts);
+}
+
 static PyObject *
 region_stats(PyObject *self, PyObject *Py_UNUSED(unused))
 {
     stoa_region_info info;
-    if (get_info(self, &info) < 0) {
-        return NULL;
-    }
-    return Py_BuildValue("{s:I,s:s,s:N,s:n,s:n,s:n,s:K,s:K,s:K,s:K,s:K,s:K}", "id", info.id, "name", info.name,
-                         "limit", limit_object(info.limit), "used_bytes", (Py_ssize_t)info.used_bytes,
-                         "chunk_bytes", (Py_ssize_t)info.chunk_bytes, "intern_bytes",
-                         (Py_ssize_t)info.intern_bytes, "objects", (unsigned long long)info.objects,
-                         "intern_entries", (unsigned long long)info.intern_entries, "intern_hits",
-                         (unsigned long long)info.intern_hits, "intern_misses",
-                         (unsigned long long)info.intern_misses, "freezes", (unsigned long long)info.freezes,
-                         "aborts", (unsigned long long)info.aborts);
+    return get_info(self, &info) < 0 ? NULL : stoa__region_figures(&info);
 }
 
 static PyObject *

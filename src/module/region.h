@@ -9,6 +9,9 @@
 /* Makes the type and adds it to the module. 0, or -1 with an exception. */
 int stoa__module_add_region(PyObject *module);
 
+/* What a region holds, as a dict: new reference. */
+PyObject *stoa__region_figures(const stoa_region_info *info);
+
 /* What a `region=` argument means: None (or NULL) is the default region, *out NULL. -1: TypeError. */
 int stoa__region_argument(PyObject *argument, stoa_region **out);
 

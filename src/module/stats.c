@@ -3,7 +3,9 @@
 #include "heap/guard.h"
 #include "heap/names.h"
 #include "heap/process_struct.h" // stoa__process->counters
+#include "heap/region.h"
 #include "immortal/exceptions.h"
+#include "module/region.h"
 #include "module/sync.h"
 #include "proxy/proxy.h"
 #include "stoa/region.h"
@@ -64,21 +66,38 @@ interpreters(void)
     return list;
 }
 
-static PyObject *
-default_region(void)
+static void
+add_region(stoa_region *region, void *arg)
 {
+    PyObject *list = arg;
     stoa_region_info info = {.size = sizeof(info)};
-    stoa_err err = stoa_region_get_info(NULL, &info);
-    if (err != STOA_OK) {
-        return stoa__raise(err);
+    if (PyErr_Occurred()) {
+        return;
     }
-    return Py_BuildValue(
-        "{s:K,s:K,s:K,s:K,s:K,s:K,s:K,s:K,s:K}", "used_bytes", (unsigned long long)info.used_bytes,
-        "chunk_bytes", (unsigned long long)info.chunk_bytes, "intern_bytes",
-        (unsigned long long)info.intern_bytes, "objects", (unsigned long long)info.objects, "intern_entries",
-        (unsigned long long)info.intern_entries, "intern_hits", (unsigned long long)info.intern_hits,
-        "intern_misses", (unsigned long long)info.intern_misses, "freezes", (unsigned long long)info.freezes,
-        "aborts", (unsigned long long)info.aborts);
+    stoa_err err = stoa_region_get_info(region, &info);
+    if (err != STOA_OK) {
+        stoa__raise(err);
+        return;
+    }
+    PyObject *figures = stoa__region_figures(&info);
+    if (figures != NULL) {
+        (void)PyList_Append(list, figures);
+        Py_DECREF(figures);
+    }
+}
+
+/* All of them by ascending id, so that the default region comes first. */
+static PyObject *
+regions(void)
+{
+    PyObject *list = PyList_New(0);
+    if (list != NULL) {
+        stoa__region_each(add_region, list);
+        if (PyErr_Occurred()) {
+            Py_CLEAR(list);
+        }
+    }
+    return list;
 }
 
 static PyObject *
@@ -105,10 +124,22 @@ proxies(PyObject *module)
                          (Py_ssize_t)side->imports.count, "known_elsewhere", (Py_ssize_t)side->exports.count);
 }
 
-PyDoc_STRVAR(
-    stats_doc,
-    "stats($module, /)\n--\n\n"
-    "Figures of the process: counters, the default region, interpreters, names, proxies, the write guard.");
+/* "regions": every one; "region": the default one. */
+static int
+put_regions(PyObject *dict)
+{
+    PyObject *list = regions();
+    PyObject *first = list != NULL && PyList_GET_SIZE(list) > 0 ? Py_NewRef(PyList_GET_ITEM(list, 0)) : NULL;
+    if (put(dict, "regions", list) < 0) {
+        Py_XDECREF(first);
+        return -1;
+    }
+    return put(dict, "region", first);
+}
+
+PyDoc_STRVAR(stats_doc, "stats($module, /)\n--\n\n"
+                        "Figures of the process: counters, regions (`region` is the default one), "
+                        "interpreters, names, proxies, the write guard.");
 
 static PyObject *
 stats(PyObject *module, PyObject *unused)
@@ -118,7 +149,7 @@ stats(PyObject *module, PyObject *unused)
     if (dict == NULL) {
         return NULL;
     }
-    if (put(dict, "counters", counters()) < 0 || put(dict, "region", default_region()) < 0 ||
+    if (put(dict, "counters", counters()) < 0 || put_regions(dict) < 0 ||
         put(dict, "interpreters", interpreters()) < 0 ||
         put(dict, "names", PyLong_FromSize_t(stoa__name_count())) < 0 || put(dict, "guard", guard()) < 0 ||
         put(dict, "proxies", proxies(module)) < 0 || put(dict, "things", stoa__things_list()) < 0) {

@@ -139,12 +139,26 @@ has_no_past(PyObject *exception)
     return none;
 }
 
+PyObject *
+stoa__exception_text(PyObject *exception)
+{
+    PyObject *text = PyObject_Str(exception);
+    if (text != NULL && !PyUnicode_CheckExact(text)) {
+        Py_SETREF(text, PyUnicode_FromObject(text));
+    }
+    if (text == NULL) {
+        PyErr_Clear();
+        text = PyUnicode_FromFormat("<exception str() failed>");
+    }
+    return text;
+}
+
 /* What traceback.format_exception would say, which takes 50 us: it looks for similar names. A missed attribute or key is an
  * answer more often than an error. */
 static PyObject *
 format_line(PyObject *exception)
 {
-    PyObject *message = PyObject_Str(exception);
+    PyObject *message = stoa__exception_text(exception);
     const char *name = strrchr(Py_TYPE(exception)->tp_name, '.');
     name = name == NULL ? Py_TYPE(exception)->tp_name : name + 1;
     PyObject *text = message == NULL                      ? NULL
@@ -210,11 +224,7 @@ describe(PyObject *exception, int depth)
     fields[NOTES] = or_none(notes == NULL ? NULL : crossable_tuple(notes));
     Py_XDECREF(notes);
     fields[TEXT] = depth > 0 ? Py_NewRef(Py_None) : or_none(format_traceback(exception));
-    PyObject *message = PyObject_Str(exception);
-    if (message != NULL && !PyUnicode_CheckExact(message)) {
-        Py_SETREF(message, PyUnicode_FromObject(message));
-    }
-    fields[MESSAGE] = or_none(message);
+    fields[MESSAGE] = or_none(stoa__exception_text(exception));
     bool group = PyObject_TypeCheck(exception, (PyTypeObject *)PyExc_BaseExceptionGroup);
     fields[MEMBERS] = or_none(group && depth < GROUP_DEPTH ? describe_members(exception, depth)
                                                            : Py_NewRef(Py_None));

@@ -18,6 +18,8 @@ void stoa__exception_pack(stoa_parcel *out);
 /* The description of an exception object as a tuple, new reference; and the instance that one stands for. GIL. */
 PyObject *stoa__exception_describe(PyObject *exception);
 PyObject *stoa__exception_make(PyObject *description);
+/* str(exception), an exact str; what traceback says where that fails. New reference; NULL only for want of memory. GIL. */
+PyObject *stoa__exception_text(PyObject *exception);
 /* One of the class "module.name" or "module:Outer.Inner" with a message; a RemoteError where there is no such class here. New
  * reference; NULL with an exception only for want of memory. GIL. */
 PyObject *stoa__exception_named(const char *type_name, const char *message);

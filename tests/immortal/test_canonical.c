@@ -141,7 +141,7 @@ static void
 test_tables(void **state)
 {
     (void)state;
-    int64_t high = PY_VERSION_HEX >= 0x030F0000 ? 1024 : 256;
+    int64_t high = STOA_LAST_SMALL_INT;
     assert_int_equal(stoa__canonical.int_low, -5);
     assert_int_equal(stoa__canonical.int_high, high);
     for (int64_t i = -5; i <= high; i++) {

@@ -175,6 +175,9 @@ class BadInput(Case):
         done = stoa("demo", os.path.join(self.folder, "missing"))
         self.assertEqual(done.returncode, 1)
         self.assertRegex(done.stderr, "missing: no such folder; name one that exists")
+        done = stoa("demo", __file__)
+        self.assertEqual(done.returncode, 1)
+        self.assertRegex(done.stderr, "test_demo.py: a file; the demo wants a folder")
 
     def test_arguments(self):
         for args in (("-n", "0"), ("-n", "x"), ("-q", "-1"), ("--max-file", "99999"), ("--unknown",)):

@@ -443,6 +443,13 @@ class OtherInterpreters(Hostile):
                 self.assertNotIsInstance(caught.exception, AssertionError)
                 interpreter.exec("1")
 
+    def test_an_exception_without_text_says_so(self):
+        with stoa.Interpreter() as interpreter:
+            with self.assertRaises(stoa.RemoteError) as caught:
+                interpreter.exec("class OnlyThere(Exception):\n def __str__(self): raise ValueError('no text')\nraise OnlyThere")
+        self.assertIn("<exception str() failed>", str(caught.exception))
+        self.assertIn("OnlyThere", caught.exception.type_name)
+
     def test_system_exit_does_not_end_this_program(self):
         with stoa.Interpreter() as interpreter:
             for source, code in (("raise SystemExit(3)", "3"), ("import sys; sys.exit('a reason')", "a reason"), ("raise SystemExit", "SystemExit")):

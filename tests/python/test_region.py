@@ -72,6 +72,16 @@ class Freezing(unittest.TestCase):
         self.assertEqual(two["used_bytes"], one["used_bytes"])
         self.assertEqual(two["freezes"], 2)
 
+    def test_stats_of_the_process_list_every_region(self):
+        region = stoa.Region("listed", limit=1 << 20)
+        region.freeze(records(10))
+        stats = stoa.stats()
+        self.assertIn(region.stats(), stats["regions"])
+        self.assertEqual(stats["regions"][0], stats["region"])
+        self.assertEqual((stats["region"]["id"], stats["region"]["name"]), (1, "default"))
+        ids = [each["id"] for each in stats["regions"]]
+        self.assertEqual(ids, sorted(set(ids)))
+
     def test_an_object_of_another_region_is_copied(self):
         one, two = stoa.Region("one"), stoa.Region("two")
         a = one.freeze({"k": ["some value here", (1.5, 2)], 7: {3}})

@@ -63,6 +63,8 @@ def settings_of(args):
     root, suffixes = args.dir, args.suffix
     if root is None:
         root, suffixes = sysconfig.get_path("stdlib"), suffixes or [".py"]
+    if os.path.exists(root) and not os.path.isdir(root):
+        raise DemoError(f"{root}: a file; the demo wants a folder, and indexes the text files in it")
     if not os.path.isdir(root):
         raise DemoError(f"{root}: no such folder; name one that exists, or none for the standard library")
     return {
