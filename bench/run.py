@@ -32,6 +32,9 @@ GROUPS = {  # id: (module, what it takes)
     "F10": "rows_memory",
     "F11": "rows_memory",
     "F12": "rows_builder",
+    "F13": "rows_array",
+    "F15": "rows_evolve",
+    "F16": "rows_geometry",
     "F20": "rows_parallel",
     "F21": "rows_memory",
 }

@@ -51,6 +51,7 @@
 #ifndef STOA_H
 #define STOA_H
 
+#include "stoa/array.h"
 #include "stoa/base.h"
 #include "stoa/build.h"
 #include "stoa/call.h"

@@ -35,7 +35,8 @@ typedef struct stoa_object stoa_object;
     X(STOA_KIND_MAPPING, 10, "mapping") /* mappingproxy, or frozendict from Python 3.15 on */ \
     X(STOA_KIND_RANGE, 11, "range")                                                           \
     X(STOA_KIND_SLICE, 12, "slice")                                                           \
-    X(STOA_KIND_DATETIME, 13, "datetime") /* date, time, datetime, timedelta, timezone.utc */
+    X(STOA_KIND_DATETIME, 13, "datetime") /* date, time, datetime, timedelta, timezone.utc */ \
+    X(STOA_KIND_ARRAY, 14, "array")       /* stoa/array.h */
 
 typedef enum stoa_kind {
 #define STOA_KIND_ENUM(symbol, number, name) symbol = number,

@@ -5,6 +5,8 @@ publish, lookup, once, …         names for them, known in the whole process
 Interpreter, current, main, …    interpreters with a GIL of their own
 Queue, Lock, Event, …            between interpreters and threads, blocking and awaitable
 proxy, owner, fetch, …           objects of other interpreters, used through proxies
+array, array_from_file, arrow    bulk data: buffers, NumPy and Arrow arrays, files
+evolve                           new versions of shared mappings, cheaply
 Region, stats                    memory: limits and figures
 
 `python -m stoa demo` shows it on real input; `python -m stoa doctor` says whether this machine has what it needs.
@@ -27,6 +29,7 @@ __all__ = [
     "Lock",
     "NameTaken",
     "NotFreezable",
+    "PersistentMapping",
     "Proxy",
     "ProxyInfo",
     "Queue",
@@ -38,8 +41,12 @@ __all__ = [
     "ShutDown",
     "Timeout",
     "UnsupportedPython",
+    "array",
+    "array_from_file",
+    "arrow",
     "by_copy",
     "current",
+    "evolve",
     "fetch",
     "freeze",
     "interpreters",
@@ -85,6 +92,7 @@ try:
         Lock,
         NameTaken,
         NotFreezable,
+        PersistentMapping,
         Proxy,
         Queue,
         RLock,
@@ -96,6 +104,7 @@ try:
         Timeout,
         UnsupportedPython,
         __version__,
+        arrow,
         by_copy,
         current,
         fetch,
@@ -121,6 +130,8 @@ try:
         thaw,
         unpublish,
     )
+    from ._array import array, array_from_file
+    from ._evolve import evolve
 except Exception:
     if not _diagnosing():
         raise

@@ -1,12 +1,25 @@
 # What `import stoa` gives. Kept strict: tests compare it with the running module, and a type checker runs over it in CI.
 import concurrent.futures
-from collections.abc import Callable, Coroutine, Generator, Iterable, Iterator, Mapping
+import os
+from collections.abc import (
+    Callable,
+    Coroutine,
+    Generator,
+    ItemsView,
+    Iterable,
+    Iterator,
+    KeysView,
+    Mapping,
+    ValuesView,
+)
 from types import CodeType, GenericAlias, TracebackType
-from typing import Any, Final, Generic, Literal, NamedTuple, ParamSpec, Self, TypeVar, final, overload
+from typing import IO, Any, Final, Generic, Literal, NamedTuple, ParamSpec, Self, TypeVar, final, overload
 
 _T = TypeVar("_T")
 _D = TypeVar("_D")
 _P = ParamSpec("_P")
+_K = TypeVar("_K")
+_V = TypeVar("_V")
 
 __version__: Final[str]
 
@@ -112,6 +125,59 @@ class ProxyInfo(NamedTuple):
     references: int
 
 def proxies(owner: Interpreter | None = None, *, cycles: bool = False) -> list[ProxyInfo]: ...
+# ---- bulk data
+
+def array(
+    buffer_or_iterable: Any,
+    /,
+    format: str | None = None,
+    shape: int | Iterable[int] | None = None,
+    *,
+    region: Region | None = None,
+) -> Any: ...
+def array_from_file(
+    file: str | os.PathLike[str] | IO[Any],
+    /,
+    format: str | None = None,
+    shape: int | Iterable[int] | None = None,
+    *,
+    offset: int = 0,
+    size: int | None = None,
+    region: Region | None = None,
+) -> Any: ...
+def arrow(array: Any, /) -> Any: ...
+@overload
+def evolve(
+    mapping: Mapping[_K, _V] | PersistentMapping[_K, _V],
+    changes: Mapping[_K, _V] | PersistentMapping[_K, _V] | Iterable[tuple[_K, _V]] = (),
+    /,
+    *,
+    remove: Iterable[_K] = (),
+    region: Region | None = None,
+) -> PersistentMapping[_K, _V]: ...
+@overload
+def evolve(
+    mapping: Mapping[Any, Any] | PersistentMapping[Any, Any],
+    changes: Mapping[Any, Any] | PersistentMapping[Any, Any] | Iterable[tuple[Any, Any]] = (),
+    /,
+    *,
+    remove: Iterable[Any] = (),
+    region: Region | None = None,
+) -> PersistentMapping[Any, Any]: ...
+@final
+class PersistentMapping[_K, _V]:
+    def __getitem__(self, key: _K, /) -> _V: ...
+    def __iter__(self) -> Iterator[_K]: ...
+    def __len__(self) -> int: ...
+    def __contains__(self, key: object, /) -> bool: ...
+    def __hash__(self) -> int: ...
+    @overload
+    def get(self, key: _K, /) -> _V | None: ...
+    @overload
+    def get(self, key: _K, default: _V | _D, /) -> _V | _D: ...
+    def keys(self) -> KeysView[_K]: ...
+    def values(self) -> ValuesView[_V]: ...
+    def items(self) -> ItemsView[_K, _V]: ...
 
 # ---- between interpreters
 

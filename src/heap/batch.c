@@ -137,7 +137,8 @@ lay_one(stoa_batch *batch, stoa_chunk *chunk, size_t size, size_t alignment)
     stoa_batch_state *state = batch->state;
     size_t start = (chunk->fill + alignment - 1) & ~(alignment - 1);
     size_t cost = start + size - chunk->fill; /* the gap is used up as well */
-    if (charge(batch, cost, cost) == 0 || stoa__chunk_prepare(chunk, cost, cost) == 0) {
+    bool bare = (batch->flags & STOA_BATCH_BARE) != 0 && !stoa__process->space.scarce;
+    if (charge(batch, cost, cost) == 0 || (!bare && stoa__chunk_prepare(chunk, cost, cost) == 0)) {
         return NULL;
     }
     chunk->fill = start + size;

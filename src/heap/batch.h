@@ -28,6 +28,8 @@ typedef struct stoa_region stoa_region;
 #define STOA_BATCH_INTERN 1u /* hash-consing on */
 #define STOA_BATCH_FRESH \
     2u /* set around making a container with a child that was laid down just now: none like it exists */
+#define STOA_BATCH_BARE \
+    4u /* set around laying down what stoa__fill will fill (heap/fill.h): no pages are asked for ahead */
 #define STOA_BATCH_LARGE (STOA_GRANULE / 4)
 
 typedef struct stoa_batch {

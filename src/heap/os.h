@@ -53,6 +53,13 @@ bool stoa__os_populate(void *writable, size_t size);
 /* Backs a 2 MiB-aligned range of both views with huge pages; its bytes stay what they are. False: this kernel has none for such memory. True does not
  * promise that all are huge (there may be too few). */
 bool stoa__os_make_huge(void *writable, void *readable, size_t size);
+/* Copies into whole pages of a writable view of the file that were never touched: the kernel fills a page as it takes it, so it
+ * is not zeroed first, and nothing faults. `filler`: from stoa__os_filler_open, -1 does nothing. Returns how many bytes were
+ * copied, from the start; the rest is for the caller. Nobody else touches these pages meanwhile. */
+size_t stoa__os_fill_pages(int filler, void *writable, const void *source, size_t size);
+/* -1: this kernel, or who set up the process, does not offer it. One a thread at a time. */
+int stoa__os_filler_open(void);
+void stoa__os_filler_close(int filler);
 /* Gives the pages of the file back; both views read zeros afterwards. */
 void stoa__os_punch(void *writable, size_t size);
 /* Forgets the page table entries of a view; the file keeps its content. */

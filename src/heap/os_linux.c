@@ -5,14 +5,17 @@
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/userfaultfd.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/random.h>
 #include <sys/resource.h>
+#include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -392,6 +395,70 @@ stoa__os_make_huge(void *writable, void *readable, size_t size)
     }
     errno = saved;
     return offered;
+}
+
+/* userfaultfd: made for handing pages to another process's memory, it is also the one way to fill pages of a shared
+ * mapping without zeroing them and without the file's descriptor. The kernel's side only (user mode faults) needs no right. */
+int
+stoa__os_filler_open(void)
+{
+    int saved = errno;
+    int filler = -1;
+#if defined(SYS_userfaultfd) && defined(UFFD_USER_MODE_ONLY) && defined(UFFD_FEATURE_MISSING_SHMEM)
+    struct uffdio_api api = {.api = UFFD_API, .features = UFFD_FEATURE_MISSING_SHMEM};
+    filler = (int)syscall(SYS_userfaultfd, O_CLOEXEC | O_NONBLOCK | UFFD_USER_MODE_ONLY);
+    if (filler >= 0 && ioctl(filler, UFFDIO_API, &api) != 0) {
+        close(filler);
+        filler = -1;
+    }
+#endif
+    errno = saved;
+    return filler;
+}
+
+void
+stoa__os_filler_close(int filler)
+{
+    int saved = errno;
+    if (filler >= 0) {
+        close(filler);
+    }
+    errno = saved;
+}
+
+size_t
+stoa__os_fill_pages(int filler, void *writable, const void *source, size_t size)
+{
+    size_t done = 0;
+#if defined(SYS_userfaultfd) && defined(UFFD_USER_MODE_ONLY) && defined(UFFD_FEATURE_MISSING_SHMEM)
+    int saved = errno;
+    struct uffdio_register range = {.range = {(uintptr_t)writable, size}, .mode = UFFDIO_REGISTER_MODE_MISSING};
+    if (filler >= 0 && ioctl(filler, UFFDIO_REGISTER, &range) == 0) {
+        struct uffdio_copy copy = {.dst = (uintptr_t)writable, .src = (uintptr_t)source, .len = size};
+        for (int tries = 0; done < size && tries < 4;
+             tries++) { /* it may stop half way when the mappings change */
+            copy.dst = (uintptr_t)writable + done;
+            copy.src = (uintptr_t)source + done;
+            copy.len = size - done;
+            copy.copy = 0;
+            if (ioctl(filler, UFFDIO_COPY, &copy) == 0) {
+                done = size;
+            }
+            else if (copy.copy > 0) {
+                done += (size_t)copy.copy;
+            }
+        }
+        /* before anybody writes here by hand: a fault in a registered range would wait for ever */
+        (void)ioctl(filler, UFFDIO_UNREGISTER, &range.range);
+    }
+    errno = saved;
+#else
+    (void)filler;
+    (void)writable;
+    (void)source;
+    (void)size;
+#endif
+    return done;
 }
 
 void

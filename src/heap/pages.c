@@ -55,6 +55,24 @@ probe_now(stoa_pages *pages, size_t size)
     return true;
 }
 
+#define FILL_PROBE 64 /* pieces */
+
+bool
+stoa__pages_fill_by_kernel(const stoa_pages *pages, size_t piece)
+{
+    uint32_t by_hand = load(&pages->fill_cost[0]), by_kernel = load(&pages->fill_cost[1]);
+    if (by_kernel == 0 || by_hand == 0) {
+        return by_kernel == 0;
+    }
+    return (by_kernel <= by_hand) != (piece % FILL_PROBE == FILL_PROBE - 1);
+}
+
+void
+stoa__pages_filled(stoa_pages *pages, bool by_kernel, int64_t nanoseconds, size_t bytes)
+{
+    learn(&pages->fill_cost[by_kernel], nanoseconds, bytes);
+}
+
 /* Backs whole huge pages. */
 static void
 make_huge(stoa_pages *pages, char *writable, char *readable, size_t size, bool probe)

@@ -1,5 +1,8 @@
 #include "immortal/build_node.h"
 
+#include "immortal/array_kind.h"
+#include "immortal/persist_view.h"
+
 #include <stdatomic.h>
 
 #include "immortal/cpython/cpython.h"
@@ -113,12 +116,20 @@ static const stoa_foreign_kind call_kind = {"object", .build = stoa__build_call}
 
 /* Each written once, before use, by whoever loads the code of the kind; a second time with the same value. */
 static const stoa_foreign_kind *_Atomic kinds[STOA_NODE_KINDS] = {
-    [STOA_NODE_TUPLE] = &tuple_kind,         [STOA_NODE_MAPPING] = &mapping_kind,
-    [STOA_NODE_FROZENSET] = &frozenset_kind, [STOA_NODE_SLICE] = &slice_kind,
-    [STOA_NODE_GLOBAL] = &global_kind,       [STOA_NODE_MODULE] = &module_kind,
-    [STOA_NODE_MEMBER] = &member_kind,       [STOA_NODE_SHAPE] = &shape_kind,
-    [STOA_NODE_RECORD] = &record_kind,       [STOA_NODE_NAMED] = &named_kind,
+    [STOA_NODE_TUPLE] = &tuple_kind,
+    [STOA_NODE_MAPPING] = &mapping_kind,
+    [STOA_NODE_FROZENSET] = &frozenset_kind,
+    [STOA_NODE_SLICE] = &slice_kind,
+    [STOA_NODE_GLOBAL] = &global_kind,
+    [STOA_NODE_MODULE] = &module_kind,
+    [STOA_NODE_MEMBER] = &member_kind,
+    [STOA_NODE_SHAPE] = &shape_kind,
+    [STOA_NODE_RECORD] = &record_kind,
+    [STOA_NODE_NAMED] = &named_kind,
     [STOA_NODE_CALL] = &call_kind,
+    [STOA_NODE_ARRAY] = &stoa__array_kind,
+    [STOA_NODE_PERSISTENT] = &stoa__persist_kind,
+    [STOA_NODE_SAME] = &stoa__ndarray_kind,
 };
 
 void

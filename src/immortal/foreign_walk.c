@@ -205,6 +205,10 @@ step_kind(stoa_walk *walk, PyObject *object, bool in_memo, stoa_shared **out, st
         }
         const char *why = NULL;
         *out = kind->freeze(&walk->batch, object, walk->flags & STOA_FREEZE_CONVERT, &why);
+        if (*out == NULL && why == NULL && kind->reduce != NULL && walk->batch.err == STOA_OK) {
+            *result = step_apart(walk, object, in_memo, out);
+            return true;
+        }
         if (*out == NULL && why != NULL) {
             stoa__refuse_because(walk, object, why);
         }

@@ -2,6 +2,7 @@
 #include "immortal/read.h"
 
 #include "heap/error.h"
+#include "immortal/array.h"
 #include "immortal/cpython/cpython.h"
 #include "immortal/equal.h"
 
@@ -63,6 +64,9 @@ stoa_object_kind(const stoa_object *object)
     }
     if (type == &PySlice_Type) {
         return STOA_KIND_SLICE;
+    }
+    if (stoa__is_array(o)) {
+        return STOA_KIND_ARRAY;
     }
     bool is_date = type == stoa__runtime.date || type == stoa__runtime.time ||
                    type == stoa__runtime.datetime || type == stoa__runtime.timedelta || o == stoa__runtime.utc;

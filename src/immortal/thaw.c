@@ -6,7 +6,9 @@
  * they must be hashable. Nothing of the user's runs for a shared source; for a private one a key's __hash__ and __eq__
  * may, so a container's children are held (INCREF) before anything else happens.
  */
+#include "immortal/array_view.h"
 #include "immortal/freeze.h"
+#include "immortal/persist_view.h"
 
 #include "heap/process.h"
 #include "immortal/canonical.h"
@@ -163,6 +165,17 @@ thaw_value(thaw_walk *walk, PyObject *object)
     }
     else if (is_leaf(object)) {
         return Py_NewRef(object);
+    }
+    else if ((dict = stoa__persist_as_dict(object)) != NULL) {
+        copy = open_container(walk, object, dict);
+        Py_DECREF(dict);
+        return copy;
+    }
+    else if (!PyErr_Occurred() && stoa__array_is_delivered(object)) {
+        copy = stoa__array_thaw(object);
+    }
+    else if (PyErr_Occurred()) {
+        return NULL;
     }
     else {
         PyErr_Format(

@@ -11,11 +11,11 @@
 #include "stoa/version.h"
 
 static int (*const parts[])(PyObject *module) = {
-    stoa__module_add_objects,     stoa__module_add_region,     stoa__module_add_names,
-    stoa__module_add_interpreter, stoa__module_add_stats,      stoa__module_add_proxy,
-    stoa__module_add_proxy_list,  stoa__module_add_build_info, stoa__module_add_future,
-    stoa__module_add_pool,        stoa__module_add_sync,       stoa__module_add_async,
-    stoa__module_add_foreign,
+    stoa__module_add_array,      stoa__module_add_evolve, stoa__module_add_objects,
+    stoa__module_add_region,     stoa__module_add_names,  stoa__module_add_interpreter,
+    stoa__module_add_stats,      stoa__module_add_proxy,  stoa__module_add_proxy_list,
+    stoa__module_add_build_info, stoa__module_add_future, stoa__module_add_pool,
+    stoa__module_add_sync,       stoa__module_add_async,  stoa__module_add_foreign,
 };
 
 int

@@ -20,6 +20,18 @@ def objects() -> None:
     stoa.publish("y", 1, region=region)
 
 
+def bulk_data() -> None:
+    stoa.array(b"abc")
+    stoa.array([1, 2], "q", (2,), region=stoa.Region())
+    stoa.array_from_file("path", "d", offset=8)
+    with open("path", "rb") as file:
+        stoa.array_from_file(file, size=10)
+    prices = stoa.evolve({"a": 1}, {"b": 2}, remove=["a"])
+    assert_type(prices, stoa.PersistentMapping[str, int])
+    assert_type(prices["b"], int)
+    assert_type(prices.get("c", 0), int)
+
+
 def interpreters() -> None:
     with stoa.Interpreter(name="a", gil="shared") as worker:
         assert_type(worker, stoa.Interpreter)

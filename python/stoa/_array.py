@@ -1,0 +1,162 @@
+"""array() and array_from_file(): what can be said in Python of where arrays come from. The rest is in C."""
+
+import os
+import stat
+import sys
+
+from . import _stoa
+
+_ARRAY_CODES = frozenset("bBhHiIlLqQfd")  # of the array module; the others go by struct
+
+
+def array(buffer_or_iterable, /, format=None, shape=None, *, region=None):
+    """A read-only array in memory that every interpreter of the process uses without a copy.
+
+    buffer_or_iterable: anything with the buffer protocol (bytes, array.array, memoryview of any layout, mmap), a NumPy
+    array of a fixed-size dtype, an Arrow array (__arrow_c_array__) of numbers without nulls, or an iterable of
+    numbers. It is copied once, in C order; what lies in the shared heap already is not copied at all.
+    format: what the bytes are taken for instead, as in memoryview.cast(); for an iterable it is needed: a letter of the
+    struct module. shape: dimensions, when they are to be others. region: a Region, default the one of the process.
+
+    Returns a numpy.ndarray with writeable=False in the main interpreter where NumPy can be imported, and in others that have
+    imported it; else a read-only memoryview. TypeError, ValueError: no such array; MemoryError: a limit.
+    """
+    obj = buffer_or_iterable
+    if format is None and shape is None and _stoa._array_is(obj):
+        return obj
+    numpy = sys.modules.get("numpy")
+    if numpy is not None and isinstance(obj, getattr(numpy, "ndarray", ())):
+        return _from_numpy(numpy, obj, format, shape, region)
+    if hasattr(type(obj), "__arrow_c_array__") and not isinstance(obj, memoryview):
+        made = _stoa._array_arrow(*obj.__arrow_c_array__(), region)
+        return made if format is None and shape is None else _stoa._array(made, format, shape, None, region)
+    try:
+        view = memoryview(obj)
+    except TypeError:
+        if isinstance(obj, str) or not hasattr(type(obj), "__iter__"):
+            raise TypeError(f"array() takes a buffer or an iterable of numbers, not {type(obj).__name__}") from None
+    else:
+        with view:
+            return _stoa._array(view, format, shape, None, region)
+    if format is None:
+        raise TypeError("array() of an iterable needs a format: a letter of the struct module, as in array(x, 'd')")
+    return _stoa._array(_packed(obj, format), format, shape, None, region)
+
+
+def array_from_file(file, /, format=None, shape=None, *, offset=0, size=None, region=None):
+    """As array(), of a file's bytes, read straight into the shared heap: there is no second copy.
+
+    file: a path, or an open file with fileno() (its position does not matter and stays). offset: where to begin;
+    size: how many bytes, default to the end. A pipe or socket is read from where it is, and needs a size.
+    OSError; EOFError: the file is shorter; ValueError: no whole number of items, or another number than the shape has.
+    """
+    if not hasattr(file, "fileno"):
+        with open(file, "rb", buffering=0) as opened:
+            return array_from_file(opened, format, shape, offset=offset, size=size, region=region)
+    fd = file.fileno()
+    status = os.fstat(fd)
+    if offset < 0:
+        raise ValueError(f"offset cannot be negative: {offset}")
+    if stat.S_ISREG(status.st_mode) or stat.S_ISBLK(status.st_mode):
+        if size is None:
+            end = status.st_size if stat.S_ISREG(status.st_mode) else os.lseek(fd, 0, os.SEEK_END)
+            if offset > end:
+                raise EOFError(f"the file has {end} bytes, and offset is {offset}")
+            size = end - offset
+    elif size is None or offset != 0:
+        raise ValueError("a pipe or socket needs size=, and has no offset")
+    else:
+        offset = -1
+    return _stoa._array_file(fd, offset, size, format, shape, region)
+
+
+def _thawed(view):
+    """A private copy of a shared memoryview; as bytes where a memoryview cannot be of its format."""
+    copy = memoryview(bytearray(view.tobytes()))
+    try:
+        return copy.cast(view.format, view.shape)
+    except (ValueError, TypeError):
+        return copy
+
+
+def _packed(iterable, format):
+    """The numbers as a buffer."""
+    import struct
+
+    if format in _ARRAY_CODES:
+        from array import array as typed
+
+        return typed(format, iterable)
+    one = struct.Struct(format)
+    if len(one.unpack(bytes(one.size))) != 1:
+        raise ValueError(f"format {format!r} is not of one number an item")
+    packed = bytearray()
+    for number in iterable:
+        packed += one.pack(number)
+    return packed
+
+
+def _numpy_buffer(numpy, array, dtype):
+    """A buffer of the array's items, and the format to name it by: not all dtypes have a buffer of their own."""
+    try:
+        return memoryview(array)
+    except (ValueError, TypeError, BufferError, NotImplementedError):
+        if dtype.kind in "mM":
+            return memoryview(array.view(numpy.dtype("i8").newbyteorder(dtype.byteorder)))
+        return memoryview(array.view(numpy.dtype((numpy.void, dtype.itemsize))))
+
+
+def _from_numpy(numpy, array, format, shape, region):
+    import pickle
+
+    dtype = array.dtype
+    if dtype.kind == "O":
+        if format is not None:
+            raise TypeError("the items of an object array are Python objects: no format can be laid over them")
+        if shape is not None:
+            array = array.reshape(shape)
+        return _stoa.freeze(_Objects(array), region=region)
+    if dtype.hasobject or dtype.itemsize == 0 or dtype.kind not in "biufcmMSUV":
+        raise TypeError(
+            f"an array of dtype {dtype} has items that hold objects, have no size, or are kept elsewhere; convert it with "
+            "astype() to a dtype of fixed size, or to object"
+        )
+    plain = numpy.asarray(array)
+    with _numpy_buffer(numpy, plain, dtype) as view:
+        if format is not None:
+            return _stoa._array(view, format, shape, None, region)
+        return _stoa._array(view, None, shape, pickle.dumps(dtype, 4), region)
+
+
+def _for_freeze(array):
+    """What freeze() freezes instead of an ndarray."""
+    if array.dtype.kind == "O":
+        return _Objects(array)
+    return _from_numpy(sys.modules["numpy"], array, None, None, None)
+
+
+class _Objects:
+    """An object array on its way: its items are frozen one by one."""
+
+    def __init__(self, array):
+        self.shape, self.items = array.shape, tuple(array.ravel().tolist())
+
+    def __reduce__(self):
+        return _objects, (self.shape, self.items)
+
+
+def _objects(shape, items):
+    """The object array in an interpreter that receives it; nested tuples where there is no NumPy."""
+    numpy = _stoa._array_numpy()
+    if numpy is None:
+        return _nested(shape, iter(items))
+    made = numpy.empty(len(items), object)
+    for place, item in enumerate(items):
+        made[place] = item
+    made = made.reshape(shape)
+    made.flags.writeable = False
+    return made
+
+
+def _nested(shape, items):
+    return tuple(_nested(shape[1:], items) for _ in range(shape[0])) if shape else next(items)

@@ -1,0 +1,84 @@
+"""evolve(), and the parts of PersistentMapping that are as well said in Python."""
+
+import sys
+from collections.abc import ItemsView, KeysView, Mapping, ValuesView
+
+from . import _stoa
+from ._stoa import PersistentMapping
+
+Mapping.register(PersistentMapping)
+
+
+def evolve(mapping, changes=(), /, *, remove=(), region=None):
+    """A new version of a shared mapping, in time and memory proportional to the change.
+
+    mapping: what an earlier evolve() returned, or a shared mapping (another one is frozen first); it stays as it is, and
+    the new version shares with it all that did not change. changes: a mapping, or pairs of key and value, which are frozen
+    as by freeze(). remove: keys to leave out; KeyError for one that is not there. Removed keys go first, then
+    the changes come. region: a Region, default the one that mapping lies in.
+
+    Returns a PersistentMapping: a read-only Mapping that every interpreter uses by pointer, hashable where its values are. Keys
+    are in the order in which they came; one that was removed and comes back may take its old place. Once more has changed than
+    half of what there was, the next version is laid out anew, as a dict that grows.
+    """
+    flat = []
+    if isinstance(changes, Mapping):
+        changes = changes.items()
+    for key, value in changes:
+        flat.append(key)
+        flat.append(value)
+    return _stoa._evolve(mapping, flat, list(remove) if remove else None, region)
+
+
+class Keys(KeysView):
+    __slots__ = ()
+
+    def __repr__(self):
+        return f"{type(self).__name__}({list(self)!r})"
+
+
+class Values(ValuesView):
+    __slots__ = ()
+
+    def __iter__(self):
+        return self._mapping._iter_values()
+
+    def __repr__(self):
+        return f"{type(self).__name__}({list(self)!r})"
+
+
+class Items(ItemsView):
+    __slots__ = ()
+
+    def __iter__(self):
+        return self._mapping._iter_items()
+
+    def __repr__(self):
+        return f"{type(self).__name__}({list(self)!r})"
+
+
+def equal(mapping, other):
+    if not isinstance(other, Mapping):
+        return NotImplemented
+    if len(mapping) != len(other):
+        return False
+    missing = object()
+    for key, value in mapping._iter_items():
+        there = other.get(key, missing)
+        if there is missing or not (there is value or there == value):
+            return False
+    return True
+
+
+def hash_of(mapping):
+    if sys.version_info >= (3, 15):
+        return hash(frozendict(mapping._iter_items()))  # noqa: F821 - equal mappings have equal hashes
+    return hash(frozenset(mapping._iter_items()))
+
+
+def represent(mapping):
+    return f"PersistentMapping({dict(mapping._iter_items())!r})"
+
+
+def reduce(mapping):
+    return evolve, (dict(mapping._iter_items()),)

@@ -1,0 +1,86 @@
+#include "immortal/array_kind.h"
+
+#include "heap/region.h"
+#include "immortal/array_source.h"
+#include "immortal/array_view.h"
+
+static PyObject *
+build(const stoa_node *node, PyObject *const *parts)
+{
+    (void)parts; /* the pickled dtype, which is native */
+    return stoa__array_wrap(stoa__array_of_node((const PyObject *)node));
+}
+
+/* array.array is a type of each interpreter, found by its name: a class of Python code with that name would be in a module
+ * of its own. */
+static bool
+is_typed_array(PyObject *object)
+{
+    return strcmp(Py_TYPE(object)->tp_name, "array.array") == 0 &&
+           Py_TYPE(object)->tp_flags & Py_TPFLAGS_IMMUTABLETYPE;
+}
+
+static bool
+takes(PyObject *object)
+{
+    return PyMemoryView_Check(object) || is_typed_array(object);
+}
+
+static stoa_shared *
+freeze(stoa_batch *batch, PyObject *object, bool convert, const char **why)
+{
+    Py_buffer view;
+    PyObject *known = stoa__delivered_node(object);
+    if (known != NULL && stoa__region_reaches(batch->region, stoa__region_of(known))) {
+        return known;
+    }
+    if (PyObject_GetBuffer(object, &view, PyBUF_FULL_RO) < 0) {
+        PyErr_Clear();
+        *why = "its memory was released";
+        return NULL;
+    }
+    stoa_array *node = NULL;
+    if (view.format != NULL && strchr(view.format, 'O') != NULL) {
+        *why = "its items are Python objects; freeze a list of them instead";
+    }
+    else if (!convert && !stoa__in_heap(view.buf)) {
+        *why = "its memory can change; freeze() copies it, array() makes a shared array of it";
+    }
+    else {
+        node = stoa__array_of_buffer(batch, &view, NULL, NULL, 0, NULL, true);
+    }
+    PyBuffer_Release(&view);
+    return node == NULL ? NULL : stoa__array_node(node);
+}
+
+const stoa_foreign_kind stoa__array_kind = {.name = "array", .build = build, .takes = takes, .freeze = freeze};
+
+static bool
+takes_ndarray(PyObject *object)
+{
+    return strcmp(Py_TYPE(object)->tp_name, "numpy.ndarray") == 0 && stoa__delivered_node(object) == NULL;
+}
+
+static stoa_shared *
+refuse_ndarray(stoa_batch *batch, PyObject *object, bool convert, const char **why)
+{
+    (void)batch;
+    (void)object;
+    *why = convert ? NULL : "its memory can change; freeze() copies it, array() makes a shared array of it";
+    return NULL;
+}
+
+static PyObject *
+reduce_ndarray(PyObject *object, unsigned *flags)
+{
+    (void)flags;
+    PyObject *module = PyImport_ImportModule("stoa._array");
+    PyObject *part = module == NULL ? NULL : PyObject_CallMethod(module, "_for_freeze", "O", object);
+    PyObject *parts = part == NULL ? NULL : PyTuple_Pack(1, part);
+    Py_XDECREF(part);
+    Py_XDECREF(module);
+    return parts;
+}
+
+const stoa_foreign_kind stoa__ndarray_kind = {
+    .name = "numpy.ndarray", .takes = takes_ndarray, .freeze = refuse_ndarray, .reduce = reduce_ndarray};

@@ -1,0 +1,385 @@
+#include "immortal/persist_view.h"
+
+/* What an interpreter keeps: in a capsule in its dict. */
+typedef struct view_state {
+    PyTypeObject *mapping, *iterator;
+} view_state;
+
+typedef struct mapping_object {
+    PyObject ob_base;
+    const stoa_persist *version; /* const after new */
+    Py_hash_t hash;              /* -1: not asked yet; guarded by the GIL */
+} mapping_object;
+
+typedef enum what { KEYS, VALUES, ITEMS } what;
+
+typedef struct iterator_object {
+    PyObject ob_base;
+    const stoa_persist *version;
+    stoa_persist_cursor cursor; /* guarded by the GIL */
+    uint64_t left;
+    what kind;
+} iterator_object;
+
+static view_state *get_state(void);
+
+static inline const stoa_persist *
+version_of(PyObject *self)
+{
+    return ((mapping_object *)self)->version;
+}
+
+static void
+dealloc(PyObject *self)
+{
+    PyTypeObject *type = Py_TYPE(self);
+    type->tp_free(self);
+    Py_DECREF(type);
+}
+
+/* A function of the module that has the parts written in Python, called with these arguments. */
+static PyObject *
+call_helper(const char *name, PyObject *a, PyObject *b)
+{
+    PyObject *module = PyImport_ImportModule("stoa._evolve");
+    PyObject *function = module == NULL ? NULL : PyObject_GetAttrString(module, name);
+    PyObject *result = function == NULL ? NULL : PyObject_CallFunctionObjArgs(function, a, b, NULL);
+    Py_XDECREF(function);
+    Py_XDECREF(module);
+    return result;
+}
+
+/* ---- the mapping ------------------------------------------------------------------------------------------------- */
+
+/* New reference to the value; NULL without an exception: not there. */
+static PyObject *
+find(PyObject *self, PyObject *key)
+{
+    Py_hash_t hash = PyObject_Hash(key);
+    PyObject *value = hash == -1 ? NULL : stoa__persist_find(version_of(self), key, hash);
+    return value == NULL ? NULL : stoa__deliver(value);
+}
+
+static PyObject *
+mapping_subscript(PyObject *self, PyObject *key)
+{
+    PyObject *value = find(self, key);
+    if (value == NULL && !PyErr_Occurred()) {
+        PyObject *arguments = PyTuple_Pack(1, key); /* a tuple as a key is not to be taken for arguments */
+        if (arguments != NULL) {
+            PyErr_SetObject(PyExc_KeyError, arguments);
+            Py_DECREF(arguments);
+        }
+    }
+    return value;
+}
+
+static Py_ssize_t
+mapping_length(PyObject *self)
+{
+    return (Py_ssize_t)version_of(self)->count;
+}
+
+static int
+mapping_contains(PyObject *self, PyObject *key)
+{
+    Py_hash_t hash = PyObject_Hash(key);
+    if (hash == -1) {
+        return -1;
+    }
+    return stoa__persist_find(version_of(self), key, hash) != NULL ? 1 : PyErr_Occurred() ? -1 : 0;
+}
+
+static PyObject *
+mapping_get(PyObject *self, PyObject *const *args, Py_ssize_t count)
+{
+    if (count < 1 || count > 2) {
+        return PyErr_Format(PyExc_TypeError, "get() takes 1 or 2 arguments (%zd given)", count);
+    }
+    PyObject *value = find(self, args[0]);
+    return value != NULL || PyErr_Occurred() ? value : Py_NewRef(count == 2 ? args[1] : Py_None);
+}
+
+static PyObject *
+make_iterator(PyObject *self, what kind)
+{
+    view_state *state = get_state();
+    iterator_object *iterator = state == NULL ? NULL : PyObject_New(iterator_object, state->iterator);
+    if (iterator != NULL) {
+        iterator->version = version_of(self);
+        iterator->cursor = (stoa_persist_cursor){0};
+        iterator->left = iterator->version->count;
+        iterator->kind = kind;
+    }
+    return (PyObject *)iterator;
+}
+
+static PyObject *
+mapping_iter(PyObject *self)
+{
+    return make_iterator(self, KEYS);
+}
+
+static PyObject *
+mapping_iter_values(PyObject *self, PyObject *Py_UNUSED(none))
+{
+    return make_iterator(self, VALUES);
+}
+
+static PyObject *
+mapping_iter_items(PyObject *self, PyObject *Py_UNUSED(none))
+{
+    return make_iterator(self, ITEMS);
+}
+
+static PyObject *
+mapping_keys(PyObject *self, PyObject *Py_UNUSED(none))
+{
+    return call_helper("Keys", self, NULL);
+}
+
+static PyObject *
+mapping_values(PyObject *self, PyObject *Py_UNUSED(none))
+{
+    return call_helper("Values", self, NULL);
+}
+
+static PyObject *
+mapping_items(PyObject *self, PyObject *Py_UNUSED(none))
+{
+    return call_helper("Items", self, NULL);
+}
+
+static PyObject *
+mapping_reduce(PyObject *self, PyObject *Py_UNUSED(none))
+{
+    return call_helper("reduce", self, NULL);
+}
+
+static PyObject *
+mapping_repr(PyObject *self)
+{
+    return call_helper("represent", self, NULL);
+}
+
+static PyObject *
+mapping_compare(PyObject *self, PyObject *other, int how)
+{
+    if (how != Py_EQ && how != Py_NE) {
+        Py_RETURN_NOTIMPLEMENTED;
+    }
+    if (Py_IS_TYPE(other, Py_TYPE(self)) && version_of(self) == version_of(other)) {
+        return PyBool_FromLong(how == Py_EQ);
+    }
+    PyObject *equal = call_helper("equal", self, other);
+    if (equal == NULL || equal == Py_NotImplemented || how == Py_EQ) {
+        return equal;
+    }
+    int truth = PyObject_IsTrue(equal);
+    Py_DECREF(equal);
+    return truth < 0 ? NULL : PyBool_FromLong(!truth);
+}
+
+static Py_hash_t
+mapping_hash(PyObject *self)
+{
+    mapping_object *mapping = (mapping_object *)self;
+    if (mapping->hash == -1) {
+        PyObject *hash = call_helper("hash_of", self, NULL);
+        mapping->hash = hash == NULL ? -1 : PyLong_AsSsize_t(hash);
+        Py_XDECREF(hash);
+    }
+    return mapping->hash;
+}
+
+static PyMethodDef mapping_methods[] = {
+    {"get", (PyCFunction)(void (*)(void))mapping_get, METH_FASTCALL,
+     "get($self, key, default=None, /)\n--\n\nThe value of key, or default."},
+    {"keys", mapping_keys, METH_NOARGS, "keys($self, /)\n--\n\nThe keys, as of a dict."},
+    {"values", mapping_values, METH_NOARGS, "values($self, /)\n--\n\nThe values, as of a dict."},
+    {"items", mapping_items, METH_NOARGS, "items($self, /)\n--\n\nPairs of key and value, as of a dict."},
+    {"_iter_values", mapping_iter_values, METH_NOARGS, NULL},
+    {"_iter_items", mapping_iter_items, METH_NOARGS, NULL},
+    {"__reduce__", mapping_reduce, METH_NOARGS, "Pickles as the pairs."},
+    {"__class_getitem__", Py_GenericAlias, METH_O | METH_CLASS, "PersistentMapping[K, V], for type hints."},
+    {NULL, NULL, 0, NULL},
+};
+
+static PyType_Slot mapping_slots[] = {
+    {Py_tp_dealloc, dealloc},
+    {Py_tp_doc, "A read-only mapping in the shared heap, of which evolve() makes new versions cheaply."},
+    {Py_tp_methods, mapping_methods},
+    {Py_tp_iter, mapping_iter},
+    {Py_tp_repr, mapping_repr},
+    {Py_tp_hash, mapping_hash},
+    {Py_tp_richcompare, mapping_compare},
+    {Py_mp_subscript, mapping_subscript},
+    {Py_mp_length, mapping_length},
+    {Py_sq_contains, mapping_contains},
+    {0, NULL},
+};
+
+static PyType_Spec mapping_spec = {
+    .name = "stoa.PersistentMapping",
+    .basicsize = sizeof(mapping_object),
+    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_IMMUTABLETYPE | Py_TPFLAGS_DISALLOW_INSTANTIATION |
+             Py_TPFLAGS_MAPPING,
+    .slots = mapping_slots,
+};
+
+/* ---- iterators --------------------------------------------------------------------------------------------------- */
+
+static PyObject *
+iterator_next(PyObject *self)
+{
+    iterator_object *it = (iterator_object *)self;
+    PyObject *key, *value;
+    if (!stoa__persist_next(it->version, &it->cursor, &key, &value)) {
+        return NULL;
+    }
+    it->left--;
+    if (it->kind == KEYS) {
+        return Py_NewRef(key);
+    }
+    value = stoa__deliver(value);
+    if (it->kind == VALUES || value == NULL) {
+        return value;
+    }
+    PyObject *item = PyTuple_New(2);
+    if (item == NULL) {
+        Py_DECREF(value);
+        return NULL;
+    }
+    PyTuple_SET_ITEM(item, 0, Py_NewRef(key));
+    PyTuple_SET_ITEM(item, 1, value);
+    return item;
+}
+
+static PyObject *
+iterator_length_hint(PyObject *self, PyObject *Py_UNUSED(none))
+{
+    return PyLong_FromUnsignedLongLong(((iterator_object *)self)->left);
+}
+
+static PyMethodDef iterator_methods[] = {
+    {"__length_hint__", iterator_length_hint, METH_NOARGS, NULL},
+    {NULL, NULL, 0, NULL},
+};
+
+static PyType_Slot iterator_slots[] = {
+    {Py_tp_dealloc, dealloc},
+    {Py_tp_iter, PyObject_SelfIter},
+    {Py_tp_iternext, iterator_next},
+    {Py_tp_methods, iterator_methods},
+    {0, NULL},
+};
+
+static PyType_Spec iterator_spec = {
+    .name = "stoa.PersistentMappingIterator",
+    .basicsize = sizeof(iterator_object),
+    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_IMMUTABLETYPE | Py_TPFLAGS_DISALLOW_INSTANTIATION,
+    .slots = iterator_slots,
+};
+
+/* ---- the interpreter's state ------------------------------------------------------------------------------------- */
+
+static void
+free_state(PyObject *capsule)
+{
+    view_state *state = PyCapsule_GetPointer(capsule, "stoa.persist");
+    if (state != NULL) {
+        Py_XDECREF(state->mapping);
+        Py_XDECREF(state->iterator);
+        PyMem_Free(state);
+    }
+}
+
+static PyObject *
+make_state(void)
+{
+    view_state *state = PyMem_Calloc(1, sizeof(*state));
+    if (state == NULL) {
+        return PyErr_NoMemory();
+    }
+    state->mapping = (PyTypeObject *)PyType_FromSpec(&mapping_spec);
+    state->iterator = state->mapping == NULL ? NULL : (PyTypeObject *)PyType_FromSpec(&iterator_spec);
+    PyObject *capsule = state->iterator == NULL ? NULL : PyCapsule_New(state, "stoa.persist", free_state);
+    if (capsule == NULL) {
+        Py_XDECREF(state->mapping);
+        Py_XDECREF(state->iterator);
+        PyMem_Free(state);
+    }
+    return capsule;
+}
+
+static view_state *
+get_state(void)
+{
+    PyObject *dict = PyInterpreterState_GetDict(PyInterpreterState_Get());
+    if (dict == NULL) {
+        PyErr_SetString(PyExc_RuntimeError, "this interpreter has no room for Stoa's types (out of memory)");
+        return NULL;
+    }
+    PyObject *key = PyUnicode_InternFromString("stoa.persist");
+    if (key == NULL) {
+        return NULL;
+    }
+    PyObject *capsule = PyDict_GetItemWithError(dict, key);
+    if (capsule == NULL && !PyErr_Occurred()) {
+        PyObject *made = make_state(); /* may run other threads: the first to enter its own wins */
+        capsule = made == NULL ? NULL : PyDict_SetDefault(dict, key, made);
+        Py_XDECREF(made);
+    }
+    Py_DECREF(key);
+    return capsule == NULL ? NULL : PyCapsule_GetPointer(capsule, "stoa.persist");
+}
+
+PyTypeObject *
+stoa__persist_type(void)
+{
+    view_state *state = get_state();
+    return state == NULL ? NULL : state->mapping;
+}
+
+PyObject *
+stoa__persist_as_dict(PyObject *object)
+{
+    view_state *state = get_state();
+    if (state == NULL || !Py_IS_TYPE(object, state->mapping)) {
+        return NULL;
+    }
+    PyObject *dict = PyDict_New(), *key, *value;
+    stoa_persist_cursor cursor = {0};
+    while (dict != NULL && stoa__persist_next(version_of(object), &cursor, &key, &value)) {
+        value = stoa__deliver(value);
+        if (value == NULL || PyDict_SetItem(dict, key, value) < 0) {
+            Py_CLEAR(dict);
+        }
+        Py_XDECREF(value);
+    }
+    return dict;
+}
+
+/* ---- the kind ---------------------------------------------------------------------------------------------------- */
+
+static PyObject *
+build_lazily(const stoa_node *node)
+{
+    view_state *state = get_state();
+    mapping_object *mapping = state == NULL ? NULL : PyObject_New(mapping_object, state->mapping);
+    if (mapping != NULL) {
+        mapping->version = stoa__persist_of_node((const PyObject *)node);
+        mapping->hash = -1;
+    }
+    return (PyObject *)mapping;
+}
+
+static PyObject *
+build(const stoa_node *node, PyObject *const *parts)
+{
+    (void)parts; /* the base, whose values are delivered when they are touched */
+    return build_lazily(node);
+}
+
+const stoa_foreign_kind stoa__persist_kind = {
+    .name = "persistent mapping", .build = build, .build_lazily = build_lazily};

@@ -1,0 +1,203 @@
+/* As a host does it: threads that Python has never seen make arrays, C and interpreters read them. */
+#include "stoa/array.h"
+
+#include "stoa/call.h"
+#include "stoa/interp.h"
+#include "stoa/names.h"
+#include "stoa/runtime.h"
+
+#include <pthread.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+#include <cmocka.h>
+
+#define OK(call)                                             \
+    do {                                                     \
+        stoa_err ok_err = (call);                            \
+        if (ok_err != STOA_OK) {                             \
+            fail_msg("%s: %s", #call, stoa_error_message()); \
+        }                                                    \
+    } while (0)
+
+enum { THREADS = 4, ITEMS = 1 << 18 };
+
+typedef struct share {
+    double *data;
+    size_t from, to;
+} share;
+
+static void *
+fill(void *arg)
+{
+    share *s = arg;
+    for (size_t i = s->from; i < s->to; i++) {
+        s->data[i] = (double)i / 2;
+    }
+    return NULL;
+}
+
+static void
+array_is_filled_by_threads_and_read_everywhere(void **state)
+{
+    (void)state;
+    size_t shape[2] = {512, ITEMS / 512};
+    stoa_array_spec spec = {.size = sizeof(spec), .format = "d", .ndim = 2, .shape = shape};
+    stoa_array_maker *maker;
+    void *data;
+    OK(stoa_array_begin(NULL, &spec, &maker, &data));
+    assert_int_equal((uintptr_t)data % 64, 0);
+    pthread_t threads[THREADS];
+    share shares[THREADS];
+    for (size_t i = 0; i < THREADS; i++) {
+        shares[i] = (share){data, i * ITEMS / THREADS, (i + 1) * ITEMS / THREADS};
+        assert_int_equal(pthread_create(&threads[i], NULL, fill, &shares[i]), 0);
+    }
+    for (size_t i = 0; i < THREADS; i++) {
+        pthread_join(threads[i], NULL);
+    }
+    const stoa_object *array;
+    OK(stoa_array_seal(maker, &array));
+    assert_int_equal(stoa_object_kind(array), STOA_KIND_ARRAY);
+
+    stoa_array_info info = {.size = sizeof(info)};
+    OK(stoa_get_array(array, &info));
+    assert_string_equal(info.format, "d");
+    assert_int_equal(info.ndim, 2);
+    assert_int_equal(info.count, ITEMS);
+    assert_int_equal(info.strides[0], 8 * (ITEMS / 512));
+    assert_int_equal(info.strides[1], 8);
+    assert_true(info.contiguous);
+    const double *values = info.data;
+    assert_true(values[12345] == 12345 / 2.0);
+
+    OK(stoa_publish("capi-array", array));
+    stoa_interp *interp;
+    OK(stoa_interp_new(NULL, false, &interp));
+    OK(stoa_exec(interp,
+                 "import os, sys\n"
+                 "sys.path[:0] = os.environ['PYTHONPATH'].split(':')\n" /* hosts are isolated from it */
+                 "import stoa\n"
+                 "a = stoa.lookup('capi-array')\n"
+                 "assert stoa.lookup('capi-array') is a\n"
+                 "m = memoryview(a)\n"
+                 "assert (m.shape, m.format, m.readonly) == ((512, 512), 'd', True)\n"
+                 "assert m[3, 7] == (3 * 512 + 7) / 2\n",
+                 NULL, NULL));
+    OK(stoa_interp_close(interp, -1));
+    stoa_interp_free(interp);
+    OK(stoa_unpublish("capi-array"));
+}
+
+static void
+shapes_of_all_kinds(void **state)
+{
+    (void)state;
+    size_t shapes[][3] = {{0, 3, 4}, {5, 0, 1}, {2, 3, 4}};
+    for (size_t i = 0; i < 3; i++) {
+        stoa_array_spec spec = {.size = sizeof(spec), .format = "<i", .ndim = 3, .shape = shapes[i]};
+        stoa_array_maker *maker;
+        const stoa_object *array;
+        void *data;
+        OK(stoa_array_begin(NULL, &spec, &maker, &data));
+        assert_non_null(data);
+        OK(stoa_array_seal(maker, &array));
+        stoa_array_info info = {.size = sizeof(info)};
+        OK(stoa_get_array(array, &info));
+        assert_int_equal(info.count, shapes[i][0] * shapes[i][1] * shapes[i][2]);
+        assert_int_equal(info.itemsize, 4);
+    }
+    stoa_array_spec spec = {.size = sizeof(spec), .format = "T{d:Origin:}", .itemsize = 8};
+    stoa_array_maker *maker;
+    const stoa_object *array;
+    void *data;
+    OK(stoa_array_begin(NULL, &spec, &maker, &data)); /* no dimension: one item */
+    memset(data, 1, 8);
+    OK(stoa_array_seal(maker, &array));
+    stoa_array_info info = {.size = sizeof(info)};
+    OK(stoa_get_array(array, &info));
+    assert_int_equal(info.count, 1);
+}
+
+static void
+discarded_ones_leave_nothing(void **state)
+{
+    (void)state;
+    stoa_region *region;
+    OK(stoa_region_new("capi-array", 1 << 20, &region));
+    size_t shape[1] = {100000};
+    stoa_array_spec spec = {.size = sizeof(spec), .ndim = 1, .shape = shape};
+    stoa_array_maker *maker;
+    void *data;
+    for (int i = 0; i < 50; i++) { /* the limit would be passed otherwise */
+        OK(stoa_array_begin(region, &spec, &maker, &data));
+        memset(data, 7, shape[0]);
+        stoa_array_discard(maker);
+    }
+    stoa_array_discard(NULL);
+    shape[0] = 2 << 20;
+    assert_int_equal(stoa_array_begin(region, &spec, &maker, &data), STOA_ENOMEM);
+    stoa_region_free(region);
+}
+
+static void
+bad_specs_are_refused(void **state)
+{
+    (void)state;
+    stoa_array_maker *maker = NULL;
+    void *data = NULL;
+    size_t huge[3] = {(size_t)1 << 40, (size_t)1 << 40, 0}, many[65];
+    for (size_t i = 0; i < 65; i++) {
+        many[i] = 1;
+    }
+    stoa_array_spec specs[] = {
+        {.size = 0},
+        {.size = sizeof(stoa_array_spec), .format = "d", .ndim = 1},
+        {.size = sizeof(stoa_array_spec), .format = "T{d:x:}"},
+        {.size = sizeof(stoa_array_spec), .format = "nonsense"},
+        {.size = sizeof(stoa_array_spec), .format = ""},
+        {.size = sizeof(stoa_array_spec), .format = "O", .itemsize = 8},
+        {.size = sizeof(stoa_array_spec), .format = "T{d:x:O:y:}", .itemsize = 16},
+        {.size = sizeof(stoa_array_spec), .format = "d", .itemsize = 4},
+        {.size = sizeof(stoa_array_spec), .format = "d", .ndim = 3, .shape = huge},
+        {.size = sizeof(stoa_array_spec), .format = "d", .ndim = 65, .shape = many},
+    };
+    for (size_t i = 0; i < sizeof(specs) / sizeof(specs[0]); i++) {
+        assert_int_equal(stoa_array_begin(NULL, &specs[i], &maker, &data), STOA_EINVAL);
+        assert_null(maker);
+        assert_non_null(strstr(stoa_error_message(), "STOA_EINVAL"));
+    }
+    assert_int_equal(stoa_array_begin(NULL, NULL, &maker, &data), STOA_EINVAL);
+    assert_int_equal(stoa_array_begin(NULL, &specs[1], NULL, &data), STOA_EINVAL);
+    assert_int_equal(stoa_array_seal(NULL, NULL), STOA_EINVAL);
+    stoa_array_info info = {.size = sizeof(info)};
+    assert_int_equal(stoa_get_array(NULL, &info), STOA_EINVAL);
+    assert_int_equal(stoa_get_array(NULL, NULL), STOA_EINVAL);
+}
+
+static int
+open_runtime(void **state)
+{
+    (void)state;
+    return stoa_runtime_open(NULL) != STOA_OK;
+}
+
+static int
+close_runtime(void **state)
+{
+    (void)state;
+    return stoa_runtime_close() != STOA_OK;
+}
+
+int
+main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(array_is_filled_by_threads_and_read_everywhere),
+        cmocka_unit_test(shapes_of_all_kinds),
+        cmocka_unit_test(discarded_ones_leave_nothing),
+        cmocka_unit_test(bad_specs_are_refused),
+    };
+    return cmocka_run_group_tests(tests, open_runtime, close_runtime);
+}
