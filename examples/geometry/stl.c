@@ -1,0 +1,266 @@
+#define _GNU_SOURCE
+#include "stl.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <math.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define HEAD 84   /* 80 bytes of anything, and the number of triangles */
+#define RECORD 50 /* a normal and three vertices, twelve floats; two bytes of anything */
+
+#define FAIL(...) (snprintf(why, why_size, __VA_ARGS__), false)
+
+/* ---- text -------------------------------------------------------------------------------------------------------- */
+
+typedef struct reader {
+    const char *at, *end;
+    size_t line;
+} reader;
+
+/* The next word, cut off at 63 characters; empty at the end. */
+static void
+next_word(reader *r, char word[64])
+{
+    size_t size = 0;
+    for (; r->at < r->end && isspace((unsigned char)*r->at); r->at++) {
+        r->line += *r->at == '\n';
+    }
+    for (; r->at < r->end && !isspace((unsigned char)*r->at); r->at++) {
+        if (size < 63) {
+            word[size++] = *r->at;
+        }
+    }
+    word[size] = '\0';
+}
+
+static bool
+expect(reader *r, const char *wanted, char *why, size_t why_size)
+{
+    char word[64];
+    next_word(r, word);
+    if (word[0] == '\0') {
+        return FAIL("the file ends on line %zu, where \"%s\" has to be: it was cut off", r->line, wanted);
+    }
+    return strcasecmp(word, wanted) == 0 ||
+           FAIL("line %zu: \"%s\" where \"%s\" has to be", r->line, word, wanted);
+}
+
+static bool
+read_number(reader *r, float *out, char *why, size_t why_size)
+{
+    char word[64], *end;
+    next_word(r, word);
+    *out = strtof(word, &end);
+    return (end != word && *end == '\0' && isfinite(*out)) ||
+           FAIL("line %zu: \"%s\" is no coordinate", r->line, word);
+}
+
+static bool
+read_facet(reader *r, float *nine, char *why, size_t why_size)
+{
+    float normal;
+    if (!expect(r, "normal", why, why_size)) {
+        return false;
+    }
+    for (int i = 0; i < 3; i++) {
+        char word[64];
+        next_word(r, word); /* some writers leave nan here: it is not used */
+        normal = strtof(word, NULL);
+        (void)normal;
+    }
+    if (!expect(r, "outer", why, why_size) || !expect(r, "loop", why, why_size)) {
+        return false;
+    }
+    for (int i = 0; i < 9; i++) {
+        if ((i % 3 == 0 && !expect(r, "vertex", why, why_size)) || !read_number(r, &nine[i], why, why_size)) {
+            return false;
+        }
+    }
+    return expect(r, "endloop", why, why_size) && expect(r, "endfacet", why, why_size);
+}
+
+/* Goes through the text; `target` NULL: only counts. */
+static bool
+read_text(const stl_file *file, float *target, size_t *count, char *why, size_t why_size)
+{
+    reader r = {file->bytes, file->bytes + file->size, 1};
+    char word[64];
+    float nine[9];
+    *count = 0;
+    while (r.at < r.end && *r.at != '\n') { /* "solid", and a name of any words */
+        r.at++;
+    }
+    for (;;) {
+        next_word(&r, word);
+        if (strcasecmp(word, "endsolid") == 0) {
+            return true;
+        }
+        if (strcasecmp(word, "facet") != 0) {
+            return word[0] == '\0'
+                       ? FAIL("the file ends on line %zu without \"endsolid\": it was cut off", r.line)
+                       : FAIL("line %zu: \"%s\" where \"facet\" has to be", r.line, word);
+        }
+        if (!read_facet(&r, target != NULL ? target + 9 * *count : nine, why, why_size)) {
+            return false;
+        }
+        ++*count;
+    }
+}
+
+/* ---- files ------------------------------------------------------------------------------------------------------- */
+
+static bool
+check(stl_file *file, char *why, size_t why_size)
+{
+    uint32_t count = 0;
+    if (file->size >= HEAD) {
+        memcpy(&count, file->bytes + 80, sizeof(count));
+        if (file->size == HEAD + (size_t)count * RECORD) {
+            file->triangles = count;
+            return count != 0 || FAIL("it has no triangles");
+        }
+    }
+    if (file->size >= 5 && strncasecmp(file->bytes, "solid", 5) == 0) {
+        file->ascii = true;
+        return read_text(file, NULL, &file->triangles, why, why_size) &&
+               (file->triangles != 0 || FAIL("it has no triangles"));
+    }
+    if (file->size < HEAD) {
+        return FAIL(
+            "%zu bytes are no STL file: text begins with \"solid\", a binary one has at least %d bytes",
+            file->size, HEAD);
+    }
+    return FAIL("it says that it has %u triangles, which take %zu bytes, but it has %zu: it was cut off, or "
+                "is no STL file",
+                (unsigned)count, HEAD + (size_t)count * RECORD, file->size);
+}
+
+bool
+stl_open(const char *path, stl_file *out, char *why, size_t why_size)
+{
+    struct stat status;
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    *out = (stl_file){.bytes = NULL};
+    if (fd < 0 || fstat(fd, &status) != 0 || !S_ISREG(status.st_mode)) {
+        bool special = fd >= 0 && errno == 0;
+        snprintf(why, why_size, "%s", special ? "it is no file" : strerror(errno));
+        if (fd >= 0) {
+            close(fd);
+        }
+        return false;
+    }
+    out->size = (size_t)status.st_size;
+    void *bytes = out->size == 0 ? NULL : mmap(NULL, out->size, PROT_READ, MAP_PRIVATE, fd, 0);
+    close(fd);
+    if (bytes == NULL || bytes == MAP_FAILED) {
+        return bytes == NULL ? FAIL("it is empty") : FAIL("it cannot be mapped: %s", strerror(errno));
+    }
+    out->bytes = bytes;
+    if (!check(out, why, why_size)) {
+        stl_close(out);
+        return false;
+    }
+    return true;
+}
+
+void
+stl_close(stl_file *file)
+{
+    if (file->bytes != NULL) {
+        munmap((void *)(uintptr_t)file->bytes, file->size);
+        file->bytes = NULL;
+    }
+}
+
+bool
+stl_read(const stl_file *file, size_t from, size_t to, float *target, char *why, size_t why_size)
+{
+    if (file->ascii) {
+        size_t count;
+        return read_text(file, target, &count, why, why_size);
+    }
+    for (size_t i = from; i < to; i++) {
+        float *nine = target + 9 * i;
+        memcpy(nine, file->bytes + HEAD + i * RECORD + 12, 9 * sizeof(float));
+        float sum = 0;
+        for (int k = 0; k < 9; k++) {
+            sum += nine[k] * 0.0f; /* infinities and NaN give NaN */
+        }
+        if (sum != 0) {
+            return FAIL("triangle %zu has a coordinate that is no finite number", i);
+        }
+    }
+    return true;
+}
+
+/* ---- a surface to read ------------------------------------------------------------------------------------------- */
+
+/* A point of ring `ring`: u around the axis, v around the tube; both in [0, 1). */
+static void
+ring_point(int ring, double u, double v, float *out)
+{
+    double a = 2 * M_PI * u, b = 2 * M_PI * v;
+    double wave = 1 + 0.12 * sin((5 + ring) * a) * cos(3 * b) + 0.05 * sin(23 * a + 7 * b);
+    double tube = 9 * wave, radius = 21 + 3 * sin((3 + ring % 4) * a);
+    double x = (radius + tube * cos(b)) * cos(a), z = tube * sin(b), y = (radius + tube * cos(b)) * sin(a);
+    double tilt = 0.15 * (ring + 1);
+    out[0] = (float)(70.0 * (ring % 3) + x);
+    out[1] = (float)(70.0 * (ring / 3) + y * cos(tilt) - z * sin(tilt));
+    out[2] = (float)(60 + y * sin(tilt) + z * cos(tilt));
+}
+
+static bool
+write_ring(FILE *out, int ring, size_t around, size_t tube, float *points)
+{
+    for (size_t i = 0; i < around; i++) {
+        for (size_t j = 0; j < tube; j++) {
+            ring_point(ring, (double)i / (double)around, (double)j / (double)tube, points + 3 * (i * tube + j));
+        }
+    }
+    for (size_t i = 0; i < around; i++) {
+        for (size_t j = 0; j < tube; j++) {
+            const float *corners[4] = {points + 3 * (i * tube + j), points + 3 * ((i + 1) % around * tube + j),
+                                       points + 3 * ((i + 1) % around * tube + (j + 1) % tube),
+                                       points + 3 * (i * tube + (j + 1) % tube)};
+            char records[2 * RECORD] = {0};
+            for (int t = 0; t < 2; t++) {
+                for (int k = 0; k < 3; k++) {
+                    memcpy(records + t * RECORD + 12 + 12 * k, corners[k == 0 ? 0 : k + t], 12);
+                }
+            }
+            if (fwrite(records, sizeof(records), 1, out) != 1) {
+                return false;
+            }
+        }
+    }
+    return true;
+}
+
+bool
+stl_generate(const char *path, size_t triangles, char *why, size_t why_size)
+{
+    size_t tube = (size_t)sqrt((double)triangles / 18 / 2.5);
+    tube = tube < 8 ? 8 : tube;
+    size_t around = triangles / 18 / tube;
+    around = around < 8 ? 8 : around;
+    uint32_t count = (uint32_t)(18 * around * tube);
+    char head[HEAD] = "nine rings";
+    memcpy(head + 80, &count, sizeof(count));
+    FILE *out = fopen(path, "wb");
+    float *points = malloc(around * tube * 3 * sizeof(float));
+    bool good = out != NULL && points != NULL && fwrite(head, sizeof(head), 1, out) == 1;
+    for (int ring = 0; ring < 9 && good; ring++) {
+        good = write_ring(out, ring, around, tube, points);
+    }
+    good = (out == NULL || fclose(out) == 0) && good;
+    free(points);
+    return good || FAIL("%s", strerror(errno));
+}
