@@ -135,14 +135,21 @@ def _for_freeze(array):
     return _from_numpy(sys.modules["numpy"], array, None, None, None)
 
 
-class _Objects:
-    """An object array on its way: its items are frozen one by one."""
+def _make_carrier():
+    class Objects:
+        """An object array on its way: its items are frozen one by one. No import finds this class, so that what it is
+        rebuilt as need not be of it."""
 
-    def __init__(self, array):
-        self.shape, self.items = array.shape, tuple(array.ravel().tolist())
+        def __init__(self, array):
+            self.shape, self.items = array.shape, tuple(array.ravel().tolist())
 
-    def __reduce__(self):
-        return _objects, (self.shape, self.items)
+        def __reduce__(self):
+            return _objects, (self.shape, self.items)
+
+    return Objects
+
+
+_Objects = _make_carrier()
 
 
 def _objects(shape, items):

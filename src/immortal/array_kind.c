@@ -58,14 +58,17 @@ const stoa_foreign_kind stoa__array_kind = {.name = "array", .build = build, .ta
 static bool
 takes_ndarray(PyObject *object)
 {
-    return strcmp(Py_TYPE(object)->tp_name, "numpy.ndarray") == 0 && stoa__delivered_node(object) == NULL;
+    return strcmp(Py_TYPE(object)->tp_name, "numpy.ndarray") == 0;
 }
 
+/* What was delivered is what it was: it is read-only. */
 static stoa_shared *
-refuse_ndarray(stoa_batch *batch, PyObject *object, bool convert, const char **why)
+freeze_ndarray(stoa_batch *batch, PyObject *object, bool convert, const char **why)
 {
-    (void)batch;
-    (void)object;
+    PyObject *known = stoa__delivered_node(object);
+    if (known != NULL && stoa__region_reaches(batch->region, stoa__region_of(known))) {
+        return known;
+    }
     *why = convert ? NULL : "its memory can change; freeze() copies it, array() makes a shared array of it";
     return NULL;
 }
@@ -83,4 +86,4 @@ reduce_ndarray(PyObject *object, unsigned *flags)
 }
 
 const stoa_foreign_kind stoa__ndarray_kind = {
-    .name = "numpy.ndarray", .takes = takes_ndarray, .freeze = refuse_ndarray, .reduce = reduce_ndarray};
+    .name = "numpy.ndarray", .takes = takes_ndarray, .freeze = freeze_ndarray, .reduce = reduce_ndarray};

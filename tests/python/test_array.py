@@ -447,7 +447,7 @@ class NumPy(unittest.TestCase):
             other.exec("import stoa\nassert stoa.lookup('array-objects')['a'] == ((1, 'two'), ((3.5, (4,)), None))")
 
     def test_in_frozen_graphs(self):
-        source = numpy.arange(12, dtype="M8[D]").reshape(3, 4)
+        source = numpy.arange(12).astype("M8[D]").reshape(3, 4)
         graph = stoa.freeze({"a": source[::2], "b": [source]})
         numpy.testing.assert_array_equal(graph["a"], source[::2])
         self.assertEqual(graph["b"][0].dtype, source.dtype)
