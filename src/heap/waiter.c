@@ -3,6 +3,7 @@
 #include <limits.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/eventfd.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -82,6 +83,7 @@ stoa__waiter_here(void)
         return NULL;
     }
     atomic_init(&self->refs, 1);
+    atomic_init(&self->loop_fd, -1);
     self->thread = (uint64_t)syscall(SYS_gettid);
     stoa__mailbox_init(&self->home);
     enter_living(self);
@@ -124,6 +126,9 @@ stoa__waiter_unref(stoa_waiter *waiter)
 {
     /* acq_rel: pairs with itself; all uses happen before the free */
     if (atomic_fetch_sub_explicit(&waiter->refs, 1, memory_order_acq_rel) == 1) {
+        if (waiter->loop_fd >= 0) {
+            (void)close(waiter->loop_fd);
+        }
         stoa__free(waiter);
     }
 }
@@ -173,6 +178,28 @@ stoa__waiter_wake(stoa_waiter *waiter)
     if (atomic_load(&waiter->sleeping)) {
         stoa__futex_wake(&waiter->news, INT_MAX);
     }
+}
+
+void
+stoa__waiter_call_home(stoa_waiter *waiter)
+{
+    stoa__waiter_wake(waiter);
+    int fd = atomic_load(&waiter->loop_fd);
+    if (fd >= 0) {
+        uint64_t one = 1;
+        (void)!write(fd, &one, sizeof(one)); /* full: the loop has news enough */
+    }
+}
+
+int
+stoa__waiter_loop_fd(stoa_waiter *self)
+{
+    int fd = atomic_load(&self->loop_fd);
+    if (fd < 0) {
+        fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+        atomic_store(&self->loop_fd, fd);
+    }
+    return fd;
 }
 
 void

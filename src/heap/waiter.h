@@ -35,6 +35,7 @@ typedef struct stoa_waiter {
     uint32_t number;   /* const: >= 1, of the process's own: names the thread where a word must hold it */
     stoa_mailbox home; /* calls that only this thread may run */
     _Atomic(struct stoa_interp_record *) innermost; /* relaxed, a hint for others: what this thread entered last */
+    _Atomic int loop_fd; /* -1, or what an event loop of this thread watches: written to when it is called home */
     struct stoa_wait_edge *top; /* guarded by the lock of rank STOA_RANK_WAITS: the innermost edge */
     struct stoa_waiter *next_asleep, *prev_asleep; /* the same lock: in the list of all that wait, once */
     struct stoa_waiter *next_living, *prev_living; /* the same lock: in the list of all whose thread lives */
@@ -72,6 +73,10 @@ stoa__waiter_spin_sleep(stoa_waiter *self, uint32_t seen, int64_t nanoseconds, s
 /* News for the thread. Any thread. */
 void stoa__waiter_wake(stoa_waiter *waiter);
 void stoa__waiter_interrupt(stoa_waiter *waiter);
+/* The thread has a call in its mailbox: news, and a word to its event loop. Any thread. */
+void stoa__waiter_call_home(stoa_waiter *waiter);
+/* What an event loop is to watch for that; made on first need. -1: there is none to be had. Own thread only. */
+int stoa__waiter_loop_fd(stoa_waiter *self);
 /* Was it interrupted since the last call? Own thread only. */
 bool stoa__waiter_take_interrupt(stoa_waiter *self);
 

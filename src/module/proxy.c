@@ -1,6 +1,8 @@
 /* The functions on proxies. */
 #include "module/module.h"
 
+#include <unistd.h>
+
 #include "immortal/exceptions.h"
 #include "immortal/freeze.h"
 #include "host/invoke.h"
@@ -8,6 +10,7 @@
 #include "proxy/proxy.h"
 #include "proxy/proxy_special.h"
 #include "proxy/request.h"
+#include "proxy/wait.h"
 
 static int
 want_proxy(PyObject *object, const char *function)
@@ -40,12 +43,57 @@ read_thread(PyObject *thread, bool *home)
 }
 
 static PyObject *
+serve_home(PyObject *module, PyObject *unused)
+{
+    (void)module;
+    (void)unused;
+    stoa_waiter *self = stoa__waiter_here();
+    uint64_t count;
+    if (self == NULL) {
+        return stoa__raise(STOA_ENOMEM);
+    }
+    (void)!read(stoa__waiter_loop_fd(self), &count, sizeof(count));
+    stoa__serve_home(self);
+    Py_RETURN_NONE;
+}
+
+/* A home thread that runs an asyncio loop spends its time in the selector: the loop watches for calls. */
+static int
+let_loop_serve(PyObject *module)
+{
+    PyObject *name = PyUnicode_FromString("asyncio");
+    PyObject *asyncio = name == NULL ? NULL : PyImport_GetModule(name);
+    Py_XDECREF(name);
+    if (asyncio == NULL) {
+        return PyErr_Occurred() ? -1 : 0;
+    }
+    PyObject *loop = PyObject_CallMethod(asyncio, "_get_running_loop", NULL);
+    Py_DECREF(asyncio);
+    stoa_waiter *self = stoa__waiter_here();
+    int result = loop == NULL || self == NULL ? -1 : 0;
+    if (result == 0 && loop != Py_None) {
+        PyObject *serve = PyObject_GetAttrString(module, "_serve_home");
+        PyObject *added = serve == NULL ? NULL
+                                        : PyObject_CallMethod(loop, "add_reader", "iO",
+                                                              stoa__waiter_loop_fd(self), serve);
+        result = added == NULL ? -1 : 0;
+        if (added == NULL && PyErr_ExceptionMatches(PyExc_NotImplementedError)) {
+            PyErr_Clear(); /* a loop that watches no files serves when it runs Python */
+            result = 0;
+        }
+        Py_XDECREF(added);
+        Py_XDECREF(serve);
+    }
+    Py_XDECREF(loop);
+    return result;
+}
+
+static PyObject *
 proxy(PyObject *module, PyObject *args, PyObject *kwargs)
 {
     static char *keywords[] = {"", "thread", NULL};
     PyObject *object, *thread = NULL;
     bool home;
-    (void)module;
     if (!PyArg_ParseTupleAndKeywords(args, kwargs, "O|$O:proxy", keywords, &object, &thread) ||
         read_thread(thread, &home) < 0) {
         return NULL;
@@ -60,8 +108,8 @@ proxy(PyObject *module, PyObject *args, PyObject *kwargs)
     }
     stoa_side *side = stoa__side_here();
     stoa_handle handle;
-    if (side == NULL || (home ? stoa__side_export_home(side, object, &handle)
-                              : stoa__side_export(side, object, &handle)) < 0) {
+    if (side == NULL || (home && let_loop_serve(module) < 0) ||
+        (home ? stoa__side_export_home(side, object, &handle) : stoa__side_export(side, object, &handle)) < 0) {
         return NULL;
     }
     return stoa__side_make_proxy(side, handle, true);
@@ -225,6 +273,7 @@ fetch(PyObject *module, PyObject *object)
 
 static PyMethodDef methods[] = {
     {"proxy", (PyCFunction)(void (*)(void))proxy, METH_VARARGS | METH_KEYWORDS, proxy_doc},
+    {"_serve_home", serve_home, METH_NOARGS, NULL},
     {"options", (PyCFunction)(void (*)(void))options, METH_VARARGS | METH_KEYWORDS, options_doc},
     {"submit", (PyCFunction)(void (*)(void))submit, METH_VARARGS | METH_KEYWORDS, submit_doc},
     {"is_proxy", is_proxy, METH_O, is_proxy_doc},

@@ -364,7 +364,7 @@ by_home(stoa_waiter *home, stoa_deadline deadline, stoa_work *work)
     bool summon;
     err = stoa__mailbox_post(&home->home, &work->call, &summon);
     if (err == STOA_OK) {
-        stoa__waiter_wake(home);
+        stoa__waiter_call_home(home);
         stoa__summon(work->owner);
     }
     stoa__interp_leave(work->owner);

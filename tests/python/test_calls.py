@@ -1,5 +1,6 @@
 """How a call gets to its owner: entered, let in, posted, at home, served with a deadline; signals, interrupts, limits."""
 
+import asyncio
 import contextvars
 import sqlite3
 import sys
@@ -611,6 +612,50 @@ class TestHome(Owner):
         for it in (self.it, other):
             own = it.submit(threading.get_ident).result(20)
             self.assertEqual(set(it.call(eval, "calls")), {own})
+
+    def test_asyncio_loop(self):
+        # the loop's thread sits in its selector; a call from elsewhere is run there at once
+        async def serve():
+            loop = asyncio.get_running_loop()
+            done = loop.create_future()
+            seen = []
+
+            def touch(x):
+                seen.append((x, threading.get_ident(), asyncio.get_running_loop() is loop))
+                if x == 2:
+                    done.set_result(None)
+                return x * 2
+
+            self.it.exec("def use(f): return [f(i) for i in range(3)]")
+            future = stoa.submit(self.get("use"), stoa.proxy(touch, thread="home"))
+            await asyncio.wait_for(done, 20)
+            result = await asyncio.wait_for(asyncio.wrap_future(future), 20)
+            return list(result), seen
+
+        result, seen = asyncio.run(serve())
+        self.assertEqual(result, [0, 2, 4])
+        self.assertEqual(seen, [(i, threading.get_ident(), True) for i in range(3)])
+
+    def test_closed_while_a_call_waits(self):
+        append = self.make_home().append
+        busy = self.it.submit(time.sleep, 0.4)
+        outcome = []
+
+        def body():
+            begin = time.monotonic()
+            try:
+                append(1)
+            except stoa.InterpreterGone:
+                outcome.append(time.monotonic() - begin)
+
+        time.sleep(0.05)
+        thread = threading.Thread(target=body)
+        thread.start()
+        time.sleep(0.05)
+        self.it.close()
+        thread.join()
+        busy.result(20)
+        self.assertEqual(len(outcome), 1)
 
     def test_timeout(self):
         sleep = stoa.options(self.make_home("sleep"), timeout=0.05)
