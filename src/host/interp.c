@@ -9,7 +9,7 @@
 #include "host/pool.h"
 #include "immortal/cpython/gilstate.h"
 #include "immortal/cpython/interp_list.h"
-#include "proxy/thread_state.h"
+#include "proxy/visit.h"
 
 /* At exit: how long calls under way may go on, how long after SystemExit was raised in them, how long ending may take. */
 #define EXIT_PATIENCE 5.0
@@ -219,11 +219,11 @@ stoa__interp_close(stoa_interp_record *record, stoa_deadline deadline)
 int
 stoa__interp_interrupt(stoa_interp_record *record, PyObject *exception)
 {
-    stoa_entry entry;
+    stoa_visit visit;
     int raised = 0;
-    if (stoa__enter(record, &entry) == STOA_OK) {
+    if (stoa__visit(record, &visit) == STOA_OK) {
         raised = stoa__thread_states_interrupt(record, exception) + stoa__home_interrupt(record, exception);
-        stoa__leave(&entry);
+        stoa__visit_end(&visit);
     }
     return raised;
 }

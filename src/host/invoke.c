@@ -424,8 +424,8 @@ static void
 refuse_submitted(stoa_job *job, const char *why)
 {
     submitted *work = (submitted *)job;
-    stoa_entry entry;
-    if (stoa__enter(work->caller, &entry) == STOA_OK) { /* else the future is gone with its interpreter */
+    stoa_visit visit;
+    if (stoa__visit(work->caller, &visit) == STOA_OK) { /* else the future is gone with its interpreter */
         if (future_starts(work->future)) {
             PyObject *class = stoa__exception(STOA_EXC_InterpreterGone);
             PyObject *error = class == NULL ? NULL : PyObject_CallFunction(class, "s", why);
@@ -433,7 +433,7 @@ refuse_submitted(stoa_job *job, const char *why)
             Py_XDECREF(error);
         }
         Py_DECREF(work->future);
-        stoa__leave(&entry);
+        stoa__visit_end(&visit);
     }
     free_submitted(work);
 }
@@ -442,8 +442,8 @@ static void
 run_submitted(stoa_job *job, stoa_interp_record *record)
 {
     submitted *work = (submitted *)job;
-    stoa_entry entry;
-    if (stoa__enter(work->caller, &entry) != STOA_OK) {
+    stoa_visit visit;
+    if (stoa__visit(work->caller, &visit) != STOA_OK) {
         free_submitted(work);
         return;
     }
@@ -451,27 +451,27 @@ run_submitted(stoa_job *job, stoa_interp_record *record)
     if (!starts) {
         Py_DECREF(work->future);
     }
-    stoa__leave(&entry);
+    stoa__visit_end(&visit);
     if (!starts) {
         free_submitted(work);
         return;
     }
     stoa_parcel outcome;
     bool good = false;
-    stoa_err err = stoa__enter(record, &entry);
+    stoa_err err = stoa__visit(record, &visit);
     if (err == STOA_OK) {
-        (void)PyThreadState_SetAsyncExc(entry.entered->thread_id, NULL); /* an interrupt of the job before */
+        (void)PyThreadState_SetAsyncExc(visit.entry.entered->thread_id, NULL); /* an interrupt of the job before */
         good = stoa__call_inside(record, &work->call, STOA_PACK_DETACHED, &outcome);
-        stoa__leave(&entry);
+        stoa__visit_end(&visit);
     }
-    if (stoa__enter(work->caller, &entry) == STOA_OK) {
+    if (stoa__visit(work->caller, &visit) == STOA_OK) {
         if (err != STOA_OK) {
             (void)stoa__fail(err, "interpreter '%s' was closed before the call began", record->name);
             stoa__raise(err);
             stoa__exception_pack(&outcome);
         }
         finish_future(work, good, &outcome);
-        stoa__leave(&entry);
+        stoa__visit_end(&visit);
         stoa__parcel_abandon(&outcome);
     }
     else if (err == STOA_OK) {

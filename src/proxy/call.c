@@ -136,21 +136,21 @@ static void
 run_work(stoa_posted *call)
 {
     stoa_work *work = (stoa_work *)call;
-    stoa_entry entry;
-    work->err = stoa__enter(work->owner, &entry);
+    stoa_visit visit;
+    work->err = stoa__visit(work->owner, &visit);
     if (work->err != STOA_OK) {
         return;
     }
-    if (entry.entered == entry.previous) {
+    if (visit.entry.entered == visit.entry.previous) {
         aside a;
         step_aside(&a);
-        do_work(work, entry.entered);
+        do_work(work, visit.entry.entered);
         step_back(&a);
     }
     else {
-        do_work(work, entry.entered);
+        do_work(work, visit.entry.entered);
     }
-    stoa__leave(&entry);
+    stoa__visit_end(&visit);
 }
 
 static void
@@ -198,11 +198,11 @@ stop_work(stoa_posted *call)
 {
     stoa_work *work = ((stopper *)call)->work;
     stoa_interp_record *there = atomic_load_explicit(&work->runner->innermost, memory_order_relaxed);
-    stoa_entry entry;
+    stoa_visit visit;
     if (there == NULL) {
         there = work->owner;
     }
-    if (atomic_load(&work->stop) != RUNNING || stoa__enter(there, &entry) != STOA_OK) {
+    if (atomic_load(&work->stop) != RUNNING || stoa__visit(there, &visit) != STOA_OK) {
         return;
     }
     PyObject *class = stoa__exception_out_of_time();
@@ -215,7 +215,7 @@ stop_work(stoa_posted *call)
         atomic_store(&work->stop, STOPPED);
     }
     PyErr_Clear();
-    stoa__leave(&entry);
+    stoa__visit_end(&visit);
 }
 
 static void
