@@ -613,6 +613,44 @@ class TestHome(Owner):
             own = it.submit(threading.get_ident).result(20)
             self.assertEqual(set(it.call(eval, "calls")), {own})
 
+    def test_deadlock_names_the_circle(self):
+        # this thread holds the lock and waits for the home thread; that one, in the call, waits for the lock
+        lock = stoa.Lock()
+        self.it.exec("def take(lock):\n    with lock: return 'taken'")
+        take = self.make_home("take")
+        with lock:
+            with self.assertRaises(stoa.Deadlock) as caught:
+                take(lock)
+        text = str(caught.exception) + str(caught.exception.__cause__)
+        self.assertIn("waits for", text)
+        self.assertIn(self.it.name, text)
+        self.assertIn(f"thread {threading.get_native_id()}", text)
+        self.assertEqual(take(lock), "taken")  # nothing is left behind
+
+    def test_locks_and_mutual_calls(self):
+        # each home thread waits for the other one, and serves it: no circle
+        other = stoa.Interpreter()
+        self.addCleanup(other.close)
+        lock = stoa.Lock()
+        for it in (self.it, other):
+            it.exec(
+                "import stoa\n"
+                "class Peer:\n"
+                "    n = 0\n"
+                "    def add(self, lock):\n"
+                "        with lock: self.n += 1\n"
+                "        return self.n\n"
+                "    def start(self, peer, lock):\n"
+                "        for _ in range(30): peer.add(lock)\n"
+                "        return self.n\n"
+                "def make_peer(): return stoa.proxy(Peer(), thread='home')\n"
+            )
+        peers = [it.submit(it.call(eval, "make_peer")).result(20) for it in (self.it, other)]
+        futures = [stoa.submit(peers[i].start, peers[1 - i], lock) for i in (0, 1)]
+        for future in futures:
+            future.result(30)
+        self.assertEqual([p.n for p in peers], [30, 30])
+
     def test_asyncio_loop(self):
         # the loop's thread sits in its selector; a call from elsewhere is run there at once
         async def serve():
