@@ -200,6 +200,59 @@ closed_by_another_thread(void)
     return 0;
 }
 
+static int finalised;
+
+static void
+count_end(void *data)
+{
+    (void)data;
+    finalised++;
+}
+
+static stoa_err
+answer(const stoa_callback_call *call)
+{
+    return stoa_callback_return(call, stoa_data_int(42));
+}
+
+/* What a host still holds when the runtime goes is an error to use, and may be given up. */
+static int
+handles_outlive_the_runtime(void)
+{
+    stoa_interp *interp, *main_interp;
+    stoa_handle theirs, mains, callback, published;
+    stoa_callback_options options = {.size = sizeof(options), .finalise = count_end};
+    CHECK(stoa_runtime_open(NULL) == STOA_OK);
+    CHECK(stoa_interp_new(NULL, false, &interp) == STOA_OK && stoa_interp_main(&main_interp) == STOA_OK);
+    CHECK(stoa_exec(interp, "x, kept = [], []", NULL, NULL) == STOA_OK);
+    CHECK(stoa_handle_get(interp, "__main__:x", -1, &theirs, NULL) == STOA_OK);
+    CHECK(stoa_handle_get(main_interp, "sys:path", -1, &mains, NULL) == STOA_OK);
+    CHECK(stoa_callback_new(answer, &options, &callback) == STOA_OK);
+    CHECK(stoa_callback_new(answer, &options, &published) == STOA_OK);
+    CHECK(stoa_handle_publish("answer", published) == STOA_OK);
+    CHECK(stoa_handle_release(published) == STOA_OK);
+    stoa_data self = stoa_data_handle(callback), out;
+    CHECK(stoa_handle_call(theirs, "append", &self, 1, 0, -1, NULL, NULL) == STOA_OK);
+    CHECK(stoa_runtime_close() == STOA_OK);
+    CHECK(finalised == 0);
+    CHECK(stoa_handle_call(theirs, "clear", NULL, 0, 0, -1, NULL, NULL) == STOA_EGONE);
+    CHECK(stoa_handle_call(mains, "copy", NULL, 0, 0, -1, NULL, NULL) == STOA_EGONE);
+    CHECK(stoa_handle_call(mains, "copy", NULL, 0, 0, 1, NULL, NULL) == STOA_EGONE);
+    CHECK(stoa_handle_call(callback, NULL, NULL, 0, 0, -1, &out, NULL) == STOA_ESTATE);
+    CHECK(stoa_handle_release(theirs) == STOA_OK && stoa_handle_release(mains) == STOA_OK);
+    CHECK(stoa_runtime_open(NULL) == STOA_OK); /* another Python: the callbacks are the host's, and go on */
+    CHECK(stoa_handle_call(callback, NULL, NULL, 0, 0, -1, &out, NULL) == STOA_OK && out.as.integer == 42);
+    CHECK(stoa_handle_lookup("answer", 0, &published) == STOA_OK);
+    CHECK(stoa_handle_call(published, NULL, NULL, 0, 0, -1, &out, NULL) == STOA_OK && out.as.integer == 42);
+    CHECK(stoa_runtime_close() == STOA_OK);
+    CHECK(stoa_handle_release(callback) == STOA_OK && finalised == 1);
+    CHECK(stoa_handle_release(published) == STOA_OK && finalised == 1); /* the name still holds it */
+    CHECK(stoa_unpublish("answer") == STOA_OK && finalised == 2);
+    stoa_interp_free(interp);
+    stoa_interp_free(main_interp);
+    return 0;
+}
+
 #define CASE(name)                        \
     static void test_##name(void **state) \
     {                                     \
@@ -216,6 +269,7 @@ CASE(options_reach_python)
 CASE(a_home_that_is_none)
 CASE(threads_outlive_the_runtime)
 CASE(closed_by_another_thread)
+CASE(handles_outlive_the_runtime)
 
 int
 main(void)
@@ -231,6 +285,7 @@ main(void)
         cmocka_unit_test(test_a_home_that_is_none),
         cmocka_unit_test(test_threads_outlive_the_runtime),
         cmocka_unit_test(test_closed_by_another_thread),
+        cmocka_unit_test(test_handles_outlive_the_runtime),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
