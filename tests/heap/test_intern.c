@@ -79,6 +79,41 @@ collision_is_not_a_hit(void **state)
 }
 
 static void
+entries_that_the_batch_keeps_are_found_and_survive_emptying(void **state)
+{
+    (void)state;
+    stoa_region *region = new_region();
+    stoa_batch batch;
+    assert_int_equal(stoa__batch_begin(&batch, region, STOA_BATCH_INTERN), STOA_OK);
+    for (uint64_t i = 0; i < 200; i++) { /* enough for a table of its own */
+        toy_new(&batch, i, 64);
+    }
+    const toy *same_key[3];
+    stoa_key key = {42, 43};
+    for (uint64_t i = 0; i < 3; i++) {
+        same_key[i] = stoa__batch_alloc(&batch, 64);
+        ((toy *)stoa__rw(same_key[i]))->values[0] = 1000000 + i;
+        stoa__intern_add(&batch, key, same_key[i]);
+    }
+    for (uint64_t i = 0; i < 5000; i += 100) { /* kept at first, then emptied several times */
+        for (uint64_t k = 0; k < 3; k++) {
+            uint64_t wanted = 1000000 + k;
+            assert_ptr_equal(stoa__intern_find(&batch, key, toy_same, &wanted), same_key[k]);
+        }
+        for (uint64_t k = i; k < i + 100; k++) {
+            toy_new(&batch, 2000000 + k, 64);
+        }
+        assert_non_null(toy_find(&batch, 2000000 + i));
+        assert_non_null(toy_find(&batch, i % 200));
+        assert_null(toy_find(&batch, 3000000 + i));
+    }
+    stoa__batch_commit(&batch);
+    assert_int_equal(stats_of(region).intern_entries, 200 + 3 + 5000);
+    check_heap();
+    stoa__region_unref(region);
+}
+
+static void
 without_the_flag_nothing_is_looked_up_or_entered(void **state)
 {
     (void)state;
@@ -314,6 +349,7 @@ main(void)
         cmocka_unit_test(key_depends_on_tag_content_and_length),
         cmocka_unit_test(equal_content_is_found_again),
         cmocka_unit_test(collision_is_not_a_hit),
+        cmocka_unit_test(entries_that_the_batch_keeps_are_found_and_survive_emptying),
         cmocka_unit_test(without_the_flag_nothing_is_looked_up_or_entered),
         cmocka_unit_test(open_batch_sees_its_own_entries_and_others_do_not),
         cmocka_unit_test(aborted_entries_are_gone),
