@@ -66,6 +66,14 @@ class Owner(unittest.TestCase):
         self.assertGreater(counters()[counter], before)
         return seen
 
+    def until_inside(self):
+        """Until a call is under way in there."""
+        for _ in range(4000):
+            if any(i["inside"] for i in stoa.stats()["interpreters"] if i["id"] == self.it.id):
+                return
+            time.sleep(0.005)
+        self.fail("nobody comes")
+
     def busy(self):
         thread = self.get("start()")
         join, stop = thread.join, self.get("stop").set
@@ -102,16 +110,19 @@ class TestWays(Owner):
         self.it.exec("def grind(n):\n    return sum(range(n))")
         grind = self.get("grind")
         posted = stoa.options(self.get("ident"), via="post")
-        worker = threading.Thread(target=grind, args=(40_000_000,))
         before = counters()["calls_withdrawn"]
-        worker.start()
-        time.sleep(0.05)
-        self.assertEqual(posted(), threading.get_ident())
-        worker.join()
+        for _ in range(50):  # until the worker is found at it
+            worker = threading.Thread(target=grind, args=(5_000_000,))
+            worker.start()
+            time.sleep(0.02)
+            self.assertEqual(posted(), threading.get_ident())
+            worker.join()
+            if counters()["calls_withdrawn"] > before:
+                break
         self.assertGreater(counters()["calls_withdrawn"], before)
 
     def test_each_is_run_exactly_once(self):
-        self.it.exec("count = 0\ndef once():\n    global count\n    count += 1\n    return count")
+        self.it.exec("import itertools\ncount = itertools.count(1)\ndef once(): return next(count)")
         once = self.get("once")
         ways = [once, stoa.options(once, via="post"), stoa.options(once, via="enter"), stoa.options(once, timeout=20)]
         self.busy()
@@ -126,10 +137,7 @@ class TestWays(Owner):
             thread.start()
         for thread in threads:
             thread.join()
-        # += is three bytecodes, and threads of one interpreter take turns: what is counted is that each call answered
-        self.assertEqual(len(seen), 400)
-        self.assertLessEqual(self.get("count"), 400)
-        self.assertGreaterEqual(self.get("count"), 380)
+        self.assertEqual(sorted(seen), list(range(1, 401)))
 
     def test_lock_held_by_the_running_thread(self):
         # let in, the call waits for the lock on its own thread, and the owner goes on
@@ -385,7 +393,7 @@ class TestTimeout(Owner):
         )
         slow = stoa.options(self.get("slow"), timeout=0.05)
         quick = stoa.options(self.get("quick"), timeout=20)
-        self.check(lambda: slow(0.3, "late"), 0.05)
+        self.check(lambda: slow(0.6, "late"), 0.05)
         for i in range(20):
             self.assertEqual(quick(i), i)
         self.settled()
@@ -404,7 +412,7 @@ class TestTimeout(Owner):
             "def until(end):\n"
             "    while time.monotonic() < end: pass\n"
             "def stubborn():\n"
-            "    end = time.monotonic() + 0.2\n"
+            "    end = time.monotonic() + 0.6\n"
             "    while time.monotonic() < end:\n"
             "        try:\n"
             "            until(end)\n"
@@ -478,7 +486,7 @@ class TestTimeout(Owner):
 
         thread = threading.Thread(target=body)
         thread.start()
-        time.sleep(0.05)
+        self.until_inside()
         self.it.close()
         thread.join()
         self.assertEqual(outcome, ["slept"])  # calls under way finish
@@ -686,7 +694,7 @@ class TestHome(Owner):
             except stoa.InterpreterGone:
                 outcome.append(time.monotonic() - begin)
 
-        time.sleep(0.05)
+        self.until_inside()
         thread = threading.Thread(target=body)
         thread.start()
         time.sleep(0.05)
@@ -699,12 +707,13 @@ class TestHome(Owner):
         sleep = stoa.options(self.make_home("sleep"), timeout=0.05)
         begin = time.monotonic()
         with self.assertRaises(stoa.Timeout):
-            sleep(0.3)
-        self.assertLess(time.monotonic() - begin, 0.25)
+            sleep(1)
+        self.assertLess(time.monotonic() - begin, 0.9)
         # not begun in time: it is taken back, and never run
         append = stoa.options(self.make_home("log"), timeout=0.05).append
-        busy = self.it.submit(time.sleep, 0.3)
-        time.sleep(0.05)
+        self.own_thread()
+        busy = self.it.submit(time.sleep, 0.4)
+        self.until_inside()
         with self.assertRaises(stoa.Timeout):
             append("late")
         busy.result(20)
@@ -772,7 +781,7 @@ class TestInterrupt(Owner):
         other = stoa.Interpreter()
         self.addCleanup(other.close)
         other.exec("import time\ndef sleep(s): time.sleep(s)")
-        self.it.exec("def wait(f): stoa.options(f, timeout=20)(0.6)")
+        self.it.exec("def wait(f): stoa.options(f, timeout=20)(1.5)")
         wait, sleep = self.get("wait"), other.call(eval, "sleep")
         outcome = []
 
@@ -789,7 +798,7 @@ class TestInterrupt(Owner):
         self.assertTrue(self.it.interrupt())
         thread.join()
         self.assertEqual(len(outcome), 1)
-        self.assertLess(outcome[0], 0.5)
+        self.assertLess(outcome[0], 1.4)
 
 
 SIGNALS = """
@@ -868,7 +877,7 @@ class TestSignals(unittest.TestCase):
             "    assert f(n) == n + 1 and timed(n) == n + 1\n"
             "    n += 1\n"
             "signal.setitimer(signal.ITIMER_REAL, 0)\n"
-            "print(n > 100, count > 20)\n"
+            "print(n > 10, count > 5)\n"
         )
         self.assertEqual(out.split(), ["True", "True"])
 
