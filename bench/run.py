@@ -29,6 +29,7 @@ GROUPS = {  # id: (module, what it takes)
     "F5c": "rows_proxy",
     "F6": "rows_busy",
     "F7": "rows_proxy",
+    "F9": "rows_pool",
     "F10": "rows_memory",
     "F11": "rows_memory",
     "F12": "rows_builder",

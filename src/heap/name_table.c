@@ -1,4 +1,4 @@
-#include "heap/name_table.h"
+#include "heap/name_table_struct.h"
 
 #include "heap/memory.h"
 
@@ -11,26 +11,6 @@
 /* Atomic words are stored with release and loaded with acquire throughout: see the header for why. */
 #define STORE(place, value) atomic_store_explicit(&(place), (value), memory_order_release)
 #define LOAD(place) atomic_load_explicit(&(place), memory_order_acquire)
-
-struct stoa_name_entry {
-    stoa_name_entry *next_free; /* guarded by the table's lock */
-    uint64_t size_class;        /* const */
-    _Atomic uint64_t size;
-    _Atomic uint64_t kind_domain; /* kind << 32 | domain */
-    _Atomic(const void *) object;
-    _Atomic uint64_t handle;
-    _Atomic(stoa_region *) region;
-    _Atomic uint64_t text[]; /* padded with zeroes */
-};
-
-struct stoa_name_slots {
-    size_t mask;            /* const: number of slots - 1 */
-    stoa_name_slots *older; /* const: the array before this one */
-    struct {
-        _Atomic uint64_t hash;
-        _Atomic(stoa_name_entry *) entry; /* NULL: empty */
-    } at[];
-};
 
 void
 stoa__name_table_init(stoa_name_table *table)

@@ -16,6 +16,7 @@ static int (*const parts[])(PyObject *module) = {
     stoa__module_add_stats,      stoa__module_add_proxy,  stoa__module_add_proxy_list,
     stoa__module_add_build_info, stoa__module_add_future, stoa__module_add_pool,
     stoa__module_add_sync,       stoa__module_add_async,  stoa__module_add_foreign,
+    stoa__module_add_look,
 };
 
 int

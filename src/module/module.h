@@ -39,6 +39,7 @@ int stoa__module_add_future(PyObject *module);
 int stoa__module_add_pool(PyObject *module);
 int stoa__module_add_array(PyObject *module);
 int stoa__module_add_evolve(PyObject *module);
+int stoa__module_add_look(PyObject *module);
 
 /* A stoa.Interpreter for `record`: new reference, NULL with an exception. */
 PyObject *stoa__module_wrap_interpreter(PyObject *module, stoa_interp_record *record);

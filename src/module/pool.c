@@ -22,6 +22,7 @@ typedef struct pool_object {
     PyTypeObject *future_type;
     PyObject *last; /* the function that was submitted last, where it is one that cannot change under its packed form */
     PyObject *last_code, *last_defaults; /* borrowed from it, for comparison only */
+    PyObject *last_globals;              /* named_globals at the time */
     stoa_function *last_packed;
     PyObject *weak_references;
 } pool_object;
@@ -176,18 +177,86 @@ forget_function(pool_object *pool)
     stoa_function *packed = pool->last_packed;
     pool->last_packed = NULL;
     Py_CLEAR(pool->last);
+    Py_CLEAR(pool->last_globals);
     if (packed != NULL) {
         stoa__function_unref(packed);
     }
 }
 
-/* Can what it stands for change while it is the same object? A closure's cells and keyword defaults can. */
+/* A value that no code can change. */
+static bool
+is_fixed(PyObject *value)
+{
+    return value == NULL || value == Py_None || PyModule_Check(value) || PyType_Check(value) ||
+           PyCFunction_Check(value) || PyUnicode_CheckExact(value) || PyBytes_CheckExact(value) ||
+           PyLong_CheckExact(value) || PyFloat_CheckExact(value);
+}
+
+/* Does what it packs to depend on more than the name of its module and its own? */
+static bool
+goes_by_value(PyObject *function)
+{
+    PyObject *module = PyFunction_GetModule(function); /* borrowed */
+    PyObject *qualname = ((PyFunctionObject *)function)->func_qualname;
+    PyObject *local = PyUnicode_FromString("<");
+    bool found = module == NULL || !PyUnicode_Check(module) || local == NULL ||
+                 PyUnicode_CompareWithASCIIString(module, "__main__") == 0 ||
+                 PyUnicode_Contains(qualname, local) != 0;
+    Py_XDECREF(local);
+    PyErr_Clear();
+    return found;
+}
+
+/* Can what it packs to change while it is the same object? A closure's cells, keyword defaults, and the globals that it
+ * names can. */
 static bool
 is_constant(PyObject *function)
 {
-    return PyCFunction_Check(function) ||
-           (PyFunction_Check(function) && PyFunction_GetClosure(function) == NULL &&
-            PyFunction_GetKwDefaults(function) == NULL);
+    if (!PyFunction_Check(function)) {
+        return PyCFunction_Check(function);
+    }
+    if (!goes_by_value(function)) {
+        return true;
+    }
+    if (PyFunction_GetClosure(function) != NULL || PyFunction_GetKwDefaults(function) != NULL) {
+        return false;
+    }
+    PyObject *names = ((PyCodeObject *)PyFunction_GET_CODE(function))->co_names;
+    PyObject *globals = PyFunction_GET_GLOBALS(function);
+    for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(names); i++) {
+        if (!is_fixed(PyDict_GetItem(globals, PyTuple_GET_ITEM(names, i)))) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* The globals that it names, which are kept alive so that no other value gets the address of one: a new tuple, or NULL. */
+static PyObject *
+named_globals(PyObject *function)
+{
+    PyObject *names = ((PyCodeObject *)PyFunction_GET_CODE(function))->co_names;
+    PyObject *globals = PyFunction_GET_GLOBALS(function);
+    PyObject *values = PyTuple_New(PyTuple_GET_SIZE(names));
+    for (Py_ssize_t i = 0; values != NULL && i < PyTuple_GET_SIZE(names); i++) {
+        PyObject *value = PyDict_GetItem(globals, PyTuple_GET_ITEM(names, i)); /* borrowed */
+        PyTuple_SET_ITEM(values, i, Py_NewRef(value == NULL ? Py_None : value));
+    }
+    return values;
+}
+
+static bool
+same_globals(PyObject *function, PyObject *values)
+{
+    PyObject *names = ((PyCodeObject *)PyFunction_GET_CODE(function))->co_names;
+    PyObject *globals = PyFunction_GET_GLOBALS(function);
+    for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(names); i++) {
+        PyObject *value = PyDict_GetItem(globals, PyTuple_GET_ITEM(names, i));
+        if ((value == NULL ? Py_None : value) != PyTuple_GET_ITEM(values, i)) {
+            return false;
+        }
+    }
+    return true;
 }
 
 /* New reference. */
@@ -196,16 +265,24 @@ packed_function(pool_object *pool, PyObject *function)
 {
     bool plain = PyFunction_Check(function);
     if (pool->last == function && pool->last_packed != NULL &&
-        (!plain || (is_constant(function) && PyFunction_GET_CODE(function) == pool->last_code &&
-                    PyFunction_GET_DEFAULTS(function) == pool->last_defaults))) {
+        (!plain || (PyFunction_GET_CODE(function) == pool->last_code &&
+                    PyFunction_GET_DEFAULTS(function) == pool->last_defaults && is_constant(function) &&
+                    (!goes_by_value(function) || same_globals(function, pool->last_globals))))) {
         return stoa__function_ref(pool->last_packed);
     }
     stoa_function *packed = stoa__function_pack(function);
-    if (packed != NULL && is_constant(function)) {
+    PyObject *globals = packed == NULL || !is_constant(function) ? NULL
+                        : plain                                  ? named_globals(function)
+                                                                 : Py_NewRef(Py_None);
+    if (packed != NULL) {
+        PyErr_Clear(); /* no memory for it: then it is packed anew each time */
+    }
+    if (globals != NULL) {
         forget_function(pool);
         pool->last = Py_NewRef(function);
         pool->last_code = plain ? PyFunction_GET_CODE(function) : NULL;
         pool->last_defaults = plain ? PyFunction_GET_DEFAULTS(function) : NULL;
+        pool->last_globals = globals;
         pool->last_packed = stoa__function_ref(packed);
     }
     return packed;
@@ -517,6 +594,7 @@ traverse(PyObject *self, visitproc visit, void *arg)
     Py_VISIT(Py_TYPE(self));
     Py_VISIT(pool_of(self)->future_type);
     Py_VISIT(pool_of(self)->last);
+    Py_VISIT(pool_of(self)->last_globals);
     return 0;
 }
 

@@ -104,6 +104,25 @@ class Calls(unittest.TestCase):
         f.__code__ = (lambda x=1: x * 10).__code__
         self.assertEqual(self.pool.submit(f).result(10), 20)
 
+    def test_a_global_that_changes_is_seen_where_globals_cross(self):
+        child.check(
+            self,
+            """
+            import stoa
+            def f():
+                return N
+            with stoa.InterpreterPoolExecutor(1) as pool:
+                seen = []
+                for N in (10**6, 10**6 + 1, 10**6 + 2):
+                    try:
+                        seen.append(pool.submit(f).result(20) == N)
+                    except NameError:  # globals do not cross
+                        seen.append(True)
+            print(seen)
+            """,
+            stdout="[True, True, True]\n",
+        )
+
     def test_results_outlive_the_pool(self):
         with stoa.InterpreterPoolExecutor(1) as pool:
             future = pool.submit(containers, 7)

@@ -1,4 +1,4 @@
-"""The command line: python -m stoa demo | info | doctor | bench."""
+"""The command line: python -m stoa demo | info | doctor | top | bench."""
 
 import argparse
 import os
@@ -27,6 +27,16 @@ def parser():
     doctor = commands.add_parser("doctor", help="does this machine and Python have what Stoa needs")
     doctor.add_argument("--json", action="store_true", help="for programs")
 
+    from . import top as top_command
+
+    live = commands.add_parser(
+        "top",
+        help="what a running process shares, and who waits for whom",
+        description="Shows interpreters, regions, names, queues and locks of a running process, read without stopping it and "
+        "without its help. Same user only.",
+    )
+    top_command.add_arguments(live)
+
     bench = commands.add_parser("bench", help="a few seconds of measuring on this machine")
     bench.add_argument("--json", action="store_true", help="for programs")
     return top
@@ -53,6 +63,8 @@ def run(args):
         from .info import run
     elif args.command == "doctor":
         from .doctor import run
+    elif args.command == "top":
+        from .top import run
     else:
         from .bench import run
     status = run(args)
