@@ -1,54 +1,20 @@
 #include "host/target.h"
 
-#include <marshal.h>
-
 #include "host/invoke.h"
 #include "immortal/exceptions.h"
+#include "immortal/function.h"
+#include "immortal/names_of.h"
 #include "proxy/cross.h"
 #include "proxy/proxy.h"
 
-/* The description is a tuple: (module, qualname), or with all of: */
-enum { MODULE, QUALNAME, CODE, DEFAULTS, KEYWORD_DEFAULTS, FIELDS };
-
-static PyObject *
-follow(PyObject *object, PyObject *qualname)
-{
-    Py_ssize_t length = PyUnicode_GET_LENGTH(qualname);
-    Py_ssize_t dot = PyUnicode_FindChar(qualname, '.', 0, length, 1);
-    if (dot < 0) { /* the common case */
-        return dot == -1 ? PyObject_GetAttr(object, qualname) : NULL;
-    }
-    PyObject *found = Py_NewRef(object);
-    for (Py_ssize_t start = 0; found != NULL && start <= length;) {
-        dot = PyUnicode_FindChar(qualname, '.', start, length, 1);
-        Py_ssize_t end = dot < 0 ? length : dot;
-        PyObject *part = PyUnicode_Substring(qualname, start, end);
-        Py_SETREF(found, part == NULL ? NULL : PyObject_GetAttr(found, part));
-        Py_XDECREF(part);
-        start = end + 1;
-    }
-    return found;
-}
-
-/* The module of a dotted name; imported, or waited for while another thread imports it. */
-static PyObject *
-get_module(PyObject *name)
-{
-    PyObject *module = PyImport_ImportModuleLevelObject(name, NULL, NULL, NULL, 0);
-    if (module != NULL && PyUnicode_FindChar(name, '.', 0, PyUnicode_GET_LENGTH(name), 1) >= 0) {
-        Py_SETREF(module, PyImport_GetModule(name)); /* it was the outermost package */
-        if (module == NULL && !PyErr_Occurred()) {
-            PyErr_Format(PyExc_ModuleNotFoundError, "module %R took itself out of sys.modules", name);
-        }
-    }
-    return module;
-}
+/* The description is a tuple (module, qualname), or what function.h says. */
+enum { MODULE, QUALNAME };
 
 PyObject *
 stoa__target_find(PyObject *module_name, PyObject *qualname)
 {
-    PyObject *module = get_module(module_name);
-    PyObject *found = module == NULL ? NULL : follow(module, qualname);
+    PyObject *module = stoa__find_module(module_name);
+    PyObject *found = module == NULL ? NULL : stoa__follow(module, qualname);
     Py_XDECREF(module);
     return found;
 }
@@ -106,36 +72,12 @@ is_importable(PyObject *function, PyObject *module_name, PyObject *qualname)
         return false;
     }
     PyObject *module = PyImport_GetModule(module_name);
-    PyObject *found = module == NULL ? NULL : follow(module, qualname);
+    PyObject *found = module == NULL ? NULL : stoa__follow(module, qualname);
     Py_XDECREF(module);
     bool same = is_same(found, function);
     Py_XDECREF(found);
     PyErr_Clear();
     return same;
-}
-
-static PyObject *
-describe_code(PyObject *function, PyObject *module_name, PyObject *qualname)
-{
-    PyObject *closure = PyFunction_GetClosure(function);
-    if (closure != NULL && PyTuple_GET_SIZE(closure) > 0) {
-        return stoa__raise_not_freezable(
-            "function", "function",
-            "it uses variables of the function around it, which belong to this interpreter: pass "
-            "them as arguments, or define it at the top level of a module that can be imported");
-    }
-    PyObject *code = PyMarshal_WriteObjectToString(PyFunction_GetCode(function), Py_MARSHAL_VERSION);
-    PyObject *defaults = PyFunction_GetDefaults(function);
-    PyObject *keyword = PyFunction_GetKwDefaults(function);
-    PyObject *keyword_proxy = keyword == NULL ? Py_NewRef(Py_None) : PyDictProxy_New(keyword);
-    PyObject *result = NULL;
-    if (code != NULL && keyword_proxy != NULL) {
-        result = PyTuple_Pack(FIELDS, module_name, qualname, code, defaults == NULL ? Py_None : defaults,
-                              keyword_proxy);
-    }
-    Py_XDECREF(keyword_proxy);
-    Py_XDECREF(code);
-    return result;
 }
 
 static PyObject *
@@ -161,7 +103,7 @@ describe(PyObject *function)
         result = PyTuple_Pack(2, module, qualname);
     }
     else if (module != NULL && qualname != NULL && PyFunction_Check(function)) {
-        result = describe_code(function, module, qualname);
+        result = stoa__function_describe(function);
     }
     else {
         stoa__raise_not_freezable(
@@ -185,46 +127,6 @@ stoa__target_pack(PyObject *function, unsigned flags, stoa_parcel *out)
 
 /* ---- there ------------------------------------------------------------------------------------------------------- */
 
-static PyObject *
-globals_of(PyObject *module_name)
-{
-    if (PyUnicode_CompareWithASCIIString(module_name, "__main__") == 0) {
-        return Py_XNewRef(stoa__main_globals());
-    }
-    PyObject *module = get_module(module_name);
-    PyObject *globals = module == NULL ? NULL : PyObject_GetAttrString(module, "__dict__");
-    Py_XDECREF(module);
-    return globals;
-}
-
-static PyObject *
-make_function(PyObject *description)
-{
-    PyObject *text = PyTuple_GET_ITEM(description, CODE);
-    PyObject *defaults = PyTuple_GET_ITEM(description, DEFAULTS);
-    PyObject *keyword = PyTuple_GET_ITEM(description, KEYWORD_DEFAULTS);
-    PyObject *globals = globals_of(PyTuple_GET_ITEM(description, MODULE));
-    PyObject *code = globals == NULL
-                         ? NULL
-                         : PyMarshal_ReadObjectFromString(PyBytes_AS_STRING(text), PyBytes_GET_SIZE(text));
-    PyObject *function = code == NULL ? NULL
-                                      : PyFunction_NewWithQualName(code, globals,
-                                                                   PyTuple_GET_ITEM(description, QUALNAME));
-    if (function != NULL && defaults != Py_None && PyFunction_SetDefaults(function, defaults) < 0) {
-        Py_SETREF(function, NULL);
-    }
-    if (function != NULL && keyword != Py_None) {
-        PyObject *dict = PyDict_New();
-        if (dict == NULL || PyDict_Update(dict, keyword) < 0 || PyFunction_SetKwDefaults(function, dict) < 0) {
-            Py_SETREF(function, NULL);
-        }
-        Py_XDECREF(dict);
-    }
-    Py_XDECREF(code);
-    Py_XDECREF(globals);
-    return function;
-}
-
 PyObject *
 stoa__target_unpack(const stoa_parcel *parcel)
 {
@@ -233,12 +135,13 @@ stoa__target_unpack(const stoa_parcel *parcel)
     if (description != NULL && !PyTuple_CheckExact(description)) {
         return description; /* a proxy came: here it may be the function itself */
     }
-    if (description != NULL && PyTuple_GET_SIZE(description) == 2) {
+    if (description != NULL && PyUnicode_Check(PyTuple_GET_ITEM(description, 0))) {
         function = stoa__target_find(PyTuple_GET_ITEM(description, MODULE),
                                      PyTuple_GET_ITEM(description, QUALNAME));
     }
     else if (description != NULL) {
-        function = make_function(description);
+        PyObject *globals = stoa__main_globals();
+        function = globals == NULL ? NULL : stoa__function_make(description, globals);
     }
     Py_XDECREF(description);
     return function;

@@ -6,6 +6,7 @@
 #include <stdatomic.h>
 
 #include "immortal/cpython/cpython.h"
+#include "immortal/function.h"
 #include "immortal/names_of.h"
 #include "immortal/reduce.h"
 #include "immortal/sequence.h"
@@ -113,6 +114,7 @@ static const stoa_foreign_kind shape_kind = {"class", .build = stoa__build_shape
 static const stoa_foreign_kind record_kind = {"object", .build = stoa__build_record};
 static const stoa_foreign_kind named_kind = {"named tuple", .build = build_named};
 static const stoa_foreign_kind call_kind = {"object", .build = stoa__build_call};
+static const stoa_foreign_kind function_kind = {"function", .build = stoa__build_function};
 
 /* Each written once, before use, by whoever loads the code of the kind; a second time with the same value. */
 static const stoa_foreign_kind *_Atomic kinds[STOA_NODE_KINDS] = {
@@ -127,6 +129,7 @@ static const stoa_foreign_kind *_Atomic kinds[STOA_NODE_KINDS] = {
     [STOA_NODE_RECORD] = &record_kind,
     [STOA_NODE_NAMED] = &named_kind,
     [STOA_NODE_CALL] = &call_kind,
+    [STOA_NODE_FUNCTION] = &function_kind,
     [STOA_NODE_ARRAY] = &stoa__array_kind,
     [STOA_NODE_PERSISTENT] = &stoa__persist_kind,
     [STOA_NODE_SAME] = &stoa__ndarray_kind,

@@ -236,7 +236,31 @@ run(delivery *d, PyObject *root)
         return d->values[--d->top];
     }
     explain(d);
+    PyObject *raised = PyErr_GetRaisedException();
+    stoa__table_forget_names(d->side); /* whoever asks again may have given a name another meaning */
+    PyErr_SetRaisedException(raised);
     return NULL;
+}
+
+PyObject *
+stoa__deliver_copy(PyObject *object)
+{
+    const stoa_node *node = (const stoa_node *)object;
+    const stoa_foreign_kind *kind = stoa__foreign_kind(node->kind);
+    size_t count = node->count - node->raw;
+    PyObject *parts = PyList_New((Py_ssize_t)count), *copy = NULL;
+    size_t ready = 0;
+    for (PyObject *part; parts != NULL && ready < count; ready++) {
+        if ((part = stoa__deliver(node->parts[ready])) == NULL) {
+            break;
+        }
+        PyList_SET_ITEM(parts, (Py_ssize_t)ready, part);
+    }
+    if (parts != NULL && ready == count) {
+        copy = kind->build(node, ((PyListObject *)parts)->ob_item);
+    }
+    Py_XDECREF(parts);
+    return copy;
 }
 
 PyObject *

@@ -112,6 +112,9 @@ const stoa_foreign_kind *stoa__foreign_kind(unsigned which); /* NULL: there is n
  * again. GIL; may run Python code (imports, a registered rebuild). Iterative. */
 PyObject *stoa__deliver_node(PyObject *node);
 
+/* Another object like the one that is delivered for a node: of its own, its parts the delivered ones. New reference. */
+PyObject *stoa__deliver_copy(PyObject *node);
+
 /* What stands here for an object of the heap, or for one that is shared otherwise: new reference. The caller marks the
  * region (stoa__region_mark_delivered). GIL. */
 static inline PyObject *

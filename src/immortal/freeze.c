@@ -285,6 +285,9 @@ make_container(stoa_walk *walk, const stoa_frame *frame)
     stoa_batch *batch = &walk->batch;
     stoa_shared *const *children = walk->slots + frame->base;
     Py_ssize_t count = (Py_ssize_t)(walk->top - frame->base);
+    if (walk->postponed) {
+        return Py_None; /* this attempt makes nothing any more */
+    }
     if (walk->foreign && (frame->kind == STOA_FRAME_FOREIGN || stoa__foreign_inside(children, (size_t)count))) {
         return stoa__foreign_close(walk, frame);
     }

@@ -1,13 +1,290 @@
 #include "immortal/function.h"
 
+#include <Python.h>
+#include <marshal.h>
+
 #include "immortal/apart.h"
+#include "immortal/canonical.h"
+#include "immortal/function_parts.h"
+#include "immortal/names_of.h"
+
+typedef struct group {
+    PyObject *functions; /* list: those to be described, in order */
+    PyObject *numbers;   /* dict: address of a function or cell -> its number; kept alive by the lists */
+    PyObject *cells;     /* list */
+} group;
+
+/* ---- describing ---------------------------------------------------------------------------------------------------- */
+
+/* The number of an object of `list`, which it joins if need be. -1 with an exception. */
+static Py_ssize_t
+number_of(group *g, PyObject *list, PyObject *object)
+{
+    PyObject *key = PyLong_FromVoidPtr(object);
+    PyObject *known = key == NULL ? NULL : PyDict_GetItemWithError(g->numbers, key);
+    Py_ssize_t number = known != NULL ? PyLong_AsSsize_t(known) : -1;
+    if (key != NULL && known == NULL && !PyErr_Occurred()) {
+        PyObject *next = PyLong_FromSsize_t(PyList_GET_SIZE(list));
+        if (next != NULL && PyDict_SetItem(g->numbers, key, next) == 0 && PyList_Append(list, object) == 0) {
+            number = PyList_GET_SIZE(list) - 1;
+        }
+        Py_XDECREF(next);
+    }
+    Py_XDECREF(key);
+    return number;
+}
+
+/* Is it found by import, from an interpreter with another __main__? (module, qualname), NULL without an exception: no. */
+static PyObject *
+path_of(PyObject *object)
+{
+    PyObject *module, *qualname;
+    if (stoa__global_path(object, &module, &qualname) < 0) {
+        PyErr_Clear();
+        return NULL;
+    }
+    PyObject *path = NULL;
+    if (PyType_Check(object) || PyUnicode_CompareWithASCIIString(module, "__main__") != 0) {
+        path = PyTuple_Pack(2, module, qualname);
+    }
+    Py_DECREF(module);
+    Py_DECREF(qualname);
+    PyErr_Clear();
+    return path;
+}
+
+/* Appends the two items of a value. */
+static int
+add_value(group *g, PyObject *list, PyObject *object)
+{
+    long what = VALUE_ITSELF;
+    PyObject *with = NULL;
+    if (stoa__is_shared(object)) {
+        with = Py_NewRef(object);
+    }
+    else if (PyModule_Check(object)) {
+        what = VALUE_MODULE;
+        with = PyModule_GetNameObject(object);
+    }
+    else if ((PyFunction_Check(object) || PyCFunction_Check(object) || PyType_Check(object)) &&
+             (with = path_of(object)) != NULL) {
+        what = VALUE_GLOBAL;
+    }
+    else if (PyFunction_Check(object)) {
+        what = VALUE_FUNCTION;
+        Py_ssize_t number = number_of(g, g->functions, object);
+        with = number < 0 ? NULL : PyLong_FromSsize_t(number);
+    }
+    else {
+        with = Py_NewRef(object);
+    }
+    PyObject *kind = PyLong_FromLong(what);
+    int result = kind == NULL || with == NULL || PyList_Append(list, kind) < 0 || PyList_Append(list, with) < 0;
+    Py_XDECREF(kind);
+    Py_XDECREF(with);
+    return result ? -1 : 0;
+}
+
+/* Steals the list. */
+static PyObject *
+as_tuple(PyObject *list, int result)
+{
+    PyObject *tuple = list == NULL || result < 0 ? NULL : PyList_AsTuple(list);
+    Py_XDECREF(list);
+    return tuple;
+}
+
+static PyObject *
+describe_tuple(group *g, PyObject *tuple)
+{
+    PyObject *list = PyList_New(0);
+    int result = 0;
+    for (Py_ssize_t i = 0; list != NULL && result == 0 && i < PyTuple_GET_SIZE(tuple); i++) {
+        result = add_value(g, list, PyTuple_GET_ITEM(tuple, i));
+    }
+    return as_tuple(list, result);
+}
+
+/* The text keys of a dict (all of them, or those in `wanted`) and their values: false: failed. */
+static bool
+describe_dict(group *g, PyObject *dict, PyObject *wanted, bool simple, PyObject **out_names,
+              PyObject **out_values)
+{
+    PyObject *names = PyList_New(0), *values = PyList_New(0);
+    PyObject *copy = dict == NULL ? PyDict_New() : PyDict_Copy(dict); /* what follows may run code */
+    PyObject *key, *value;
+    Py_ssize_t position = 0;
+    int result = names == NULL || values == NULL || copy == NULL ? -1 : 0;
+    while (result == 0 && PyDict_Next(copy, &position, &key, &value)) {
+        if (!PyUnicode_CheckExact(key) || (wanted != NULL && PySet_Contains(wanted, key) != 1)) {
+            continue;
+        }
+        PyObject *path = simple && PyType_Check(value) ? path_of(value) : NULL;
+        bool skip = simple && path == NULL && !PyUnicode_CheckExact(value) && !stoa__is_shared(value);
+        Py_XDECREF(path);
+        if (!skip) {
+            result = PyList_Append(names, key) < 0 ? -1 : add_value(g, values, value);
+        }
+    }
+    Py_XDECREF(copy);
+    *out_names = as_tuple(names, result);
+    *out_values = as_tuple(values, result);
+    return *out_names != NULL && *out_values != NULL;
+}
+
+static PyObject *
+describe_closure(group *g, PyObject *closure)
+{
+    PyObject *list = PyList_New(0);
+    int result = 0;
+    for (Py_ssize_t i = 0; list != NULL && closure != NULL && result == 0 && i < PyTuple_GET_SIZE(closure);
+         i++) {
+        Py_ssize_t number = number_of(g, g->cells, PyTuple_GET_ITEM(closure, i));
+        PyObject *object = number < 0 ? NULL : PyLong_FromSsize_t(number);
+        result = object == NULL ? -1 : PyList_Append(list, object);
+        Py_XDECREF(object);
+    }
+    return as_tuple(list, result);
+}
+
+/* Do its globals have to be brought along? Not when the receiver has the same module. */
+static bool
+brings_globals(PyObject *function, PyObject *module_name)
+{
+    PyObject *module = PyUnicode_CompareWithASCIIString(module_name, "__main__") == 0
+                           ? NULL
+                           : PyImport_GetModule(module_name);
+    PyObject *dict = module == NULL || !PyModule_Check(module) ? NULL : PyModule_GetDict(module);
+    bool result = dict != PyFunction_GetGlobals(function);
+    Py_XDECREF(module);
+    PyErr_Clear();
+    return result;
+}
+
+static bool
+describe_globals(group *g, PyObject *function, PyObject **fields)
+{
+    if (!brings_globals(function, fields[MODULE])) {
+        fields[GLOBAL_NAMES] = Py_NewRef(Py_None);
+        fields[GLOBALS] = Py_NewRef(Py_None);
+        return true;
+    }
+    PyObject *wanted = stoa__global_names(PyFunction_GetCode(function));
+    bool good = wanted != NULL && describe_dict(g, PyFunction_GetGlobals(function), wanted, false,
+                                                &fields[GLOBAL_NAMES], &fields[GLOBALS]);
+    Py_XDECREF(wanted);
+    return good;
+}
+
+/* Annotations may be code that fails when it is asked (3.14+): then there are none. */
+static bool
+describe_annotations(group *g, PyObject *function, PyObject **fields)
+{
+    PyObject *annotations = PyObject_GetAttrString(function, "__annotations__");
+    if (annotations == NULL) {
+        PyErr_Clear();
+    }
+    bool good = describe_dict(g, annotations != NULL && PyDict_Check(annotations) ? annotations : NULL, NULL,
+                              true, &fields[ANNOTATION_NAMES], &fields[ANNOTATIONS]);
+    Py_XDECREF(annotations);
+    return good;
+}
+
+static PyObject *
+describe_one(group *g, PyObject *function)
+{
+    PyObject *fields[FIELDS] = {NULL};
+    PyObject *defaults = PyFunction_GetDefaults(function),
+             *dict = PyObject_GetAttrString(function, "__dict__");
+    fields[MODULE] = stoa__text_attribute(function, "__module__");
+    if (fields[MODULE] == NULL) {
+        fields[MODULE] = PyUnicode_FromString("__main__");
+    }
+    fields[NAME] = stoa__text_attribute(function, "__name__");
+    fields[QUALNAME] = stoa__text_attribute(function, "__qualname__");
+    bool good = fields[MODULE] != NULL && fields[NAME] != NULL && fields[QUALNAME] != NULL && dict != NULL;
+    if (good) {
+        fields[CODE] = PyMarshal_WriteObjectToString(PyFunction_GetCode(function), Py_MARSHAL_VERSION);
+        fields[DEFAULTS] = defaults == NULL ? Py_NewRef(Py_None) : describe_tuple(g, defaults);
+        fields[CLOSURE] = describe_closure(g, PyFunction_GetClosure(function));
+        good = fields[CODE] != NULL && fields[DEFAULTS] != NULL && fields[CLOSURE] != NULL &&
+               describe_dict(g, PyFunction_GetKwDefaults(function), NULL, false, &fields[KEYWORD_NAMES],
+                             &fields[KEYWORDS]) &&
+               describe_globals(g, function, fields) &&
+               describe_dict(g, dict, NULL, false, &fields[ATTRIBUTE_NAMES], &fields[ATTRIBUTES]) &&
+               describe_annotations(g, function, fields);
+    }
+    Py_XDECREF(dict);
+    PyObject *tuple = good ? PyTuple_New(FIELDS) : NULL;
+    for (int i = 0; i < FIELDS; i++) {
+        if (tuple != NULL) {
+            PyTuple_SET_ITEM(tuple, i, fields[i]);
+        }
+        else {
+            Py_XDECREF(fields[i]);
+        }
+    }
+    return tuple;
+}
+
+static int
+describe_cell(group *g, PyObject *list, PyObject *cell)
+{
+    PyObject *content = PyCell_Get(cell);
+    int result;
+    if (content != NULL) {
+        result = add_value(g, list, content);
+        Py_DECREF(content);
+        return result;
+    }
+    PyObject *kind = PyLong_FromLong(VALUE_EMPTY);
+    result = kind == NULL || PyList_Append(list, kind) < 0 || PyList_Append(list, Py_None) < 0 ? -1 : 0;
+    Py_XDECREF(kind);
+    return result;
+}
+
+PyObject *
+stoa__function_describe(PyObject *function)
+{
+    group g = {PyList_New(0), PyDict_New(), PyList_New(0)};
+    PyObject *functions = PyList_New(0), *cells = PyList_New(0), *result = NULL;
+    bool good = g.functions != NULL && g.numbers != NULL && g.cells != NULL && functions != NULL &&
+                cells != NULL && number_of(&g, g.functions, function) == 0;
+    Py_ssize_t functions_done = 0, cells_done = 0;
+    while (good && (functions_done < PyList_GET_SIZE(g.functions) || cells_done < PyList_GET_SIZE(g.cells))) {
+        if (functions_done < PyList_GET_SIZE(g.functions)) {
+            PyObject *one = describe_one(&g, PyList_GET_ITEM(g.functions, functions_done++));
+            good = one != NULL && PyList_Append(functions, one) == 0;
+            Py_XDECREF(one);
+        }
+        else {
+            good = describe_cell(&g, cells, PyList_GET_ITEM(g.cells, cells_done++)) == 0;
+        }
+    }
+    functions = as_tuple(functions, good ? 0 : -1);
+    cells = as_tuple(cells, good ? 0 : -1);
+    if (functions != NULL && cells != NULL) {
+        result = PyTuple_Pack(2, functions, cells);
+    }
+    Py_XDECREF(functions);
+    Py_XDECREF(cells);
+    Py_XDECREF(g.functions);
+    Py_XDECREF(g.numbers);
+    Py_XDECREF(g.cells);
+    return result;
+}
 
 PyObject *
 stoa__function_apart(PyObject *function)
 {
     PyObject *parts[2] = {NULL, NULL};
-    if (stoa__global_path(function, &parts[0], &parts[1]) < 0) {
-        return NULL;
+    PyObject *path = path_of(function);
+    if (path != NULL) {
+        parts[0] = Py_NewRef(PyTuple_GET_ITEM(path, 0));
+        parts[1] = Py_NewRef(PyTuple_GET_ITEM(path, 1));
+        Py_DECREF(path);
+        return stoa__apart_result(STOA_NODE_GLOBAL, STOA_NODE_VALUE, 2, parts);
     }
-    return stoa__apart_result(STOA_NODE_GLOBAL, STOA_NODE_VALUE, 2, parts);
+    parts[0] = stoa__function_describe(function);
+    return stoa__apart_result(STOA_NODE_FUNCTION, 0, 1, parts);
 }

@@ -175,6 +175,27 @@ stoa__table_add(stoa_foreign_side *side, PyObject *node, PyObject *object)
 }
 
 void
+stoa__table_forget_names(stoa_foreign_side *side)
+{
+    PyObject *dropped = PyList_New(0);
+    for (size_t i = 0; dropped != NULL && side->by_node.table != NULL && i <= side->by_node.table_mask; i++) {
+        stoa_memo_entry *entry = &side->by_node.table[i];
+        PyObject *node = (PyObject *)(uintptr_t)entry->source, *object = entry->twin;
+        if (object == NULL || !is_kept(node) || PyList_Append(dropped, object) < 0) {
+            continue; /* without memory for the list it is kept */
+        }
+        entry->twin = NULL;
+        side->count--;
+        if (stoa__table_node(side, object) == node) {
+            (void)stoa__memo_put(&side->by_object, object, NULL); /* it has an entry: no memory is wanted */
+        }
+        Py_DECREF(object); /* the list has it */
+    }
+    PyErr_Clear();
+    Py_XDECREF(dropped);
+}
+
+void
 stoa__foreign_leave(void)
 {
     stoa_foreign_side *side = stoa__foreign_side_if_any();
@@ -191,5 +212,6 @@ stoa__foreign_leave(void)
     }
     free(nodes.table);
     Py_CLEAR(side->registered);
+    Py_CLEAR(side->carried);
     Py_CLEAR(side->sequence_type);
 }

@@ -20,6 +20,7 @@ typedef struct stoa_foreign_side {
     stoa_memo by_object;    /* object -> node; not for objects that are shared themselves */
     size_t count, sweep_at; /* entries; when to sweep */
     PyObject *registered;   /* dict: type -> (reduce or None, rebuild or None) */
+    PyObject *carried; /* dict: globals of __main__ that functions brought here, as they came (function.h) */
     PyTypeObject *sequence_type;
     stoa_memo plans; /* type -> stoa_plan (plan.h) */
     size_t plan_count;
@@ -46,5 +47,8 @@ stoa__table_node(const stoa_foreign_side *side, const PyObject *object)
 /* Keeps `object` (a reference is taken over) as what stands for `node`, unless another thread has been faster: new
  * reference to what does stand for it. NULL with MemoryError. May run __del__ of objects that nobody uses. */
 PyObject *stoa__table_add(stoa_foreign_side *side, PyObject *node, PyObject *object);
+
+/* Looks names up anew next time: classes, functions, modules. May run __del__. */
+void stoa__table_forget_names(stoa_foreign_side *side);
 
 #endif

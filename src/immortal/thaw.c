@@ -13,6 +13,9 @@
 #include "heap/process.h"
 #include "immortal/canonical.h"
 #include "immortal/memo.h"
+#include "immortal/plan.h"
+#include "immortal/record.h"
+#include "immortal/sequence.h"
 #include "immortal/source.h"
 
 #include <stdlib.h>
@@ -22,6 +25,7 @@ typedef struct thaw_frame {
     size_t base; /* children: items, or key, value, key, value …; references are held */
     size_t next;
     bool is_dict;
+    PyObject *shape; /* of a record, whose fields the children are: owned; else NULL */
 } thaw_frame;
 
 typedef struct thaw_walk {
@@ -127,8 +131,90 @@ open_container(thaw_walk *walk, PyObject *source, PyObject *dict)
         Py_DECREF(copy);
         return NULL;
     }
-    walk->frames[walk->depth++] = (thaw_frame){Py_NewRef(copy), base, base, dict != NULL};
+    walk->frames[walk->depth++] = (thaw_frame){Py_NewRef(copy), base, base, dict != NULL, NULL};
     return copy;
+}
+
+static bool
+hold_fields(thaw_walk *walk, PyObject *object, const stoa_plan *plan, const stoa_instance *instance)
+{
+    size_t count = plan->slot_count +
+                   (instance->dict != NULL ? (size_t)PyDict_GET_SIZE(instance->dict) : instance->count);
+    if (!reserve((void **)&walk->slots, &walk->slot_capacity, walk->top + count, sizeof(PyObject *))) {
+        return false;
+    }
+    for (size_t i = 0; i < plan->slot_count; i++) {
+        PyObject *value = *(PyObject **)(void *)((char *)object + plan->slots[i].offset);
+        if (value != NULL) {
+            walk->slots[walk->top++] = Py_NewRef(value);
+        }
+    }
+    for (size_t i = 0; instance->keys != NULL && i < instance->count; i++) {
+        walk->slots[walk->top++] = Py_NewRef(stoa__instance_value(instance, i));
+    }
+    PyObject *name, *value;
+    Py_ssize_t position = 0;
+    while (instance->dict != NULL && PyDict_Next(instance->dict, &position, &name, &value)) {
+        walk->slots[walk->top++] = Py_NewRef(value);
+    }
+    return true;
+}
+
+/* An instance of the same class without attributes, and the frame to fill it. New reference. */
+static PyObject *
+open_record(thaw_walk *walk, PyObject *source, stoa_plan *plan)
+{
+    stoa_instance instance;
+    if (!reserve((void **)&walk->frames, &walk->frame_capacity, walk->depth + 1, sizeof(thaw_frame))) {
+        return NULL;
+    }
+    uint64_t present = 0;
+    for (size_t i = 0; i < plan->slot_count; i++) {
+        present |= (uint64_t)(*(PyObject **)(void *)((char *)source + plan->slots[i].offset) != NULL) << i;
+    }
+    size_t base = walk->top;
+    stoa_shared *node = stoa__instance_look(source, &instance) ? stoa__plan_shape(plan, &instance, present)
+                                                               : NULL;
+    bool held = node != NULL && hold_fields(walk, source, plan, &instance);
+    if (!held && !PyErr_Occurred()) {
+        PyErr_NoMemory();
+    }
+    PyObject *shape = held ? stoa__deliver(node) : NULL;
+    PyObject *copy = shape == NULL ? NULL : stoa__record_new(shape);
+    if (copy == NULL || !remember(walk, source, copy)) {
+        Py_XDECREF(shape);
+        Py_XDECREF(copy);
+        return NULL;
+    }
+    walk->frames[walk->depth++] = (thaw_frame){Py_NewRef(copy), base, base, false, shape};
+    return copy;
+}
+
+/* What was delivered. NULL without an exception: it was not. */
+static PyObject *
+thaw_delivered(thaw_walk *walk, PyObject *object)
+{
+    PyObject *node = stoa__delivered_node(object);
+    if (stoa__is_sequence(object)) {
+        PyObject *tuple = PySequence_Tuple(object); /* kept by the frame's slots, item by item */
+        PyObject *copy = tuple == NULL ? NULL : open_container(walk, tuple, NULL);
+        Py_XDECREF(tuple);
+        return copy;
+    }
+    unsigned kind = node == NULL ? STOA_NODE_SAME : ((const stoa_node *)node)->kind;
+    if (kind == STOA_NODE_RECORD) {
+        stoa_foreign_side *side = stoa__foreign_side();
+        stoa_plan *plan = side == NULL ? NULL : stoa__plan_make(side, object);
+        if (plan != NULL && plan->how == STOA_HOW_RECORD) {
+            return open_record(walk, object, plan);
+        }
+    }
+    if (node == NULL || PyErr_Occurred()) {
+        return NULL;
+    }
+    return ((const stoa_node *)node)->flags & STOA_NODE_CHANGEABLE && kind == STOA_NODE_CALL
+               ? stoa__deliver_copy(node)
+               : Py_NewRef(object);
 }
 
 static bool
@@ -177,6 +263,9 @@ thaw_value(thaw_walk *walk, PyObject *object)
     else if (PyErr_Occurred()) {
         return NULL;
     }
+    else if ((copy = thaw_delivered(walk, object)) != NULL || PyErr_Occurred()) {
+        return copy;
+    }
     else {
         PyErr_Format(
             PyExc_TypeError,
@@ -193,8 +282,13 @@ thaw_value(thaw_walk *walk, PyObject *object)
 
 /* Puts one thawed child where it belongs; takes the reference. A dict's key is the slot before. */
 static bool
-put(thaw_walk *walk, PyObject *copy, bool is_dict, size_t base, size_t next, PyObject *child)
+put(thaw_walk *walk, PyObject *copy, bool is_dict, PyObject *shape, size_t base, size_t next, PyObject *child)
 {
+    if (shape != NULL) {
+        int unset = stoa__record_set(copy, shape, next - base, child);
+        Py_DECREF(child);
+        return unset == 0;
+    }
     if (!is_dict) {
         return PyList_SetItem(copy, (Py_ssize_t)(next - base), child) == 0; /* checks the index: see above */
     }
@@ -212,6 +306,7 @@ fill(thaw_walk *walk)
             while (walk->top > frame->base) {
                 Py_DECREF(walk->slots[--walk->top]);
             }
+            Py_XDECREF(frame->shape);
             Py_DECREF(walk->frames[--walk->depth].copy);
             continue;
         }
@@ -221,8 +316,9 @@ fill(thaw_walk *walk)
         size_t next = frame->next++, base = frame->base;
         PyObject *copy = frame->copy;
         bool is_dict = frame->is_dict;
+        PyObject *shape = frame->shape;
         PyObject *child = thaw_value(walk, walk->slots[next]); /* may move frames and slots */
-        if (child == NULL || !put(walk, copy, is_dict, base, next, child)) {
+        if (child == NULL || !put(walk, copy, is_dict, shape, base, next, child)) {
             return false;
         }
     }
@@ -242,6 +338,7 @@ stoa__thaw(PyObject *object)
         Py_DECREF(walk.slots[--walk.top]);
     }
     while (walk.depth > 0) {
+        Py_XDECREF(walk.frames[walk.depth - 1].shape);
         Py_DECREF(walk.frames[--walk.depth].copy);
     }
     free(walk.slots);

@@ -278,15 +278,26 @@ class Call(unittest.TestCase):
         self.interp.exec("def helper(n): return 10 * n")
         self.assertEqual(self.interp.call(namespace["f"], 4), 41)
 
-    def test_closure_is_refused(self):
-        cell = []
+    def test_closures(self):
+        cell, count = [], 3
 
-        def closure():
-            return cell
+        def closure(n):
+            cell.append(n)
+            return count if n == 0 else closure(n - 1)
 
-        with self.assertRaises(stoa.NotFreezable) as caught:
-            self.interp.call(closure)
-        self.assertIn("arguments", str(caught.exception))
+        self.assertEqual(self.interp.call(closure, 2), 3)
+        self.assertEqual(cell, [2, 1, 0])  # what is mutable stays ours
+
+    def test_main_functions_bring_the_globals_they_name(self):
+        namespace = {"__name__": "__main__", "math": __import__("math"), "k": 2, "unused": object()}
+        exec("def g(n): return f(n - 1) if n else math.gcd(12, 18) * k\ndef f(n): return g(n)\n"
+             "state = None\ndef init(x):\n    global state\n    state = x\ndef read(): return state, k", namespace)
+        self.assertEqual(self.interp.call(namespace["f"], 3), 12)
+        self.interp.call(namespace["init"], 7)
+        self.assertEqual(self.interp.call(namespace["read"]), (7, 2))  # what was assigned there stays
+        namespace["k"] = 5
+        self.assertEqual(self.interp.call(namespace["read"]), (7, 5))  # what changes here arrives
+        self.assertEqual(self.interp.call(namespace["f"], 1), 30)
 
     def test_mutable_defaults_stay_ours(self):
         default = []

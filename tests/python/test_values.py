@@ -39,7 +39,7 @@ def interpreter(**kwargs):
 
 
 def there(other, expression):
-    other.exec("import stoa\nx = stoa.lookup('values.x')\nstoa.replace('values.result', (%s))" % expression)
+    other.exec("import stoa\nx = stoa.lookup('values.x', None)\nstoa.replace('values.result', (%s))" % expression)
     return stoa.lookup("values.result")
 
 
@@ -78,6 +78,367 @@ class RoundTrip(unittest.TestCase):
         self.assertIsNot(frozen, point)
         point.x = 5
         self.assertEqual(frozen.x, 1)
+
+
+class Functions(unittest.TestCase):
+    def test_by_value_here_and_there(self):
+        base, calls = 10, []
+
+        def plain(a, b=(1, 2), *, c=zoo.Color.RED):
+            """Doc."""
+            return a, b, c, base
+
+        def fact(n):
+            return 1 if n < 2 else n * fact(n - 1)
+
+        def even(n):
+            return True if n == 0 else odd(n - 1)
+
+        def odd(n):
+            return False if n == 0 else even(n - 1)
+
+        def counter():
+            count = 0
+
+            def step():
+                nonlocal count
+                count += 1
+                return count
+            return step
+
+        plain.mark = zoo.Point(1, 2.0)
+        frozen = stoa.freeze([plain, fact, even, counter(), lambda x: x + base])
+        f = frozen[0]
+        self.assertEqual((f(0), f.__doc__, f.__name__, f.__qualname__, f.mark), (plain(0), "Doc.", "plain", plain.__qualname__, plain.mark))
+        self.assertEqual((frozen[1](20), frozen[2](7), frozen[4](1)), (math.factorial(20), False, 11))
+        self.assertEqual([frozen[3](), frozen[3]()], [1, 2])
+        with interpreter() as other:
+            stoa.replace("values.x", frozen)
+            self.assertEqual(there(other, "(x[0](5, c=3), x[1](5), x[2](4), x[3](), x[3](), x[4](1), x[0].mark.x)"),
+                             ((5, (1, 2), 3, 10), 120, True, 1, 2, 11, 1))
+        self.assertEqual(calls, [])
+
+    def test_globals_of_main_come_along(self):
+        space = {"__name__": "__main__", "math": math, "Point": zoo.Point, "k": [1, 2], "unused": object()}
+        exec("def f(n):\n    return g(n) if n else (math.pi, Point(1, 2.0), k)\ndef g(n): return f(n - 1)", space)
+        frozen = stoa.freeze(space["f"])
+        self.assertEqual(frozen(2), (math.pi, zoo.Point(1, 2.0), (1, 2)))
+        with interpreter() as other:
+            stoa.replace("values.x", frozen)
+            self.assertEqual(there(other, "x(3)"), (math.pi, zoo.Point(1, 2.0), (1, 2)))
+
+    def test_what_cannot_come_along(self):
+        lock = threading.Lock()
+        with self.assertRaises(stoa.NotFreezable) as caught:
+            stoa.freeze({"f": lambda: lock})
+        self.assertIn("lock", caught.exception.type_name)
+
+
+class Sequences(unittest.TestCase):
+    def setUp(self):
+        self.points = [zoo.Point(i, i / 2, str(i)) for i in range(3000)]
+        self.frozen = stoa.freeze(self.points)
+
+    def test_like_the_tuple(self):
+        s, t = self.frozen, tuple(self.points)
+        self.assertEqual(type(s).__name__, "SharedSequence")
+        self.assertIsInstance(s, collections.abc.Sequence)
+        self.assertNotIsInstance(s, tuple)
+        self.assertTrue(s == t and t == s and not s != t and s == stoa.freeze(self.points) and s <= s)
+        self.assertEqual((len(s), s[5], s[-1], s[10:20:3], s[::-1], s.index(t[7]), s.count(t[9]), t[3] in s), (
+            3000, t[5], t[-1], t[10:20:3], t[::-1], 7, 1, True))
+        self.assertEqual((list(s), list(reversed(s)), s + (1,), (1,) + s, (s * 2)[:3001]),
+                         (self.points, self.points[::-1], t + (1,), (1,) + t, (t * 2)[:3001]))
+        self.assertIs(s[:], s)
+        self.assertIs(s[4], s[4])
+        self.assertEqual(repr(s), repr(t))
+        self.assertEqual(pickle.loads(pickle.dumps(s)), t)
+        self.assertRaises(IndexError, lambda: s[3000])
+        self.assertRaises(TypeError, lambda: s["x"])
+        self.assertRaises(ValueError, s.index, 5)
+        self.assertRaises(TypeError, type(s))
+        with self.assertRaises(TypeError):
+            s[0] = 1
+        match s:
+            case [first, *_]:
+                self.assertIs(first, s[0])
+        self.assertRaises(TypeError, hash, s)  # a Point has no hash
+        fixed = tuple(zoo.Fixed(i) for i in range(2000))
+        self.assertEqual(hash(stoa.freeze(fixed)), hash(fixed))
+        self.assertEqual(sorted([stoa.freeze(tuple(zoo.Pair(i, 1) for i in range(n))) for n in (2002, 2001)])[0][2000], (2000, 1))
+
+    def test_built_on_touch_only(self):
+        with interpreter() as other:
+            stoa.replace("values.x", self.frozen)
+            other.exec("import gc\nx = stoa.lookup('values.x')\nx[7]\nx[7].x")
+            self.assertEqual(there(other, "sum(type(o) is zoo.Point for o in gc.get_objects())"), 1)
+            self.assertTrue(there(other, "stoa.freeze(x) is x and stoa.is_shared(x)"))
+            self.assertIs(there(other, "x"), self.frozen)
+
+    def test_what_was_changed_is_frozen_anew(self):
+        self.frozen[5].x = -1
+        again = stoa.freeze(self.frozen)
+        self.assertIsNot(again, self.frozen)
+        self.assertEqual((again[5].x, again[6].x), (-1, 6))
+        point = stoa.freeze([zoo.Fixed(zoo.Point(1, 2.0))])
+        self.assertIs(stoa.freeze(point), point)
+        point[0].a.x = 2
+        self.assertEqual(stoa.freeze(point)[0].a.x, 2)
+
+    def test_short_ones_are_tuples(self):
+        self.assertIs(type(stoa.freeze(self.points[:1023])), tuple)
+        self.assertIs(type(stoa.freeze(list(range(3000)))), tuple)
+
+
+class Aliases(unittest.TestCase):
+    def test_one_object_stays_one(self):
+        point, color = zoo.Point(1, 2.0), zoo.Color.RED
+        frozen = stoa.freeze({"a": point, "b": [point, (point,)], color: color})
+        self.assertIs(frozen["a"], frozen["b"][0])
+        self.assertIs(frozen["a"], frozen["b"][1][0])
+        self.assertIs(frozen[color], color)
+        two = stoa.freeze([zoo.Point(1, 2.0), zoo.Point(1, 2.0)])
+        self.assertIsNot(two[0], two[1])  # equal, but two objects that can be changed
+        same = stoa.freeze([zoo.Fixed(1), zoo.Fixed(1)])
+        self.assertIs(same[0], same[1])  # values
+        with interpreter() as other:
+            stoa.replace("values.x", frozen)
+            self.assertTrue(there(other, "x['a'] is x['b'][0] is x['b'][1][0] and x[zoo.Color.RED] is zoo.Color.RED"))
+
+    def test_deep_graphs(self):
+        node = None
+        for i in range(20_000):
+            node = zoo.Node(i, node)
+        frozen = stoa.freeze(node)
+        depth, at = 0, frozen
+        while at is not None:
+            depth, at = depth + 1, at.next
+        self.assertEqual(depth, 20_000)
+        value = zoo.Color.RED
+        for _ in range(20_000):
+            value = (value,)
+        frozen = stoa.freeze(value)
+        for _ in range(20_000):
+            (frozen,) = frozen
+        self.assertIs(frozen, zoo.Color.RED)
+
+    def test_nothing_is_kept_that_nobody_has(self):
+        with interpreter() as other:
+            other.exec("import gc\nfor i in range(5000): stoa.freeze(zoo.Fixed(('value', i)))")
+            self.assertLess(there(other, "sum(type(o) is zoo.Fixed for o in gc.get_objects())"), 2000)
+        kept = [stoa.freeze(zoo.Fixed(("kept", i))) for i in range(3000)]
+        for i, fixed in enumerate(kept):
+            self.assertIs(stoa.freeze(zoo.Fixed(("kept", i))), fixed)
+
+
+class Registered(unittest.TestCase):
+    def test_with_functions(self):
+        self.assertRaises(stoa.NotFreezable, stoa.freeze, zoo.Money(5))
+        self.assertIs(stoa.register(zoo.Money, zoo.reduce_money, zoo.rebuild_money), zoo.Money)
+        frozen = stoa.share([zoo.Money(5)] and (zoo.Money(5), zoo.Money(5)))
+        self.assertEqual(frozen, (zoo.Money(5), zoo.Money(5)))
+        with interpreter() as other:
+            stoa.replace("values.x", frozen)
+            self.assertTrue(there(other, "type(x[0]) is zoo.Money and x[1].cents == 5"))
+
+    def test_by_attributes(self):
+        self.assertRaises(stoa.NotFreezable, stoa.freeze, zoo.Plain(a=1))
+        stoa.register(zoo.Plain)
+        self.assertEqual(stoa.freeze([zoo.Plain(a=1, b=(2,))])[0], zoo.Plain(a=1, b=(2,)))
+
+    def test_wrong(self):
+        self.assertRaises(TypeError, stoa.register, 5)
+        self.assertRaises(TypeError, stoa.register, zoo.Money, zoo.reduce_money)
+        self.assertRaises(TypeError, stoa.register, zoo.Money, zoo.reduce_money, lambda x: x)
+        self.assertRaises(TypeError, stoa.register, dict)
+        self.assertRaises(TypeError, stoa.register)
+
+
+class Hostile(unittest.TestCase):
+    def tearDown(self):
+        zoo.Reduced.reduce = None
+        zoo.Picky.allowed = True
+
+    def refused(self, value, path, text=""):
+        with self.assertRaisesRegex(stoa.NotFreezable, text) as caught:
+            stoa.freeze(value)
+        self.assertEqual(caught.exception.path, path)
+        return caught.exception
+
+    def test_paths(self):
+        self.refused({"users": [0, 1, 2, zoo.Point(1, 2.0, object())]}, "$['users'][3].name", "belong")
+        self.refused(zoo.Slim(a=1, b=[object()]), "$.b[0]")
+        self.refused(zoo.Pair(1, {"k": object()}), "$[1]['k']")
+        point = zoo.Point(1, 2.0)
+        point.name = {"me": point}
+        self.refused([point], "$[0].name['me']", "inside itself")
+
+    def test_reduce_that_lies_raises_recurses(self):
+        for reduce in (lambda self: 5, lambda self: (1, 2), lambda self: (), lambda self: "nowhere", lambda self: (print, [1]),
+                       lambda self: (zoo.Reduced, (1,), None, None, None, None, None)):
+            zoo.Reduced.reduce = reduce
+            self.refused([zoo.Reduced()], "$[0]", "__reduce__")
+
+        def fail(self):
+            raise KeyError("no")
+        zoo.Reduced.reduce = fail
+        error = self.refused([zoo.Reduced()], "$[0]", "KeyError")
+        self.assertIsInstance(error.__cause__, KeyError)
+        zoo.Reduced.reduce = lambda self: (int, ())
+        self.assertRaisesRegex(stoa.Error, "made a int", stoa.freeze, zoo.Reduced())
+        zoo.Reduced.reduce = lambda self: (zoo.Reduced, (zoo.Reduced(),))
+        self.assertRaises(RecursionError, stoa.freeze, zoo.Reduced())
+
+        def leave(self):
+            raise KeyboardInterrupt
+        zoo.Reduced.reduce = leave
+        self.assertRaises(KeyboardInterrupt, stoa.freeze, zoo.Reduced())
+
+    def test_reduce_that_changes_the_graph(self):
+        graph = []
+
+        def reduce(self):
+            graph.clear()
+            graph.extend(("changed", i) for i in range(100))
+            return zoo.Reduced, (1,)
+        zoo.Reduced.reduce = reduce
+        graph.extend([zoo.Reduced(), *([i] for i in range(1000))])
+        self.assertEqual(stoa.freeze(graph)[0], ("changed", 0))
+
+    def test_reduce_that_freezes(self):
+        def reduce(self):
+            zoo.Reduced.reduce = None
+            return zoo.Reduced, (stoa.freeze([zoo.Reduced(1), zoo.Point(1, 2.0)]),)
+        zoo.Reduced.reduce = reduce
+        self.assertEqual(stoa.freeze(zoo.Reduced()).value[1], zoo.Point(1, 2.0))
+
+    def test_a_rebuild_that_raises_can_be_tried_again(self):
+        frozen = stoa.freeze({"a": [zoo.Picky(1)]})
+        with interpreter() as other:
+            stoa.replace("values.x", frozen)
+            other.exec("zoo.Picky.allowed = False")
+            for _ in range(2):
+                with self.assertRaises(stoa.Error) as caught:
+                    other.exec("stoa.lookup('values.x')")
+                self.assertRegex(str(caught.exception), r"\$\['a'\]\[0\]: 'values_zoo.Picky' .*RuntimeError: not allowed")
+            other.exec("zoo.Picky.allowed = True")
+            self.assertEqual(there(other, "x['a'][0].value"), 1)
+
+    def test_a_class_that_is_not_there(self):
+        module = types.ModuleType("only_here")
+        sys.modules["only_here"] = module
+        exec("import dataclasses, enum\n@dataclasses.dataclass\nclass C:\n    x: int\nclass E(enum.Enum):\n    A = 1", module.__dict__)
+        try:
+            frozen = stoa.freeze([module.C(1)])
+            members = stoa.freeze(module.E.A)
+            self.assertIs(members, module.E.A)
+            with interpreter() as other:
+                stoa.replace("values.x", frozen)
+                with self.assertRaisesRegex(stoa.Error, "only_here.C.*No module named 'only_here'"):
+                    other.exec("stoa.lookup('values.x')")
+                other.exec("import types; m = sys.modules['only_here'] = types.ModuleType('only_here')\nclass E: pass\nm.E = E")
+                with self.assertRaisesRegex(stoa.Error, "only_here.C"):
+                    other.exec("stoa.lookup('values.x')")
+                other.exec("class C:\n    __slots__ = ('y',)\nm.C = C")
+                with self.assertRaisesRegex(stoa.Error, "no place for attribute 'x'"):
+                    other.exec("stoa.lookup('values.x')")
+                other.exec("class C(dict): pass\nm.C = C")
+                with self.assertRaisesRegex(stoa.Error, "attributes only"):
+                    other.exec("stoa.lookup('values.x')")
+                stoa.replace("values.x", members)
+                with self.assertRaises(stoa.Error):
+                    other.exec("stoa.lookup('values.x')")
+        finally:
+            del sys.modules["only_here"]
+
+    def test_a_class_that_changes(self):
+        point = stoa.freeze(zoo.Point(1, 2.0))
+        self.addCleanup(lambda: delattr(zoo.Point, "extra"))
+        zoo.Point.extra = property(lambda self: 5, lambda self, value: self.fail())
+        late = zoo.Point(3, 4.0)
+        late.__dict__["extra"] = 6
+        frozen = stoa.freeze([late])[0]
+        self.assertEqual((vars(frozen), frozen.extra, point.extra), ({"x": 3, "y": 4.0, "name": "", "extra": 6}, 5, 5))
+
+    def test_share_takes_what_cannot_change(self):
+        for value in (zoo.Fixed(1), zoo.Slim(a=1), zoo.Color.RED, zoo.Pair(1, 2), decimal.Decimal(1), uuid.UUID(int=1), len, zoo.Point):
+            self.assertEqual(stoa.share((value,)), (value,))
+        for value in (zoo.Point(1, 2.0), collections.deque(), collections.OrderedDict(), types.SimpleNamespace(), zoo.Fixed([])):
+            self.assertRaises(stoa.NotFreezable, stoa.share, (value,))
+
+    def test_threads_deliver_at_once(self):
+        frozen = stoa.freeze([zoo.Fixed((i, zoo.Picky(i))) for i in range(300)])
+        with interpreter() as other:
+            stoa.replace("values.x", frozen)
+            other.exec("""if True:
+                import threading
+                seen, barrier = [], threading.Barrier(4)
+                def work():
+                    barrier.wait()
+                    seen.append(stoa.lookup('values.x'))
+                threads = [threading.Thread(target=work) for _ in range(4)]
+                for t in threads: t.start()
+                for t in threads: t.join()
+                good = all(a is b for a, b in zip(seen[0], seen[3])) and len({id(x) for x in seen}) == 1
+            """)
+            self.assertTrue(there(other, "good"))
+
+    def test_attributes_of_all_kinds(self):
+        slots = zoo.Node(1)
+        del slots.next
+        frozen = stoa.freeze([slots])[0]
+        self.assertEqual((frozen.value, hasattr(frozen, "next")), (1, False))
+        odd = zoo.Point(1, 2.0)
+        odd.__dict__[5] = 6
+        self.refused(odd, "$", "class statement")
+        many = zoo.Point(1, 2.0)
+        for i in range(100):
+            setattr(many, f"a{i}", i)
+        self.assertEqual(vars(stoa.freeze(many)), vars(many))
+        swapped = zoo.Point(1, 2.0)
+        swapped.__dict__ = {"name": "n", "x": 5}
+        self.assertEqual(list(vars(stoa.freeze(swapped)).items()), [("name", "n"), ("x", 5)])
+        late = zoo.Point(1, 2.0)
+        del late.x
+        late.x = 9
+        self.assertEqual(list(vars(stoa.freeze(late)).items()), [("y", 2.0), ("name", ""), ("x", 9)])
+
+
+class Crossing(unittest.TestCase):
+    def test_arguments_and_results(self):
+        with interpreter() as other:
+            for value in (zoo.Fixed(1), [zoo.Fixed(2), (zoo.Color.RED,)], {"k": decimal.Decimal(1)}, zoo.Point(1, 2.0)):
+                frozen = stoa.freeze(value)
+                self.assertIs(other.call("values_zoo:same", frozen), frozen)
+            other.prepare_main(given=stoa.freeze(zoo.Fixed(7)))
+            self.assertEqual(there(other, "given.a"), 7)
+
+    def test_regions(self):
+        region = stoa.Region("values")
+        frozen = region.freeze([zoo.Fixed(("in a region", 1))])
+        self.assertIs(region.freeze(frozen), frozen)
+        other = stoa.freeze(frozen)
+        self.assertEqual(other, frozen)
+
+    def test_an_interpreter_that_ends_gives_up_what_was_delivered(self):
+        frozen = stoa.freeze([zoo.Fixed(i) for i in range(10)])
+        stoa.replace("values.x", frozen)
+        for _ in range(3):
+            with interpreter() as other:
+                other.exec("x = stoa.lookup('values.x')")
+        self.assertIs(stoa.lookup("values.x"), frozen)
+
+
+class Thaw(unittest.TestCase):
+    def test_copies(self):
+        frozen = stoa.freeze({"a": [zoo.Point(1, 2.0, "n")], "b": zoo.Fixed([1]), "c": zoo.Color.RED})
+        thawed = stoa.thaw(frozen)
+        self.assertEqual(thawed, {"a": [zoo.Point(1, 2.0, "n")], "b": zoo.Fixed([1]), "c": zoo.Color.RED})
+        self.assertIsNot(thawed["a"][0], frozen["a"][0])
+        self.assertIs(type(thawed["b"].a), list)
+        self.assertIs(thawed["c"], zoo.Color.RED)
+        points = stoa.thaw(stoa.freeze([zoo.Point(i, 2.0) for i in range(2000)]))
+        self.assertEqual((type(points), len(points), points[5]), (list, 2000, zoo.Point(5, 2.0)))
 
 
 if __name__ == "__main__":

@@ -116,3 +116,7 @@ class Problem(Exception):
 
     def __reduce__(self):
         return Problem, (self.args[0], self.code)
+
+
+def same(x):
+    return x
