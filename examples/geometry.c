@@ -15,6 +15,7 @@
 #include "geometry/stl.h"
 #include "geometry/support.h"
 
+#include <malloc.h>
 #include <math.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -133,6 +134,11 @@ main(int argc, char **argv)
     options o;
     char made[] = "/tmp/stoa-geometry-XXXXXX", why[200];
     int fd = -1;
+#ifdef M_MMAP_THRESHOLD
+    mallopt(M_MMAP_THRESHOLD,
+            1 << 30); /* tables that come and go with every band: the same pages again, not new ones */
+    mallopt(M_TRIM_THRESHOLD, 1 << 30);
+#endif
     if (!parse(argc, argv, &o)) {
         fprintf(stderr, "usage: geometry [-t TRIANGLES] [-l LAYERS] [-b BANDS] [-w WORKERS] [-o PICTURE.svg] "
                         "[-j] [FILE.stl]\n");

@@ -206,21 +206,34 @@ be_source(const order *order, int out, int go)
     find_heights(all, 0, file.triangles, &low, &high);
     make_plan(&m.plan, order, low, high);
     m.busy[READ] = now() - begin;
-    for (m.band = 0; m.band < m.plan.bands; m.band++) {
-        begin = now();
-        float *some = own_memory(file.triangles * 36);
-        m.triangles = 0;
-        for (size_t i = 0; i < file.triangles; i++) {
-            int32_t first, last;
-            if (bands_of(&m.plan, all + 9 * i, &first, &last) && first <= m.band && m.band <= last) {
-                memcpy(some + 9 * m.triangles++, all + 9 * i, 36);
-            }
+    begin = now();
+    size_t bands = (size_t)m.plan.bands, *ends = calloc(bands + 1, sizeof(*ends));
+    if (ends == NULL) {
+        no_memory("bands");
+    }
+    int32_t first, last;
+    for (size_t i = 0; i < file.triangles; i++) { /* how many in each band; then each to its place */
+        for (bool some = bands_of(&m.plan, all + 9 * i, &first, &last); some && first <= last; first++) {
+            ends[first + 1]++;
         }
-        m.busy[SORT] = now() - begin;
+    }
+    for (size_t band = 0; band < bands; band++) {
+        ends[band + 1] += ends[band];
+    }
+    size_t total = ends[bands];
+    float *sorted = own_memory(total * 36);
+    for (size_t i = file.triangles; i-- > 0;) {
+        for (bool some = bands_of(&m.plan, all + 9 * i, &first, &last); some && first <= last; first++) {
+            memcpy(sorted + 9 * --ends[first + 1], all + 9 * i, 36);
+        }
+    }
+    m.busy[SORT] = now() - begin;
+    for (m.band = 0; m.band < m.plan.bands; m.band++) { /* ends[band + 1] has come down to where the band begins */
+        size_t from = ends[m.band + 1], to = m.band + 1 < m.plan.bands ? ends[m.band + 2] : 0;
+        m.triangles = (m.band + 1 < m.plan.bands ? to : total) - from;
         transfer(put, out, &m, sizeof(m));
-        transfer(put, out, some, m.triangles * 36);
-        free(some);
-        m.busy[READ] = 0;
+        transfer(put, out, sorted + 9 * from, m.triangles * 36);
+        m.busy[READ] = m.busy[SORT] = 0;
     }
     m.band = -1;
     m.triangles = file.triangles;

@@ -55,10 +55,15 @@ freeze(stoa_batch *batch, PyObject *object, bool convert, const char **why)
 
 const stoa_foreign_kind stoa__array_kind = {.name = "array", .build = build, .takes = takes, .freeze = freeze};
 
+/* Not one that stands for a shared array: that goes by pointer, and is what reduce_ndarray gives. */
 static bool
 takes_ndarray(PyObject *object)
 {
-    return strcmp(Py_TYPE(object)->tp_name, "numpy.ndarray") == 0;
+    if (strcmp(Py_TYPE(object)->tp_name, "numpy.ndarray") != 0) {
+        return false;
+    }
+    PyObject *node = stoa__delivered_node(object);
+    return node == NULL || !stoa__is_array(node);
 }
 
 /* What was delivered is what it was: it is read-only. */
