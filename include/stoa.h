@@ -61,6 +61,7 @@
 #include "stoa/interp.h"
 #include "stoa/names.h"
 #include "stoa/pool.h"
+#include "stoa/queue.h"
 #include "stoa/region.h"
 #include "stoa/runtime.h"
 #include "stoa/value.h"

@@ -188,15 +188,21 @@ static const struct {
     {STOA_THING_BARRIER, stoa__barrier_type_new, "Barrier"},
 };
 
+/* When the library is loaded: in a C host a queue may come to an interpreter that never imports stoa. */
+__attribute__((constructor)) static void
+tell_kinds(void)
+{
+    for (size_t i = 0; i < Py_ARRAY_LENGTH(kinds); i++) {
+        stoa__thing_set_type(kinds[i].kind, kinds[i].make);
+    }
+}
+
 int
 stoa__module_add_sync(PyObject *module)
 {
     stoa_side *side = stoa__side_of(stoa__module_state(module)->record);
     if (side == NULL) {
         return -1;
-    }
-    for (size_t i = 0; i < Py_ARRAY_LENGTH(kinds); i++) {
-        stoa__thing_set_type(kinds[i].kind, kinds[i].make);
     }
     for (size_t i = 0; i < Py_ARRAY_LENGTH(kinds); i++) {
         PyTypeObject *type = stoa__thing_type(side, kinds[i].kind);

@@ -86,12 +86,15 @@ pack_small(PyObject *object, stoa_item *out)
         out->as.real = PyFloat_AS_DOUBLE(object);
         return 0;
     }
-    bool ascii = type == &PyUnicode_Type && PyUnicode_IS_ASCII(object) &&
-                 PyUnicode_GET_LENGTH(object) <= (Py_ssize_t)STOA_ITEM_TEXT;
-    if (ascii || (type == &PyBytes_Type && PyBytes_GET_SIZE(object) <= (Py_ssize_t)STOA_ITEM_TEXT)) {
-        out->kind = ascii ? STOA_ITEM_ASCII : STOA_ITEM_BYTES;
-        out->size = (uint32_t)(ascii ? PyUnicode_GET_LENGTH(object) : PyBytes_GET_SIZE(object));
-        memcpy(out->as.text, ascii ? PyUnicode_DATA(object) : (void *)PyBytes_AS_STRING(object), out->size);
+    bool ascii = type == &PyUnicode_Type && PyUnicode_IS_ASCII(object);
+    if (ascii ||
+        type == &PyBytes_Type) { /* so that C can read it without an interpreter, and it needs no parcel */
+        const char *text = ascii ? PyUnicode_DATA(object) : PyBytes_AS_STRING(object);
+        size_t size = (size_t)(ascii ? PyUnicode_GET_LENGTH(object) : PyBytes_GET_SIZE(object));
+        if (!stoa__item_text(ascii, text, size, out)) {
+            PyErr_NoMemory();
+            return -1;
+        }
         return 0;
     }
     return 1;
@@ -122,6 +125,13 @@ unpack_box(const stoa_item *item)
     return stoa__unpack(&view);
 }
 
+static PyObject *
+unpack_text(const stoa_text_box *box, bool is_text)
+{
+    return is_text ? PyUnicode_FromStringAndSize(box->text, (Py_ssize_t)box->size)
+                   : PyBytes_FromStringAndSize(box->text, (Py_ssize_t)box->size);
+}
+
 PyObject *
 stoa__item_look(stoa_side *side, const stoa_item *item)
 {
@@ -144,6 +154,9 @@ stoa__item_look(stoa_side *side, const stoa_item *item)
             return PyErr_NoMemory();
         }
         return stoa__side_import(side, item->as.handle);
+    case STOA_ITEM_LONG_TEXT:
+    case STOA_ITEM_LONG_BYTES:
+        return unpack_text((const stoa_text_box *)item->as.box, item->kind == STOA_ITEM_LONG_TEXT);
     case STOA_ITEM_BOX:
         return unpack_box(item);
     case STOA_ITEM_NOTHING:

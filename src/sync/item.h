@@ -17,15 +17,23 @@ typedef enum stoa_item_kind {
     STOA_ITEM_OBJECT,      /* a shared object, or one of CPython's own process-wide ones */
     STOA_ITEM_INT,
     STOA_ITEM_FLOAT,
-    STOA_ITEM_ASCII,  /* `size` characters */
-    STOA_ITEM_BYTES,  /* `size` bytes */
-    STOA_ITEM_HANDLE, /* a reference of it */
-    STOA_ITEM_BOX     /* owned */
+    STOA_ITEM_ASCII,      /* `size` characters */
+    STOA_ITEM_BYTES,      /* `size` bytes */
+    STOA_ITEM_HANDLE,     /* a reference of it */
+    STOA_ITEM_LONG_TEXT,  /* a box that is a stoa_text_box: UTF-8 */
+    STOA_ITEM_LONG_BYTES, /* the same: bytes */
+    STOA_ITEM_BOX         /* owned */
 } stoa_item_kind;
 
 typedef struct stoa_box {
     void (*drop)(struct stoa_box *box); /* const: frees it; any thread, no GIL, no lock of ours held */
 } stoa_box;
+
+typedef struct stoa_text_box {
+    stoa_box box;
+    size_t size;
+    char text[]; /* not terminated */
+} stoa_text_box;
 
 typedef struct stoa_item {
     uint32_t kind, size;
@@ -42,6 +50,8 @@ typedef struct stoa_item {
     } as;
 } stoa_item;
 
+/* Text (UTF-8, checked by the caller) or bytes as an item. False: no memory. Any thread. */
+bool stoa__item_text(bool is_text, const char *text, size_t size, stoa_item *out);
 /* Gives up what it holds and makes it NOTHING. Any thread, no lock of ours held. */
 void stoa__item_drop(stoa_item *item);
 
