@@ -38,6 +38,7 @@ GROUPS = {  # id: (module, what it takes)
     "F11": "rows_memory",
     "F12": "rows_builder",
     "F13": "rows_array",
+    "F14": "rows_values",
     "F15": "rows_evolve",
     "F16": "rows_geometry",
     "F20": "rows_parallel",

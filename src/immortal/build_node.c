@@ -118,20 +118,13 @@ static const stoa_foreign_kind function_kind = {"function", .build = stoa__build
 
 /* Each written once, before use, by whoever loads the code of the kind; a second time with the same value. */
 static const stoa_foreign_kind *_Atomic kinds[STOA_NODE_KINDS] = {
-    [STOA_NODE_TUPLE] = &tuple_kind,
-    [STOA_NODE_MAPPING] = &mapping_kind,
-    [STOA_NODE_FROZENSET] = &frozenset_kind,
-    [STOA_NODE_SLICE] = &slice_kind,
-    [STOA_NODE_GLOBAL] = &global_kind,
-    [STOA_NODE_MODULE] = &module_kind,
-    [STOA_NODE_MEMBER] = &member_kind,
-    [STOA_NODE_SHAPE] = &shape_kind,
-    [STOA_NODE_RECORD] = &record_kind,
-    [STOA_NODE_NAMED] = &named_kind,
-    [STOA_NODE_CALL] = &call_kind,
-    [STOA_NODE_FUNCTION] = &function_kind,
-    [STOA_NODE_ARRAY] = &stoa__array_kind,
-    [STOA_NODE_PERSISTENT] = &stoa__persist_kind,
+    [STOA_NODE_TUPLE] = &tuple_kind,         [STOA_NODE_MAPPING] = &mapping_kind,
+    [STOA_NODE_FROZENSET] = &frozenset_kind, [STOA_NODE_SLICE] = &slice_kind,
+    [STOA_NODE_GLOBAL] = &global_kind,       [STOA_NODE_MODULE] = &module_kind,
+    [STOA_NODE_MEMBER] = &member_kind,       [STOA_NODE_SHAPE] = &shape_kind,
+    [STOA_NODE_RECORD] = &record_kind,       [STOA_NODE_NAMED] = &named_kind,
+    [STOA_NODE_CALL] = &call_kind,           [STOA_NODE_FUNCTION] = &function_kind,
+    [STOA_NODE_ARRAY] = &stoa__array_kind,   [STOA_NODE_PERSISTENT] = &stoa__persist_kind,
     [STOA_NODE_SAME] = &stoa__ndarray_kind,
 };
 
