@@ -49,6 +49,19 @@ def interpreters() -> None:
         assert_type(list(pool.map(math.sqrt, [1, 2], chunksize=2, timeout=1)), list[float])
 
 
+def calls(log: list[int]) -> None:
+    with stoa.Interpreter() as worker:
+        worker.exec("x = 1", timeout=0.5)
+        assert_type(worker.call("math:isqrt", 2, timeout=1), Any)
+        assert_type(worker.call(math.isqrt, 2, timeout=1), int)
+    home = stoa.proxy(log, thread="home")
+    assert_type(home, list[int])
+    assert_type(stoa.options(home, timeout=1, via="post"), list[int])
+    assert_type(stoa.submit(home.count, 1), stoa.Future[int])
+    stoa.options(home, via="pigeon")  # type: ignore[arg-type]
+    stoa.proxy(log, thread="moon")  # type: ignore[arg-type]
+
+
 async def awaited(future: stoa.Future[int]) -> None:
     assert_type(await future, int)
     await asyncio.gather(future, future)
