@@ -7,7 +7,7 @@ import typing
 from . import _stoa
 
 # What belongs to the program rather than to an object is not walked through: nearly everything can be reached from it.
-_BOUNDARY = (type, types.ModuleType, types.FrameType, types.BuiltinFunctionType, _stoa.Interpreter)
+_BOUNDARY: tuple[type, ...] = (type, types.ModuleType, types.FrameType, types.BuiltinFunctionType, _stoa.Interpreter)
 
 
 class ProxyInfo(typing.NamedTuple):
