@@ -4,14 +4,30 @@
 
 #include "immortal/table.h"
 
+/* Items that were built lie in blocks that are made on touch, so what nobody looks at costs a pointer a block. */
+#define BLOCK 256u
+
 typedef struct sequence {
     PyObject_HEAD
-    const stoa_node *node;     /* const */
-    PyObject **items;          /* references; NULL: not built yet */
-    size_t built;              /* how many are not NULL */
-    Py_hash_t hash;            /* -1: not asked for yet */
+    const stoa_node *node; /* const */
+    PyObject ***blocks;    /* NULL: nothing of that block was built; in it references; NULL: not built yet */
+    size_t built;          /* how many are not NULL */
+    Py_hash_t hash;        /* -1: not asked for yet */
     PyObject *weak_references; /* of this object */
 } sequence;
+
+static size_t
+block_count(const stoa_node *node)
+{
+    return (node->count + BLOCK - 1) / BLOCK;
+}
+
+static inline PyObject *
+built_item(const sequence *s, size_t index)
+{
+    PyObject **block = s->blocks[index / BLOCK];
+    return block == NULL ? NULL : block[index % BLOCK];
+}
 
 static sequence *
 as_sequence(PyObject *self)
@@ -25,10 +41,12 @@ static int
 sequence_clear(PyObject *self)
 {
     sequence *s = as_sequence(self);
-    for (size_t i = 0; s->built > 0 && i < s->node->count; i++) {
-        if (s->items[i] != NULL) {
-            s->built--;
-            Py_CLEAR(s->items[i]);
+    for (size_t i = 0; s->built > 0 && i < block_count(s->node); i++) {
+        for (size_t k = 0; s->blocks[i] != NULL && k < BLOCK; k++) {
+            if (s->blocks[i][k] != NULL) {
+                s->built--;
+                Py_CLEAR(s->blocks[i][k]);
+            }
         }
     }
     return 0;
@@ -41,7 +59,10 @@ sequence_dealloc(PyObject *self)
     PyObject_GC_UnTrack(self);
     PyObject_ClearWeakRefs(self);
     (void)sequence_clear(self);
-    free(as_sequence(self)->items);
+    for (size_t i = 0; as_sequence(self)->blocks != NULL && i < block_count(as_sequence(self)->node); i++) {
+        free(as_sequence(self)->blocks[i]);
+    }
+    free(as_sequence(self)->blocks);
     type->tp_free(self);
     Py_DECREF(type);
 }
@@ -52,10 +73,10 @@ sequence_traverse(PyObject *self, visitproc visit, void *arg)
     const sequence *s = as_sequence(self);
     Py_VISIT(Py_TYPE(self));
     size_t left = s->built;
-    for (size_t i = 0; left > 0 && i < s->node->count; i++) {
-        if (s->items[i] != NULL) {
-            left--;
-            Py_VISIT(s->items[i]);
+    for (size_t i = 0; left > 0 && i < block_count(s->node); i++) {
+        for (size_t k = 0; s->blocks[i] != NULL && k < BLOCK; k++) {
+            left -= s->blocks[i][k] != NULL;
+            Py_VISIT(s->blocks[i][k]);
         }
     }
     return 0;
@@ -84,7 +105,8 @@ PyObject *
 stoa__sequence_part(PyObject *self, size_t index)
 {
     const sequence *s = as_sequence(self);
-    return s->items[index] != NULL ? s->items[index] : s->node->parts[index];
+    PyObject *item = built_item(s, index);
+    return item != NULL ? item : s->node->parts[index];
 }
 
 /* ---- reading ------------------------------------------------------------------------------------------------------- */
@@ -103,13 +125,22 @@ sequence_item(PyObject *self, Py_ssize_t index)
         PyErr_SetString(PyExc_IndexError, "sequence index out of range");
         return NULL;
     }
-    if (s->items[index] != NULL) {
-        return Py_NewRef(s->items[index]);
+    PyObject *known = built_item(s, (size_t)index);
+    if (known != NULL) {
+        return Py_NewRef(known);
     }
     PyObject *part = s->node->parts[index];
     PyObject *item = stoa__deliver(part);
-    if (item != NULL && part != item && s->items[index] == NULL) {
-        s->items[index] = Py_NewRef(item);
+    if (item == NULL || item == part) {
+        return item;
+    }
+    PyObject ***block = &s->blocks[(size_t)index / BLOCK]; /* delivery may have let another thread in */
+    if (*block == NULL && (*block = calloc(BLOCK, sizeof(PyObject *))) == NULL) {
+        Py_DECREF(item);
+        return PyErr_NoMemory();
+    }
+    if ((*block)[(size_t)index % BLOCK] == NULL) {
+        (*block)[(size_t)index % BLOCK] = Py_NewRef(item);
         s->built++;
     }
     return item;
@@ -392,9 +423,9 @@ stoa__sequence_of(const stoa_node *node)
     s->built = 0;
     s->hash = -1;
     s->weak_references = NULL;
-    s->items = calloc(node->count, sizeof(PyObject *));
+    s->blocks = calloc(block_count(node), sizeof(*s->blocks));
     PyObject_GC_Track(s);
-    if (s->items == NULL) {
+    if (s->blocks == NULL) {
         Py_DECREF(s);
         return PyErr_NoMemory();
     }
