@@ -2,15 +2,13 @@
 
 #include <string.h>
 
-#include "immortal/canonical.h"
 #include "immortal/exceptions.h"
 #include "proxy/by_copy.h"
 #include "proxy/cross.h"
+#include "proxy/traceback_text.h"
 
 /* Groups in groups deeper than this are told by their text only. */
 #define GROUP_DEPTH 16
-/* A longer traceback loses its middle: an exception that crosses many interpreters would tell all of it at each. */
-#define TEXT_PART 8000
 
 /* The description is a tuple: */
 enum { MODULE, QUALNAME, ARGUMENTS, ATTRIBUTES, NOTES, TEXT, MESSAGE, MEMBERS, FIELDS };
@@ -107,38 +105,6 @@ take_apart(PyObject *exception, PyObject **arguments, PyObject **attributes)
     Py_XDECREF(dict);
 }
 
-/* Steals. */
-static PyObject *
-without_middle(PyObject *text)
-{
-    Py_ssize_t length = text == NULL ? 0 : PyUnicode_GET_LENGTH(text);
-    if (length <= 3 * TEXT_PART) {
-        return text;
-    }
-    PyObject *head = PyUnicode_Substring(text, 0, TEXT_PART);
-    PyObject *tail = head == NULL ? NULL : PyUnicode_Substring(text, length - TEXT_PART, length);
-    PyObject *result = tail == NULL ? NULL
-                                    : PyUnicode_FromFormat("%U\n  [%zd characters left out]\n%U", head,
-                                                           length - 2 * TEXT_PART, tail);
-    Py_XDECREF(tail);
-    Py_XDECREF(head);
-    Py_DECREF(text);
-    return result;
-}
-
-/* Raised by C code that the other side called directly, and by nothing before it: there are no frames to tell of. */
-static bool
-has_no_past(PyObject *exception)
-{
-    PyObject *traceback = PyException_GetTraceback(exception);
-    PyObject *cause = PyException_GetCause(exception), *context = PyException_GetContext(exception);
-    bool none = traceback == NULL && cause == NULL && context == NULL;
-    Py_XDECREF(traceback);
-    Py_XDECREF(cause);
-    Py_XDECREF(context);
-    return none;
-}
-
 PyObject *
 stoa__exception_text(PyObject *exception)
 {
@@ -151,39 +117,6 @@ stoa__exception_text(PyObject *exception)
         text = PyUnicode_FromFormat("<exception str() failed>");
     }
     return text;
-}
-
-/* What traceback.format_exception would say, which takes 50 us: it looks for similar names. A missed attribute or key is an
- * answer more often than an error. */
-static PyObject *
-format_line(PyObject *exception)
-{
-    PyObject *message = stoa__exception_text(exception);
-    const char *name = strrchr(Py_TYPE(exception)->tp_name, '.');
-    name = name == NULL ? Py_TYPE(exception)->tp_name : name + 1;
-    PyObject *text = message == NULL                      ? NULL
-                     : PyUnicode_GET_LENGTH(message) == 0 ? PyUnicode_FromFormat("%s\n", name)
-                                                          : PyUnicode_FromFormat("%s: %U\n", name, message);
-    Py_XDECREF(message);
-    return text;
-}
-
-static PyObject *
-format_traceback(PyObject *exception)
-{
-    if (stoa__is_shared((PyObject *)Py_TYPE(exception)) && has_no_past(exception) &&
-        !PyObject_TypeCheck(exception, (PyTypeObject *)PyExc_BaseExceptionGroup) &&
-        !PyObject_TypeCheck(exception, (PyTypeObject *)PyExc_SyntaxError)) {
-        return without_middle(format_line(exception));
-    }
-    PyObject *module = PyImport_ImportModule("traceback");
-    PyObject *lines = module == NULL ? NULL : PyObject_CallMethod(module, "format_exception", "O", exception);
-    PyObject *empty = lines == NULL ? NULL : PyUnicode_FromString("");
-    PyObject *text = empty == NULL ? NULL : PyUnicode_Join(empty, lines);
-    Py_XDECREF(empty);
-    Py_XDECREF(lines);
-    Py_XDECREF(module);
-    return without_middle(text);
 }
 
 static PyObject *describe(PyObject *exception, int depth);
@@ -223,7 +156,7 @@ describe(PyObject *exception, int depth)
     PyObject *notes = PyObject_GetAttrString(exception, "__notes__");
     fields[NOTES] = or_none(notes == NULL ? NULL : crossable_tuple(notes));
     Py_XDECREF(notes);
-    fields[TEXT] = depth > 0 ? Py_NewRef(Py_None) : or_none(format_traceback(exception));
+    fields[TEXT] = depth > 0 ? Py_NewRef(Py_None) : or_none(stoa__traceback_text(exception));
     fields[MESSAGE] = or_none(stoa__exception_text(exception));
     bool group = PyObject_TypeCheck(exception, (PyTypeObject *)PyExc_BaseExceptionGroup);
     fields[MEMBERS] = or_none(group && depth < GROUP_DEPTH ? describe_members(exception, depth)

@@ -147,6 +147,17 @@ def many_counted(n): return tuple([Counted() for _ in range(n)])
 def fail(*args):
     raise ZeroDivisionError("hostile")
 
+def chained():
+    try:
+        fail()
+    except ZeroDivisionError:
+        raise KeyError("k")
+
+def noted():
+    error = KeyError("k")
+    error.add_note("look here")
+    raise error
+
 class Hostile:
     """Everything raises."""
     __getattr__ = __hash__ = __eq__ = __ne__ = __bool__ = __len__ = __repr__ = __str__ = __format__ = __iter__ = fail

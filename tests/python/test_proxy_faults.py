@@ -52,6 +52,25 @@ class Objects(Case):
         else:
             self.fail("nothing was raised")
 
+    def test_a_miss_is_told_in_short(self):
+        """Frames, lines and what was raised, as an ordinary traceback has them; chained ones and others in full."""
+        box, plain = self.make("box"), self.make("list")
+        with self.assertRaises(AttributeError) as caught:
+            box.nothing
+        text = caught.exception.__cause__.text
+        self.assertRegex(text, r'^Traceback .*\n  File ".*proxied.py", line \d+, in __getattr__\n    raise AttributeError\(name\)\nAttributeError: nothing\n$')
+        with self.assertRaises(IndexError) as caught:
+            plain[99]
+        self.assertEqual(caught.exception.__cause__.text, "IndexError: list index out of range\n")
+        with self.assertRaises(KeyError) as caught:
+            self.call("chained")
+        self.assertIn("ZeroDivisionError: hostile", caught.exception.__cause__.text)
+        self.assertIn("During handling", caught.exception.__cause__.text)
+        with self.assertRaises(KeyError) as caught:
+            self.call("noted")
+        self.assertIn("look here", caught.exception.__cause__.text)
+        self.assertEqual(caught.exception.__notes__, ["look here"])
+
     def test_del_that_raises(self):
         done = child.run("""
             import stoa, time
