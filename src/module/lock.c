@@ -247,8 +247,14 @@ lock_repr(PyObject *self)
     if (mutex == NULL) {
         return stoa__thing_repr(self);
     }
-    return PyUnicode_FromFormat("<%s %s %llu object at %p>", stoa__mutex_is_held(mutex) ? "locked" : "unlocked",
-                                Py_TYPE(self)->tp_name, (unsigned long long)mutex->thing.id, self);
+    const char *state = stoa__mutex_is_held(mutex) ? "locked" : "unlocked";
+    if (mutex->recursive) {
+        return PyUnicode_FromFormat("<%s %s %llu object count=%llu at %p>", state, Py_TYPE(self)->tp_name,
+                                    (unsigned long long)mutex->thing.id,
+                                    stoa__mutex_is_held(mutex) ? (unsigned long long)mutex->depth : 0ULL, self);
+    }
+    return PyUnicode_FromFormat("<%s %s %llu object at %p>", state, Py_TYPE(self)->tp_name,
+                                (unsigned long long)mutex->thing.id, self);
 }
 
 /* What threading.Condition asks of an RLock that is not its own, and CPython's tests of all. */

@@ -26,9 +26,9 @@
 typedef struct stoa_mutex {
     stoa_thing thing;
     _Atomic uint64_t word;
-    uint64_t depth;                /* RLock: how often its holder has it; the holder's own */
-    bool recursive;                /* const */
-    uint32_t broke_in;             /* guarded by thing.lock: serial of the interpreter that is gone */
+    _Atomic uint64_t depth; /* RLock: how often its holder has it; written by the holder, to others a hint */
+    bool recursive;         /* const */
+    uint32_t broke_in;      /* guarded by thing.lock: serial of the interpreter that is gone */
     stoa_node_list waiters, given; /* guarded by thing.lock */
 } stoa_mutex;
 
