@@ -192,7 +192,11 @@ class Stress:
         else:
             interpreter = stoa.Interpreter(name=f"stress-{choice.randrange(1000)}", gil=choice.choice(["own", "own", "own", "shared"]))
             with self.lock:
-                self.interpreters.append(interpreter)
+                late = self.forking  # whoever is about to fork waits until it is gone
+                if not late:
+                    self.interpreters.append(interpreter)
+            if late:
+                self.close(interpreter)
 
     def close(self, interpreter):
         interpreter.close()
