@@ -178,8 +178,10 @@ make_node(stoa_batch *batch, const stoa_layout *layout, size_t count)
     const stoa_array *array = stoa__array_of_node(node);
     stoa_array *w = stoa__rw(array);
     int64_t *shape = (int64_t *)(w + 1), *strides = shape + layout->ndim;
-    memcpy(shape, layout->shape, axes);
-    if (layout->strides != NULL) {
+    if (axes != 0) { /* a zero-dimensional one has neither */
+        memcpy(shape, layout->shape, axes);
+    }
+    if (axes != 0 && layout->strides != NULL) {
         memcpy(strides, layout->strides, axes);
     }
     else {
