@@ -443,7 +443,13 @@ run_submitted(stoa_job *job, stoa_interp_record *record)
 {
     submitted *work = (submitted *)job;
     stoa_visit visit;
+    /* from here on a close waits for the job, so that a future that says "running" gets the call's own outcome */
+    if (stoa__interp_enter(record) != STOA_OK) {
+        refuse_submitted(job, stoa_error_message());
+        return;
+    }
     if (stoa__visit(work->caller, &visit) != STOA_OK) {
+        stoa__interp_leave(record);
         free_submitted(work);
         return;
     }
@@ -453,12 +459,13 @@ run_submitted(stoa_job *job, stoa_interp_record *record)
     }
     stoa__visit_end(&visit);
     if (!starts) {
+        stoa__interp_leave(record);
         free_submitted(work);
         return;
     }
     stoa_parcel outcome;
     bool good = false;
-    stoa_err err = stoa__visit(record, &visit);
+    stoa_err err = stoa__visit_held(record, &visit);
     if (err == STOA_OK) {
         (void)PyThreadState_SetAsyncExc(visit.entry.entered->thread_id, NULL); /* an interrupt of the job before */
         good = stoa__call_inside(record, &work->call, STOA_PACK_DETACHED, &outcome);
@@ -466,8 +473,7 @@ run_submitted(stoa_job *job, stoa_interp_record *record)
     }
     if (stoa__visit(work->caller, &visit) == STOA_OK) {
         if (err != STOA_OK) {
-            (void)stoa__fail(err, "interpreter '%s' was closed before the call began", record->name);
-            stoa__raise(err);
+            stoa__enter_failed(err);
             stoa__exception_pack(&outcome);
         }
         finish_future(work, good, &outcome);

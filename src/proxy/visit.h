@@ -28,23 +28,27 @@ void stoa__knock(stoa_interp_record *record, stoa_visit *visit);
 void stoa__knock_inside(stoa_visit *visit, bool inside);
 void stoa__knock_gone(stoa_visit *visit);
 
-/* As stoa__enter and stoa__leave. The caller has a GIL, or none. */
+/* As stoa__enter_held: the caller has `inside` already, which the end of the visit or a failure gives up. */
 static inline stoa_err
-stoa__visit(stoa_interp_record *record, stoa_visit *visit)
+stoa__visit_held(stoa_interp_record *record, stoa_visit *visit)
 {
     visit->knock = NULL;
-    stoa_err err = stoa__interp_enter(record);
-    if (err != STOA_OK) {
-        return err;
-    }
     if (stoa__gil_is_held(stoa__member(record)->gil)) {
         stoa__knock(record, visit);
     }
-    err = stoa__enter_held(record, &visit->entry);
+    stoa_err err = stoa__enter_held(record, &visit->entry);
     if (visit->knock != NULL) {
         stoa__knock_inside(visit, err == STOA_OK);
     }
     return err;
+}
+
+/* As stoa__enter and stoa__leave. The caller has a GIL, or none. */
+static inline stoa_err
+stoa__visit(stoa_interp_record *record, stoa_visit *visit)
+{
+    stoa_err err = stoa__interp_enter(record);
+    return err != STOA_OK ? err : stoa__visit_held(record, visit);
 }
 
 static inline void
