@@ -318,22 +318,23 @@ stoa__waiter_pop(stoa_waiter *self, stoa_wait_edge *edge)
     unref_if(whom);
 }
 
-/* Lock of the waits held. STOA_EDEADLOCK with the circle in `circle`. */
-static stoa_err
-set_edge(stoa_waiter *self, stoa_waiter *whom, const char *what, char *circle, size_t size)
+/* Lock of the waits held. Does `whom` wait, through any number of others, for `self`? */
+static bool
+leads_to(const stoa_waiter *whom, const stoa_waiter *self)
 {
     /* ends: there was no circle before this edge, so every chain does */
     const stoa_waiter *at = whom;
     for (int steps = 0; at != NULL && at != self && steps < CHAIN_MAX; steps++) {
         at = whom_of(at);
     }
-    if (at == self) {
-        describe_circle(self, whom, what, circle, size);
-        return STOA_EDEADLOCK;
-    }
-    self->top->whom = stoa__waiter_ref(whom);
-    self->top->what = what;
-    return STOA_OK;
+    return at == self;
+}
+
+static stoa_err
+deadlock(const char *circle)
+{
+    return stoa__fail(STOA_EDEADLOCK,
+                      "waiting would never end: %s; let one of them go first, or wait with a timeout", circle);
 }
 
 stoa_err
@@ -343,28 +344,35 @@ stoa__waiter_waits_for(stoa_waiter *self, stoa_waiter *whom, const char *what)
     stoa_lock *lock = &stoa__process->waits;
     stoa__lock(lock);
     stoa_waiter *before = self->top->whom;
-    self->top->whom = NULL;
-    stoa_err err = set_edge(self, whom, what, circle, sizeof(circle));
+    bool closed = leads_to(whom, self);
+    if (closed) {
+        describe_circle(self, whom, what, circle, sizeof(circle));
+    }
+    self->top->whom = closed ? NULL : stoa__waiter_ref(whom);
+    self->top->what = what;
     stoa__unlock(lock);
     unref_if(before);
-    return err == STOA_OK ? err
-                          : stoa__fail(err,
-                                       "waiting would never end: %s; let one of them go first, or wait with "
-                                       "a timeout",
-                                       circle);
+    return closed ? deadlock(circle) : STOA_OK;
 }
 
+/* One look under the lock: an edge put back after its call was over would make circles that are none. */
 stoa_err
 stoa__waiter_still_waits(stoa_waiter *self)
 {
+    char circle[768] = "";
     stoa_lock *lock = &stoa__process->waits;
     stoa__lock(lock);
-    stoa_waiter *whom = whom_of(self) == NULL ? NULL : stoa__waiter_ref(whom_of(self));
-    const char *what = whom == NULL ? NULL : self->top->what;
+    stoa_waiter *whom = whom_of(self);
+    bool closed = whom != NULL && leads_to(whom, self);
+    if (closed) {
+        describe_circle(self, whom, self->top->what, circle, sizeof(circle));
+        self->top->whom = NULL;
+    }
     stoa__unlock(lock);
-    stoa_err err = whom == NULL ? STOA_OK : stoa__waiter_waits_for(self, whom, what);
-    unref_if(whom);
-    return err;
+    if (closed) {
+        stoa__waiter_unref(whom);
+    }
+    return closed ? deadlock(circle) : STOA_OK;
 }
 
 void

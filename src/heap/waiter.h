@@ -36,6 +36,7 @@ typedef struct stoa_waiter {
     stoa_mailbox home; /* calls that only this thread may run */
     _Atomic(struct stoa_interp_record *) innermost; /* relaxed, a hint for others: what this thread entered last */
     _Atomic int loop_fd; /* -1, or what an event loop of this thread watches: written to when it is called home */
+    _Atomic(void *) work;       /* written by the thread: the innermost work (proxy/call.h) that it runs */
     struct stoa_wait_edge *top; /* guarded by the lock of rank STOA_RANK_WAITS: the innermost edge */
     struct stoa_waiter *next_asleep, *prev_asleep; /* the same lock: in the list of all that wait, once */
     struct stoa_waiter *next_living, *prev_living; /* the same lock: in the list of all whose thread lives */

@@ -96,7 +96,10 @@ step_back(aside *a)
  *   NOT_BEGUN -> CANCELLED                              claimed, but it will not begin
  *                RUNNING -> STOPPING -> STOPPED -> OVER an exception is under way, or has arrived; the runner takes
  *                                                       back what has not
- * STOPPING lasts as long as one call into CPython, under the GIL of the interpreter that the runner is in. */
+ * STOPPING lasts as long as one call into CPython, under the GIL of the interpreter that the runner is in.
+ * A runner that waits may be in the midst of another work, which the exception must not hit: `wanted` stays then, and is
+ * looked at when that one ends. The stopper writes `wanted` before it looks at the runner's innermost work, the runner
+ * the other way round, so one of them sees the other. */
 enum { NOT_BEGUN, RUNNING, STOPPING, STOPPED, OVER, CANCELLED };
 
 static void
@@ -113,6 +116,25 @@ take_back_stop(stoa_work *work)
     atomic_store(&work->stop, OVER);
 }
 
+/* The work that this thread goes back to was to be stopped while another one was in the way. GIL of its owner. */
+static void
+stop_late(stoa_work *work, const stoa_interp_record *inside)
+{
+    uint32_t running = RUNNING;
+    if (!atomic_load(&work->wanted) || work->owner != inside ||
+        !atomic_compare_exchange_strong(&work->stop, &running, STOPPING)) {
+        return;
+    }
+    PyObject *class = stoa__exception_out_of_time();
+    work->stopped_in = work->owner;
+    if (class != NULL) {
+        (void)PyThreadState_SetAsyncExc(work->thread, class);
+        stoa__waiter_interrupt(work->runner);
+    }
+    PyErr_Clear();
+    atomic_store(&work->stop, STOPPED);
+}
+
 /* In the owner. */
 static void
 do_work(stoa_work *work, PyThreadState *state)
@@ -125,10 +147,20 @@ do_work(stoa_work *work, PyThreadState *state)
         work->err = STOA_ETIMEDOUT;
         return;
     }
+    if (self != NULL) {
+        work->outer = atomic_load(&self->work);
+        atomic_store(&self->work, work);
+    }
     work->inside(work);
     stage = RUNNING;
     if (!atomic_compare_exchange_strong(&work->stop, &stage, OVER)) {
         take_back_stop(work);
+    }
+    if (self != NULL) {
+        atomic_store(&self->work, work->outer);
+        if (work->outer != NULL) {
+            stop_late(work->outer, work->owner);
+        }
     }
 }
 
@@ -181,6 +213,8 @@ stoa__work_init(stoa_work *work, stoa_interp_record *owner, void (*inside)(stoa_
     work->err = STOA_OK;
     work->runner = NULL;
     work->stopped_in = NULL;
+    work->outer = NULL;
+    atomic_init(&work->wanted, 0);
     atomic_init(&work->stop, NOT_BEGUN);
     return STOA_OK;
 }
@@ -207,7 +241,9 @@ stop_work(stoa_posted *call)
     }
     PyObject *class = stoa__exception_out_of_time();
     uint32_t running = RUNNING;
-    if (class != NULL && atomic_compare_exchange_strong(&work->stop, &running, STOPPING)) {
+    atomic_store(&work->wanted, 1);
+    if (class != NULL && atomic_load(&work->runner->work) == work &&
+        atomic_compare_exchange_strong(&work->stop, &running, STOPPING)) {
         work->stopped_in = there;
         if (PyThreadState_SetAsyncExc(work->thread, class) > 0) {
             stoa__waiter_interrupt(work->runner); /* it may be waiting */

@@ -49,7 +49,8 @@ typedef struct stoa_work {
     stoa_waiter *runner;              /* a reference, written before `stop` first changes: who runs it */
     unsigned long thread;             /* the same: that thread as Python counts */
     stoa_interp_record *stopped_in;   /* written before STOPPED */
-    _Atomic uint32_t stop;            /* see call.c */
+    struct stoa_work *outer;          /* its runner's own: the work in the midst of which this one is run */
+    _Atomic uint32_t stop, wanted;    /* see call.c */
 } stoa_work;
 
 /* One reference for the caller. GIL or none. STOA_ENOMEM: this thread cannot wait. */

@@ -56,6 +56,9 @@ raise_interrupt(stoa_waiter *self)
 static int
 look_around(wait_state *w)
 {
+    if (raise_interrupt(w->self) < 0) { /* before others are served: it is meant for what waits here */
+        return -1;
+    }
     if (stoa__mailbox_count(&w->self->home) > 0) {
         stoa__serve_home(w->self);
         stoa_err err = stoa__waiter_still_waits(w->self);
