@@ -5,6 +5,7 @@
 #include "heap/region.h"
 #include "immortal/canonical.h"
 #include "support/python_embed.h"
+#include "support/python_immortal.h"
 
 #include <math.h>
 #include <pthread.h>
@@ -471,11 +472,7 @@ setup(void **state)
     if (stoa_builder_new(NULL, 0, &b) != STOA_ESTATE) { /* no Python has been prepared yet */
         return -1;
     }
-    if (stoa_test_python_setup(state) != 0 || stoa__process_open() != STOA_OK || stoa__canonical_init() != 0) {
-        PyErr_Print();
-        return -1;
-    }
-    return 0;
+    return stoa_test_immortal_setup(state);
 }
 
 int

@@ -4,6 +4,7 @@
 #include "immortal/canonical.h"
 #include "immortal/exceptions.h"
 #include "support/python_embed.h"
+#include "support/python_immortal.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -130,13 +131,7 @@ depth_costs_no_c_stack(void **state)
 {
     (void)state;
     const int wanted = 10000000;
-    PyObject *value = Py_NewRef(Py_None);
-    for (int i = 0; i < wanted; i++) {
-        PyObject *outer = PyTuple_New(1);
-        assert_non_null(outer);
-        PyTuple_SET_ITEM(outer, 0, value);
-        value = outer;
-    }
+    PyObject *value = stoa_test_nested_tuples(wanted);
     stoa_region *region = NULL;
     assert_int_equal(stoa__region_new("deep", 0, &region), STOA_OK);
     PyObject *twin = stoa__freeze(value, region, 0);
@@ -150,16 +145,6 @@ depth_costs_no_c_stack(void **state)
     stoa__region_unref(region);
 }
 
-static int
-setup(void **state)
-{
-    if (stoa_test_python_setup(state) != 0 || stoa__process_open() != STOA_OK || stoa__canonical_init() != 0) {
-        PyErr_Print();
-        return -1;
-    }
-    return 0;
-}
-
 int
 main(void)
 {
@@ -171,5 +156,5 @@ main(void)
         cmocka_unit_test(containers_of_every_size_cross_the_first_stacks),
         cmocka_unit_test(depth_costs_no_c_stack),
     };
-    return cmocka_run_group_tests(tests, setup, stoa_test_python_teardown);
+    return cmocka_run_group_tests(tests, stoa_test_immortal_setup, stoa_test_python_teardown);
 }

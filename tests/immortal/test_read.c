@@ -6,6 +6,7 @@
 #include "immortal/cpython/cpython.h"
 #include "immortal/freeze.h"
 #include "support/python_embed.h"
+#include "support/python_immortal.h"
 
 #include <math.h>
 #include <pthread.h>
@@ -372,16 +373,6 @@ threads_read_at_once_without_a_gil(void **state)
     }
 }
 
-static int
-setup(void **state)
-{
-    if (stoa_test_python_setup(state) != 0 || stoa__process_open() != STOA_OK || stoa__canonical_init() != 0) {
-        PyErr_Print();
-        return -1;
-    }
-    return 0;
-}
-
 int
 main(void)
 {
@@ -398,5 +389,5 @@ main(void)
         cmocka_unit_test(other_kinds_are_refused_everywhere),
         cmocka_unit_test(threads_read_at_once_without_a_gil),
     };
-    return cmocka_run_group_tests(tests, setup, stoa_test_python_teardown);
+    return cmocka_run_group_tests(tests, stoa_test_immortal_setup, stoa_test_python_teardown);
 }

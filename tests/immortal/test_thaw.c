@@ -3,6 +3,7 @@
 #include "heap/process.h"
 #include "immortal/canonical.h"
 #include "support/python_embed.h"
+#include "support/python_immortal.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -59,12 +60,7 @@ depth_costs_no_c_stack(void **state)
 {
     (void)state;
     const int wanted = 2000000;
-    PyObject *value = Py_NewRef(Py_None);
-    for (int i = 0; i < wanted; i++) {
-        PyObject *outer = PyTuple_New(1);
-        PyTuple_SET_ITEM(outer, 0, value);
-        value = outer;
-    }
+    PyObject *value = stoa_test_nested_tuples(wanted);
     PyObject *copy = stoa__thaw(value);
     assert_non_null(copy);
     int levels = 0;
@@ -76,16 +72,6 @@ depth_costs_no_c_stack(void **state)
     Py_DECREF(value);
 }
 
-static int
-setup(void **state)
-{
-    if (stoa_test_python_setup(state) != 0 || stoa__process_open() != STOA_OK || stoa__canonical_init() != 0) {
-        PyErr_Print();
-        return -1;
-    }
-    return 0;
-}
-
 int
 main(void)
 {
@@ -94,5 +80,5 @@ main(void)
         cmocka_unit_test(a_refused_source_gives_back_all_it_held),
         cmocka_unit_test(depth_costs_no_c_stack),
     };
-    return cmocka_run_group_tests(tests, setup, stoa_test_python_teardown);
+    return cmocka_run_group_tests(tests, stoa_test_immortal_setup, stoa_test_python_teardown);
 }

@@ -21,6 +21,19 @@ stoa_test_python_teardown(void **state)
     return Py_FinalizeEx();
 }
 
+PyObject *
+stoa_test_nested_tuples(int levels)
+{
+    PyObject *value = Py_NewRef(Py_None);
+    for (int i = 0; i < levels; i++) {
+        PyObject *outer = PyTuple_New(1);
+        assert_non_null(outer);
+        PyTuple_SET_ITEM(outer, 0, value);
+        value = outer;
+    }
+    return value;
+}
+
 static PyObject *
 evaluate(const char *expression, PyObject *globals)
 {

@@ -8,6 +8,9 @@
 int stoa_test_python_setup(void **state);
 int stoa_test_python_teardown(void **state);
 
+/* None inside of so many tuples of one item each, made and taken apart without recursion. New reference. */
+PyObject *stoa_test_nested_tuples(int levels);
+
 /* The value of a Python expression; fails the test when it raises. New reference. */
 PyObject *stoa_test_eval(const char *expression);
 

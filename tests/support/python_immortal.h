@@ -1,0 +1,8 @@
+/* An embedded Python that can freeze, for cmocka groups of the layer `immortal`. */
+#ifndef STOA_TESTS_PYTHON_IMMORTAL_H
+#define STOA_TESTS_PYTHON_IMMORTAL_H
+
+/* Group set-up: that of python_embed.h, with the process and the canonical objects open as well. */
+int stoa_test_immortal_setup(void **state);
+
+#endif
