@@ -201,6 +201,8 @@ def main():
     parser.add_argument("--list", action="store_true")
     parser.add_argument("build")
     options = parser.parse_args()
+    # what a script starts with `&` ignores Ctrl-C and hands that on, and a program that ignores it cannot show what it does
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
     build = os.path.abspath(options.build)
     listing = subprocess.run(["ctest", "--show-only=json-v1"], cwd=build, check=True, stdout=subprocess.PIPE, text=True)
