@@ -85,9 +85,17 @@ async def condition_wait(condition):
         ticket.cancel()
         raise
     try:
-        return await _settled(ticket)
-    finally:
+        result = await _settled(ticket)
+    except BaseException:
         await _acquire_again(lock, depth)
+        raise
+    try:
+        await _acquire_again(lock, depth)
+    except BaseException:
+        if lock.locked():
+            condition.notify()  # it was ours, but somebody else can use it
+        raise
+    return result
 
 
 async def condition_wait_for(condition, predicate):

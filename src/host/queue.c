@@ -1,5 +1,5 @@
 /* stoa/queue.h: queues for C hosts. What is in a queue is the same for them and for Python (proxy/item.h). */
-#include "sync/queue.h"
+#include "sync/queue_wait.h"
 
 #include <Python.h>
 
@@ -11,33 +11,13 @@
 #include "heap/process.h"
 #include "heap/utf8.h"
 #include "host/data.h"
+#include "host/thing.h"
 #include "immortal/cpython/gilstate.h"
 #include "immortal/exceptions.h"
 #include "proxy/item.h"
 #include "proxy/thread_state.h"
 #include "proxy/wait.h"
 #include "stoa/queue.h"
-
-static stoa_err
-check(const void *given, const char *name)
-{
-    if (given == NULL) {
-        return stoa__fail(STOA_EINVAL, "%s is NULL", name);
-    }
-    return stoa__process != NULL
-               ? STOA_OK
-               : stoa__fail(STOA_ESTATE, "the runtime was never open: call stoa_runtime_open");
-}
-
-static stoa_err
-deadline_of(double timeout, stoa_deadline *out)
-{
-    *out = STOA_FOREVER;
-    if (timeout != timeout || (timeout >= 0 && !stoa__deadline_in(timeout, out))) {
-        return stoa__fail(STOA_EINVAL, "timeout is no number");
-    }
-    return STOA_OK;
-}
 
 /* ---- values to items --------------------------------------------------------------------------------------------- */
 
@@ -186,41 +166,6 @@ unpack_value(const stoa_item *item, unsigned flags, stoa_data *out)
 
 /* ---- waiting ----------------------------------------------------------------------------------------------------- */
 
-static bool
-is_settled(void *arg)
-{
-    return stoa__node_state(arg) != STOA_NODE_WAITING;
-}
-
-/* As stoa__node_sleep; a thread that is inside an interpreter waits as Python's threads do. */
-static stoa_err
-wait_for(stoa_node *node, stoa_deadline deadline)
-{
-    if (!Py_IsInitialized() || stoa__current_state() == NULL) {
-        return stoa__node_sleep(node, deadline);
-    }
-    int waited = stoa__wait_until(is_settled, node, deadline, NULL, "a queue");
-    if (waited < 0) {
-        return stoa__exception_take(NULL);
-    }
-    return waited == 0 ? STOA_OK : stoa__fail(STOA_ETIMEDOUT, "the time allowed ran out");
-}
-
-static stoa_err
-start_node(stoa_node *node)
-{
-    stoa_waiter *self = stoa__waiter_here();
-    stoa_interp_record *record = NULL;
-    if (self != NULL && Py_IsInitialized() && stoa__current_state() != NULL) {
-        record = stoa__current_record();
-        PyErr_Clear();
-    }
-    if (self != NULL) {
-        stoa__node_init(node, self, record == NULL ? 0 : record->serial);
-    }
-    return self == NULL ? STOA_ENOMEM : STOA_OK;
-}
-
 static stoa_err
 told(stoa_queue_result result, const char *why_not)
 {
@@ -236,53 +181,45 @@ told(stoa_queue_result result, const char *why_not)
     }
 }
 
-static stoa_err
-put_waiting(stoa_queue *queue, stoa_item *item, stoa_deadline deadline)
+/* How a wait of this thread goes, and what ended it. */
+typedef struct host_wait {
+    stoa_patience patience;
+    stoa_err err;
+} host_wait;
+
+static int
+wait_as_host(stoa_node *node, stoa_deadline deadline, const char *what, void *arg)
 {
-    stoa_node node;
-    stoa_err err = start_node(&node);
-    if (err != STOA_OK) {
-        return err;
-    }
-    stoa_queue_result result = stoa__queue_put(queue, item, &node);
-    if (result != STOA_QUEUE_WAIT) {
-        return told(result, "full");
-    }
-    err = wait_for(&node, deadline);
-    bool withdrawn = err != STOA_OK && stoa__queue_withdraw_put(queue, &node);
-    uint32_t state = stoa__node_state(&node);
-    *item = node.item; /* NOTHING when it went in */
-    return withdrawn || state == STOA_NODE_WITHDRAWN ? (err != STOA_OK ? err : told(STOA_QUEUE_WAIT, "full"))
-           : state == STOA_NODE_GIVEN                ? STOA_OK
-                                                     : told(STOA_QUEUE_SHUT, NULL);
+    host_wait *w = arg;
+    w->err = stoa__host_wait(node, deadline, what);
+    return w->err == STOA_OK ? 0 : w->err == STOA_ETIMEDOUT ? 1 : -1;
+}
+
+static void
+start_wait(host_wait *w, stoa_deadline deadline)
+{
+    w->err = STOA_OK;
+    w->patience = (stoa_patience){
+        .serial = stoa__host_serial(), .deadline = deadline, .wait = wait_as_host, .arg = w};
 }
 
 static stoa_err
-get_waiting(stoa_queue *queue, stoa_item *item, stoa_deadline deadline)
+ended(const host_wait *w, stoa_queue_end end, const char *why_not)
 {
-    stoa_node node;
-    stoa_err err = start_node(&node);
-    if (err != STOA_OK) {
-        return err;
-    }
-    stoa_queue_result result = stoa__queue_get(queue, item, &node);
-    if (result != STOA_QUEUE_WAIT) {
-        return told(result, "empty");
-    }
-    err = wait_for(&node, deadline);
-    if (err != STOA_OK && stoa__queue_withdraw_get(queue, &node)) {
-        return err;
-    }
-    switch (stoa__node_state(&node)) {
-    case STOA_NODE_GIVEN:
-        (void)stoa__queue_taken(queue, &node);
-        *item = node.item;
+    switch (end) {
+    case STOA_QUEUE_END_DONE:
+    case STOA_QUEUE_END_TOO_LATE: /* it is in, so there is nothing to be told */
         return STOA_OK;
-    case STOA_NODE_SHUT:
-        return told(STOA_QUEUE_SHUT, NULL);
-    default: /* it came at the last moment, and went back in front */
-        return told(stoa__queue_get(queue, item, NULL), "empty");
+    case STOA_QUEUE_END_SHUT:
+        return told(STOA_QUEUE_SHUT, why_not);
+    case STOA_QUEUE_END_NOMEM:
+        return told(STOA_QUEUE_NOMEM, why_not);
+    case STOA_QUEUE_END_TIME:
+        return told(STOA_QUEUE_WAIT, why_not);
+    case STOA_QUEUE_END_STOPPED:
+        break;
     }
+    return w->err;
 }
 
 /* ---- the public face --------------------------------------------------------------------------------------------- */
@@ -290,7 +227,7 @@ get_waiting(stoa_queue *queue, stoa_item *item, stoa_deadline deadline)
 stoa_err
 stoa_queue_new(size_t maxsize, stoa_queue **out_queue)
 {
-    stoa_err err = check(out_queue, "out_queue");
+    stoa_err err = stoa__host_check(out_queue, "out_queue");
     return err != STOA_OK ? err : stoa__queue_new(maxsize, out_queue);
 }
 
@@ -307,17 +244,23 @@ stoa_queue_put(stoa_queue *queue, const stoa_data *value, double timeout)
 {
     stoa_deadline deadline;
     stoa_item item;
-    stoa_err err = check(queue, "queue");
+    stoa_err err = stoa__host_check(queue, "queue");
     if (err == STOA_OK) {
-        err = check(value, "value");
+        err = stoa__host_check(value, "value");
     }
-    if (err != STOA_OK || (err = deadline_of(timeout, &deadline)) != STOA_OK ||
+    if (err != STOA_OK || (err = stoa__host_deadline(timeout, &deadline)) != STOA_OK ||
         (err = pack_value(value, &item)) != STOA_OK) {
         return err;
     }
     stoa_queue_result result = stoa__queue_put(queue, &item, NULL);
-    err = result == STOA_QUEUE_WAIT && timeout != 0 ? put_waiting(queue, &item, deadline)
-                                                    : told(result, "full");
+    if (result == STOA_QUEUE_WAIT && timeout != 0) {
+        host_wait wait;
+        start_wait(&wait, deadline);
+        err = ended(&wait, stoa__queue_put_wait(queue, &item, &wait.patience), "full");
+    }
+    else {
+        err = told(result, "full");
+    }
     stoa__item_drop(&item);
     return err;
 }
@@ -327,17 +270,23 @@ stoa_queue_get(stoa_queue *queue, double timeout, unsigned flags, stoa_data *out
 {
     stoa_deadline deadline;
     stoa_item item;
-    stoa_err err = check(queue, "queue");
+    stoa_err err = stoa__host_check(queue, "queue");
     if (err == STOA_OK) {
-        err = check(out_value, "out_value");
+        err = stoa__host_check(out_value, "out_value");
     }
     if (err != STOA_OK || (err = stoa__data_check_call(NULL, 0, flags)) != STOA_OK ||
-        (err = deadline_of(timeout, &deadline)) != STOA_OK) {
+        (err = stoa__host_deadline(timeout, &deadline)) != STOA_OK) {
         return err;
     }
     stoa_queue_result result = stoa__queue_get(queue, &item, NULL);
-    err = result == STOA_QUEUE_WAIT && timeout != 0 ? get_waiting(queue, &item, deadline)
-                                                    : told(result, "empty");
+    if (result == STOA_QUEUE_WAIT && timeout != 0) {
+        host_wait wait;
+        start_wait(&wait, deadline);
+        err = ended(&wait, stoa__queue_get_wait(queue, &item, &wait.patience), "empty");
+    }
+    else {
+        err = told(result, "empty");
+    }
     if (err != STOA_OK) {
         return err;
     }
@@ -352,7 +301,7 @@ stoa_queue_get(stoa_queue *queue, double timeout, unsigned flags, stoa_data *out
 stoa_err
 stoa_queue_shutdown(stoa_queue *queue, bool immediate)
 {
-    stoa_err err = check(queue, "queue");
+    stoa_err err = stoa__host_check(queue, "queue");
     if (err == STOA_OK) {
         stoa__queue_shutdown(queue, immediate);
     }
@@ -368,9 +317,9 @@ stoa_queue_size(const stoa_queue *queue)
 stoa_err
 stoa_queue_handle(stoa_queue *queue, stoa_handle *out_handle)
 {
-    stoa_err err = check(queue, "queue");
+    stoa_err err = stoa__host_check(queue, "queue");
     if (err == STOA_OK) {
-        err = check(out_handle, "out_handle");
+        err = stoa__host_check(out_handle, "out_handle");
     }
     return err != STOA_OK ? err : stoa__hold_new(stoa__thing_ref(&queue->thing)->handle, out_handle);
 }
@@ -378,27 +327,21 @@ stoa_queue_handle(stoa_queue *queue, stoa_handle *out_handle)
 stoa_err
 stoa_queue_of(stoa_handle handle, stoa_queue **out_queue)
 {
-    stoa_handle found;
-    stoa_err err = check(out_queue, "out_queue");
-    if (err != STOA_OK || (err = stoa__hold_get(handle, &found)) != STOA_OK) {
-        return err;
+    stoa_thing *thing;
+    stoa_err err = stoa__host_check(out_queue, "out_queue");
+    if (err == STOA_OK &&
+        (err = stoa__host_thing(handle, 1u << STOA_THING_QUEUE, "a queue", &thing)) == STOA_OK) {
+        *out_queue = stoa__queue(thing);
     }
-    stoa_thing *thing = stoa__thing_of_handle(found); /* our reference of the handle is one of the thing */
-    if (thing == NULL || thing->kind != STOA_THING_QUEUE) {
-        stoa__handle_unref(found);
-        return stoa__fail(STOA_ETYPE, "the handle stands for %s, not for a queue",
-                          thing == NULL ? "an object of an interpreter" : thing->class->name);
-    }
-    *out_queue = stoa__queue(thing);
-    return STOA_OK;
+    return err;
 }
 
 stoa_err
 stoa_queue_publish(const char *name, stoa_queue *queue)
 {
-    stoa_err err = check(name, "name");
+    stoa_err err = stoa__host_check(name, "name");
     if (err == STOA_OK) {
-        err = check(queue, "queue");
+        err = stoa__host_check(queue, "queue");
     }
     if (err != STOA_OK) {
         return err;

@@ -166,7 +166,7 @@ withdraw(ticket_object *self)
     self->over = true;
     switch (self->kind) {
     case KIND_PUT:
-        if (stoa__queue_withdraw_put(stoa__queue(thing), node) || stoa__node_state(node) != STOA_NODE_GIVEN) {
+        if (stoa__queue_take_back(stoa__queue(thing), node) || stoa__node_state(node) != STOA_NODE_GIVEN) {
             stoa__item_drop(&node->item);
         }
         break;

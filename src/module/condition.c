@@ -112,13 +112,13 @@ wait_once(PyObject *self, stoa_condition *condition, stoa_deadline deadline)
         (void)stoa__lock_not_held(condition->mutex);
     }
     else {
-        int waited = stoa__sync_wait(&node, deadline, "a condition");
-        if (!stoa__condition_withdraw(condition, &node) && waited < 0 &&
-            stoa__node_state(&node) == STOA_NODE_GIVEN) {
+        (void)stoa__sync_wait(&node, deadline, "a condition"); /* -1: take_again() brings its exception back */
+        (void)stoa__condition_withdraw(condition, &node);
+        bool notified = stoa__node_state(&node) == STOA_NODE_GIVEN;
+        result = take_again(self, condition->mutex, depth) < 0 ? -1 : notified;
+        if (result < 0 && notified) {
             stoa__condition_notify(condition, 1); /* it was ours, but somebody else can use it */
         }
-        result = take_again(self, condition->mutex, depth) < 0 ? -1
-                                                               : stoa__node_state(&node) == STOA_NODE_GIVEN;
     }
     stoa__thing_unref(&condition->thing);
     return result;

@@ -1,464 +1,59 @@
 /* stoa.Queue: queue.Queue's methods on a queue of the process. */
-#include "module/sync.h"
+#include "module/queue.h"
 
 #include "immortal/exceptions.h"
 #include "module/async.h"
-#include "proxy/item.h"
-#include "sync/queue.h"
 
-#define MANY_AT_ONCE 256
+/* ---- what putting and getting share -------------------------------------------------------------------------------- */
 
-static inline stoa_queue *
-get_queue(PyObject *self)
-{
-    return (stoa_queue *)stoa__thing_get(self);
-}
-
-static inline stoa_side *
-side_of(PyObject *self)
-{
-    return ((stoa_thing_object *)self)->side;
-}
-
-static PyObject *
-raise_full(void)
-{
-    return stoa__sync_raise("queue", "Full", NULL);
-}
-
-static PyObject *
-raise_empty(void)
-{
-    return stoa__sync_raise("queue", "Empty", NULL);
-}
-
-static PyObject *
-raise_shut(void)
-{
-    PyErr_SetNone(stoa__exception(STOA_EXC_ShutDown));
-    return NULL;
-}
-
-/* block and timeout as queue.Queue takes them. -1: exception; 0: do not wait; 1: wait until *deadline. */
-static int
-patience(PyObject *block, PyObject *timeout, stoa_deadline *deadline)
+int
+stoa__queue_patience(PyObject *block, PyObject *timeout, stoa_queue_patience *out)
 {
     int wait = block == NULL ? 1 : PyObject_IsTrue(block);
-    if (wait > 0 && stoa__sync_deadline(timeout, deadline) < 0) {
-        return -1;
-    }
-    return wait;
-}
-
-/* ---- put --------------------------------------------------------------------------------------------------------- */
-
-/* The item is taken over in any case. -1 with an exception. */
-static int
-put_waiting(PyObject *self, stoa_queue *queue, stoa_item *item, stoa_deadline deadline)
-{
-    stoa_node node;
-    if (stoa__sync_node(self, &node) < 0) {
-        stoa__item_drop(item);
-        return -1;
-    }
-    stoa_queue_result result = stoa__queue_put(queue, item, &node);
-    int waited = 0;
-    if (result == STOA_QUEUE_WAIT) {
-        waited = stoa__sync_wait(&node, deadline, "room in a queue");
-        if (waited != 0 && !stoa__queue_withdraw_put(queue, &node) && waited == 1) {
-            waited = 0; /* it came in at the last moment */
-        }
-        uint32_t state = stoa__node_state(&node);
-        result = state == STOA_NODE_GIVEN  ? STOA_QUEUE_DONE
-                 : state == STOA_NODE_SHUT ? STOA_QUEUE_SHUT
-                                           : STOA_QUEUE_WAIT;
-        *item = node.item;
-    }
-    if (result != STOA_QUEUE_DONE) {
-        stoa__item_drop(item);
-    }
-    if (waited < 0) {
-        return -1;
-    }
-    switch (result) {
-    case STOA_QUEUE_DONE:
-        return 0;
-    case STOA_QUEUE_SHUT:
-        raise_shut();
-        return -1;
-    case STOA_QUEUE_NOMEM:
-        PyErr_NoMemory();
-        return -1;
-    default:
-        raise_full();
-        return -1;
-    }
-}
-
-/* The thing is held over a wait: the interpreter may end meanwhile, and its wrappers let go of theirs. */
-static int
-put_waiting_held(PyObject *self, stoa_queue *queue, stoa_item *item, stoa_deadline deadline)
-{
-    stoa__thing_ref(&queue->thing);
-    int result = put_waiting(self, queue, item, deadline);
-    stoa__thing_unref(&queue->thing);
-    return result;
+    out->wait = wait > 0;
+    out->deadline = STOA_FOREVER;
+    return wait < 0 || (wait > 0 && stoa__sync_deadline(timeout, &out->deadline) < 0) ? -1 : 0;
 }
 
 static int
-put_item(PyObject *self, stoa_queue *queue, PyObject *object, int wait, stoa_deadline deadline)
-{
-    stoa_item item;
-    if (stoa__item_pack(side_of(self), object, &item) < 0) {
-        return -1;
-    }
-    stoa_queue_result result = stoa__queue_put(queue, &item, NULL);
-    if (result == STOA_QUEUE_DONE) {
-        return 0;
-    }
-    if (result == STOA_QUEUE_WAIT && wait) {
-        return put_waiting_held(self, queue, &item, deadline);
-    }
-    stoa__item_drop(&item);
-    (void)(result == STOA_QUEUE_WAIT   ? raise_full()
-           : result == STOA_QUEUE_SHUT ? raise_shut()
-                                       : PyErr_NoMemory());
-    return -1;
-}
-
-PyDoc_STRVAR(put_doc,
-             "put($self, item, block=True, timeout=None)\n--\n\n"
-             "Puts an item in: immutable by value (shared: by pointer), mutable by proxy.\n\n"
-             "While the queue is full, waits up to timeout seconds (None: for ever); then queue.Full.\n"
-             "An item that cannot cross raises and nothing is put. ShutDown once the queue is shut down.");
-
-static PyObject *
-queue_put(PyObject *self, PyObject *const *args, Py_ssize_t count, PyObject *keywords)
-{
-    static const char *const names[] = {"item", "block", "timeout"};
-    PyObject *given[3] = {NULL, NULL, NULL};
-    stoa_deadline deadline = STOA_FOREVER;
-    int wait = 1;
-    stoa_queue *queue = get_queue(self);
-    if (queue == NULL) {
-        return NULL;
-    }
-    if (count == 1 && keywords == NULL) {
-        given[0] = args[0];
-    }
-    else if (stoa__sync_args("put", args, count, keywords, names, 1, 3, given) < 0 ||
-             (wait = patience(given[1], given[2], &deadline)) < 0) {
-        return NULL;
-    }
-    return put_item(self, queue, given[0], wait, deadline) < 0 ? NULL : Py_NewRef(Py_None);
-}
-
-PyDoc_STRVAR(put_nowait_doc, "put_nowait($self, item, /)\n--\n\nput(item, block=False).");
-
-static PyObject *
-queue_put_nowait(PyObject *self, PyObject *object)
-{
-    stoa_queue *queue = get_queue(self);
-    return queue == NULL || put_item(self, queue, object, 0, STOA_FOREVER) < 0 ? NULL : Py_NewRef(Py_None);
-}
-
-/* ---- get --------------------------------------------------------------------------------------------------------- */
-
-static PyObject *
-deliver(PyObject *self, stoa_queue *queue, stoa_item *item)
-{
-    PyObject *object = stoa__item_unpack(side_of(self), item);
-    if (object == NULL) {
-        stoa__queue_put_back(queue, item, 1); /* nothing is lost for want of memory */
-    }
-    return object;
-}
-
-static PyObject *
-get_failed(stoa_queue_result result)
-{
-    return result == STOA_QUEUE_SHUT    ? raise_shut()
-           : result == STOA_QUEUE_NOMEM ? PyErr_NoMemory()
-                                        : raise_empty();
-}
-
-/* 0: *item is there; -1 with an exception. */
-static int
-get_waiting(PyObject *self, stoa_queue *queue, stoa_item *item, stoa_deadline deadline)
-{
-    stoa_node node;
-    if (stoa__sync_node(self, &node) < 0) {
-        return -1;
-    }
-    stoa_queue_result result = stoa__queue_get(queue, item, &node);
-    if (result == STOA_QUEUE_WAIT) {
-        int waited = stoa__sync_wait(&node, deadline, "an item of a queue");
-        if (waited == 1 && stoa__node_state(&node) == STOA_NODE_WAITING &&
-            !stoa__queue_withdraw_get(queue, &node)) {
-            result = stoa__queue_get(queue, item, NULL); /* it came at the last moment, and went back in front */
-        }
-        else if (waited < 0) {
-            (void)stoa__queue_withdraw_get(queue, &node);
-            return -1;
-        }
-        else if (stoa__node_state(&node) == STOA_NODE_GIVEN) {
-            (void)stoa__queue_taken(queue, &node);
-            *item = node.item;
-            result = STOA_QUEUE_DONE;
-        }
-        else if (stoa__node_state(&node) == STOA_NODE_SHUT) {
-            result = STOA_QUEUE_SHUT;
-        }
-    }
-    if (result != STOA_QUEUE_DONE) {
-        get_failed(result);
-        return -1;
-    }
-    return 0;
-}
-
-static PyObject *
-get_item(PyObject *self, stoa_queue *queue, int wait, stoa_deadline deadline)
-{
-    stoa_item item;
-    stoa_queue_result result = stoa__queue_get(queue, &item, NULL);
-    if (result == STOA_QUEUE_DONE) {
-        return deliver(self, queue, &item);
-    }
-    if (result != STOA_QUEUE_WAIT || !wait) {
-        return get_failed(result);
-    }
-    stoa__thing_ref(&queue->thing); /* as in put_waiting_held */
-    PyObject *object = get_waiting(self, queue, &item, deadline) < 0 ? NULL : deliver(self, queue, &item);
-    stoa__thing_unref(&queue->thing);
-    return object;
-}
-
-PyDoc_STRVAR(get_doc,
-             "get($self, block=True, timeout=None)\n--\n\n"
-             "Takes the oldest item out.\n\n"
-             "While the queue is empty, waits up to timeout seconds (None: for ever); then queue.Empty.\n"
-             "ShutDown once the queue is shut down and empty.");
-
-static PyObject *
-queue_get(PyObject *self, PyObject *const *args, Py_ssize_t count, PyObject *keywords)
-{
-    static const char *const names[] = {"block", "timeout"};
-    PyObject *given[2] = {NULL, NULL};
-    stoa_deadline deadline = STOA_FOREVER;
-    int wait = 1;
-    stoa_queue *queue = get_queue(self);
-    if (queue == NULL) {
-        return NULL;
-    }
-    if ((count != 0 || keywords != NULL) &&
-        (stoa__sync_args("get", args, count, keywords, names, 0, 2, given) < 0 ||
-         (wait = patience(given[0], given[1], &deadline)) < 0)) {
-        return NULL;
-    }
-    return get_item(self, queue, wait, deadline);
-}
-
-PyDoc_STRVAR(get_nowait_doc, "get_nowait($self, /)\n--\n\nget(block=False).");
-
-static PyObject *
-queue_get_nowait(PyObject *self, PyObject *unused)
+wait_in_python(stoa_node *node, stoa_deadline deadline, const char *what, void *unused)
 {
     (void)unused;
-    stoa_queue *queue = get_queue(self);
-    return queue == NULL ? NULL : get_item(self, queue, 0, STOA_FOREVER);
+    return stoa__sync_wait(node, deadline, what);
 }
 
-/* ---- many -------------------------------------------------------------------------------------------------------- */
-
-static void
-drop_items(stoa_item *items, Py_ssize_t count)
+stoa_patience
+stoa__queue_waits(PyObject *self, stoa_deadline deadline)
 {
-    for (Py_ssize_t i = 0; i < count; i++) {
-        stoa__item_drop(&items[i]);
-    }
+    return (stoa_patience){
+        .serial = stoa__queue_side(self)->record->serial, .deadline = deadline, .wait = wait_in_python};
 }
 
-/* All of a sequence; NULL with an exception, and nothing is left packed. */
-static stoa_item *
-pack_all(stoa_side *side, PyObject *sequence)
+stoa_queue_end
+stoa__queue_at_once(stoa_queue_result result)
 {
-    Py_ssize_t count = PySequence_Fast_GET_SIZE(sequence);
-    stoa_item *items = PyMem_New(stoa_item, count + 1);
-    if (items == NULL) {
+    return result == STOA_QUEUE_WAIT   ? STOA_QUEUE_END_TIME
+           : result == STOA_QUEUE_SHUT ? STOA_QUEUE_END_SHUT
+                                       : STOA_QUEUE_END_NOMEM;
+}
+
+int
+stoa__queue_failed(stoa_queue_end end, const char *nothing)
+{
+    switch (end) {
+    case STOA_QUEUE_END_TIME:
+        (void)stoa__sync_raise("queue", nothing, NULL);
+        break;
+    case STOA_QUEUE_END_SHUT:
+        PyErr_SetNone(stoa__exception(STOA_EXC_ShutDown));
+        break;
+    case STOA_QUEUE_END_NOMEM:
         PyErr_NoMemory();
-        return NULL;
+        break;
+    default: /* wait() has raised */
+        break;
     }
-    for (Py_ssize_t i = 0; i < count; i++) {
-        bool shorter = i >= PySequence_Fast_GET_SIZE(sequence); /* a list that packing made shrink */
-        PyObject *object = shorter ? NULL : Py_NewRef(PySequence_Fast_GET_ITEM(sequence, i));
-        if (shorter) {
-            PyErr_SetString(PyExc_RuntimeError, "put_many(): the list changed while it was read");
-        }
-        int result = shorter ? -1 : stoa__item_pack(side, object, &items[i]);
-        Py_XDECREF(object);
-        if (result < 0) {
-            drop_items(items, i);
-            PyMem_Free(items);
-            return NULL;
-        }
-    }
-    return items;
-}
-
-/* An exception is set: how many went in before it is its attribute `put`. */
-static void
-tell_how_many(Py_ssize_t done)
-{
-    PyObject *raised = PyErr_GetRaisedException();
-    PyObject *number = PyLong_FromSsize_t(done);
-    if (number == NULL || PyObject_SetAttrString(raised, "put", number) < 0) {
-        PyErr_Clear();
-    }
-    Py_XDECREF(number);
-    PyErr_SetRaisedException(raised);
-}
-
-static int
-put_all(PyObject *self, stoa_queue *queue, stoa_item *items, size_t count, int wait, stoa_deadline deadline)
-{
-    size_t done = 0, more;
-    int result = 0;
-    if (!stoa__queue_reserve(queue, count)) {
-        PyErr_NoMemory();
-        result = -1;
-    }
-    while (result == 0 && done < count) {
-        stoa_queue_result put = stoa__queue_put_many(queue, items + done, count - done, &more);
-        done += more;
-        if (put == STOA_QUEUE_DONE) {
-            break;
-        }
-        if (put == STOA_QUEUE_WAIT && wait) {
-            result = put_waiting(self, queue, &items[done], deadline);
-            done += result == 0;
-        }
-        else {
-            (void)(put == STOA_QUEUE_WAIT   ? raise_full()
-                   : put == STOA_QUEUE_SHUT ? raise_shut()
-                                            : PyErr_NoMemory());
-            result = -1;
-        }
-    }
-    drop_items(items + done, (Py_ssize_t)(count - done));
-    if (result < 0) {
-        tell_how_many((Py_ssize_t)done);
-    }
-    return result;
-}
-
-PyDoc_STRVAR(
-    put_many_doc,
-    "put_many($self, items, block=True, timeout=None)\n--\n\n"
-    "put() for each of the items, in order, at a fraction of the cost.\n\n"
-    "If one of them cannot cross, none is put. If room does not come in time, queue.Full (ShutDown: the "
-    "queue was shut down) is raised,\nand its attribute `put` says how many went in; the others did not.");
-
-static PyObject *
-queue_put_many(PyObject *self, PyObject *const *args, Py_ssize_t count, PyObject *keywords)
-{
-    static const char *const names[] = {"items", "block", "timeout"};
-    PyObject *given[3] = {NULL, NULL, NULL};
-    stoa_deadline deadline = STOA_FOREVER;
-    int wait;
-    stoa_queue *queue = get_queue(self);
-    if (queue == NULL || stoa__sync_args("put_many", args, count, keywords, names, 1, 3, given) < 0 ||
-        (wait = patience(given[1], given[2], &deadline)) < 0) {
-        return NULL;
-    }
-    PyObject *sequence = PySequence_Fast(given[0], "put_many() wants something that can be iterated over");
-    stoa_item *items = sequence == NULL ? NULL : pack_all(side_of(self), sequence);
-    if (items == NULL) {
-        Py_XDECREF(sequence);
-        return NULL;
-    }
-    stoa__thing_ref(&queue->thing);
-    int result = put_all(self, queue, items, (size_t)PySequence_Fast_GET_SIZE(sequence), wait, deadline);
-    stoa__thing_unref(&queue->thing);
-    PyMem_Free(items);
-    Py_DECREF(sequence);
-    return result < 0 ? NULL : Py_NewRef(Py_None);
-}
-
-/* Appends the items; what cannot be made an object of goes back in front. */
-static int
-deliver_many(PyObject *self, stoa_queue *queue, PyObject *list, stoa_item *items, size_t count)
-{
-    for (size_t i = 0; i < count; i++) {
-        PyObject *object = stoa__item_unpack(side_of(self), &items[i]);
-        int result = object == NULL ? -1 : PyList_Append(list, object);
-        Py_XDECREF(object);
-        if (result < 0) {
-            stoa__queue_put_back(queue, items + i, count - i);
-            return -1;
-        }
-    }
-    return 0;
-}
-
-static PyObject *
-get_all(PyObject *self, stoa_queue *queue, size_t max, int wait, stoa_deadline deadline)
-{
-    stoa_item items[MANY_AT_ONCE];
-    PyObject *list = PyList_New(0);
-    size_t got = 0;
-    while (list != NULL && got < max) {
-        size_t more, room = max - got < MANY_AT_ONCE ? max - got : MANY_AT_ONCE;
-        stoa_queue_result result = stoa__queue_get_many(queue, items, room, &more);
-        if (result != STOA_QUEUE_DONE && got > 0) {
-            break;
-        }
-        int failed = 0;
-        if (result == STOA_QUEUE_WAIT && wait) {
-            failed = get_waiting(self, queue, items, deadline);
-            more = 1;
-        }
-        else if (result != STOA_QUEUE_DONE) {
-            get_failed(result);
-            failed = -1;
-        }
-        if (failed < 0 || deliver_many(self, queue, list, items, more) < 0) {
-            Py_CLEAR(list);
-        }
-        got += more;
-    }
-    return list;
-}
-
-PyDoc_STRVAR(
-    get_many_doc,
-    "get_many($self, max=None, block=True, timeout=None)\n--\n\n"
-    "A list of the items that are there, up to max, oldest first, at a fraction of the cost of get().\n\n"
-    "Waits for the first one only, as get() does; so the list is never empty (unless max is 0).");
-
-static PyObject *
-queue_get_many(PyObject *self, PyObject *const *args, Py_ssize_t count, PyObject *keywords)
-{
-    static const char *const names[] = {"max", "block", "timeout"};
-    PyObject *given[3] = {Py_None, NULL, NULL};
-    stoa_deadline deadline = STOA_FOREVER;
-    int wait;
-    stoa_queue *queue = get_queue(self);
-    if (queue == NULL || stoa__sync_args("get_many", args, count, keywords, names, 0, 3, given) < 0 ||
-        (wait = patience(given[1], given[2], &deadline)) < 0) {
-        return NULL;
-    }
-    Py_ssize_t max = PY_SSIZE_T_MAX;
-    if (given[0] != Py_None && (max = PyNumber_AsSsize_t(given[0], NULL)) < 0) {
-        if (!PyErr_Occurred()) {
-            PyErr_SetString(PyExc_ValueError, "get_many(): max must not be negative");
-        }
-        return NULL;
-    }
-    stoa__thing_ref(&queue->thing);
-    PyObject *list = get_all(self, queue, (size_t)max, wait, deadline);
-    stoa__thing_unref(&queue->thing);
-    return list;
+    return -1;
 }
 
 /* ---- the rest ---------------------------------------------------------------------------------------------------- */
@@ -471,7 +66,7 @@ static PyObject *
 queue_task_done(PyObject *self, PyObject *unused)
 {
     (void)unused;
-    stoa_queue *queue = get_queue(self);
+    stoa_queue *queue = stoa__queue_get_self(self);
     if (queue == NULL) {
         return NULL;
     }
@@ -489,7 +84,7 @@ queue_join(PyObject *self, PyObject *unused)
 {
     (void)unused;
     stoa_node node;
-    stoa_queue *queue = get_queue(self);
+    stoa_queue *queue = stoa__queue_get_self(self);
     if (queue == NULL || stoa__sync_node(self, &node) < 0) {
         return NULL;
     }
@@ -513,7 +108,7 @@ queue_shutdown(PyObject *self, PyObject *const *args, Py_ssize_t count, PyObject
 {
     static const char *const names[] = {"immediate"};
     PyObject *immediate = Py_False;
-    stoa_queue *queue = get_queue(self);
+    stoa_queue *queue = stoa__queue_get_self(self);
     if (queue == NULL || stoa__sync_args("shutdown", args, count, keywords, names, 0, 1, &immediate) < 0) {
         return NULL;
     }
@@ -564,7 +159,7 @@ static PyObject *
 queue_qsize(PyObject *self, PyObject *unused)
 {
     (void)unused;
-    stoa_queue *queue = get_queue(self);
+    stoa_queue *queue = stoa__queue_get_self(self);
     return queue == NULL ? NULL : PyLong_FromUnsignedLongLong(size_of(queue));
 }
 
@@ -574,7 +169,7 @@ static PyObject *
 queue_empty(PyObject *self, PyObject *unused)
 {
     (void)unused;
-    stoa_queue *queue = get_queue(self);
+    stoa_queue *queue = stoa__queue_get_self(self);
     return queue == NULL ? NULL : PyBool_FromLong(size_of(queue) == 0);
 }
 
@@ -584,7 +179,7 @@ static PyObject *
 queue_full(PyObject *self, PyObject *unused)
 {
     (void)unused;
-    stoa_queue *queue = get_queue(self);
+    stoa_queue *queue = stoa__queue_get_self(self);
     uint64_t limit = queue == NULL ? 0 : atomic_load(&queue->limit);
     return queue == NULL ? NULL : PyBool_FromLong(limit > 0 && size_of(queue) >= limit);
 }
@@ -593,7 +188,7 @@ static PyObject *
 queue_maxsize(PyObject *self, void *unused)
 {
     (void)unused;
-    stoa_queue *queue = get_queue(self);
+    stoa_queue *queue = stoa__queue_get_self(self);
     return queue == NULL ? NULL : PyLong_FromUnsignedLongLong(queue->limit);
 }
 
@@ -613,7 +208,7 @@ queue_set_maxsize(PyObject *self, PyObject *value, void *unused)
 {
     (void)unused;
     uint64_t limit;
-    stoa_queue *queue = get_queue(self);
+    stoa_queue *queue = stoa__queue_get_self(self);
     if (value == NULL) {
         PyErr_SetString(PyExc_AttributeError, "maxsize cannot be deleted");
         return -1;
@@ -629,7 +224,7 @@ static PyObject *
 queue_unfinished(PyObject *self, void *unused)
 {
     (void)unused;
-    stoa_queue *queue = get_queue(self);
+    stoa_queue *queue = stoa__queue_get_self(self);
     return queue == NULL ? NULL : PyLong_FromUnsignedLongLong(atomic_load(&queue->unfinished));
 }
 
@@ -637,7 +232,7 @@ static PyObject *
 queue_is_shutdown(PyObject *self, void *unused)
 {
     (void)unused;
-    stoa_queue *queue = get_queue(self);
+    stoa_queue *queue = stoa__queue_get_self(self);
     return queue == NULL ? NULL : PyBool_FromLong(stoa__queue_is_shut(queue));
 }
 
@@ -680,12 +275,12 @@ PyDoc_STRVAR(type_doc,
 
 #define FAST(function) (PyCFunction)(void (*)(void)) function, METH_FASTCALL | METH_KEYWORDS
 static PyMethodDef methods[] = {
-    {"put", FAST(queue_put), put_doc},
-    {"put_nowait", queue_put_nowait, METH_O, put_nowait_doc},
-    {"get", FAST(queue_get), get_doc},
-    {"get_nowait", queue_get_nowait, METH_NOARGS, get_nowait_doc},
-    {"put_many", FAST(queue_put_many), put_many_doc},
-    {"get_many", FAST(queue_get_many), get_many_doc},
+    {"put", FAST(stoa__queue_put_method), stoa__queue_put_doc},
+    {"put_nowait", stoa__queue_put_nowait, METH_O, stoa__queue_put_nowait_doc},
+    {"get", FAST(stoa__queue_get_method), stoa__queue_get_doc},
+    {"get_nowait", stoa__queue_get_nowait, METH_NOARGS, stoa__queue_get_nowait_doc},
+    {"put_many", FAST(stoa__queue_put_many_method), stoa__queue_put_many_doc},
+    {"get_many", FAST(stoa__queue_get_many_method), stoa__queue_get_many_doc},
     {"task_done", queue_task_done, METH_NOARGS, task_done_doc},
     {"join", queue_join, METH_NOARGS, join_doc},
     {"shutdown", FAST(queue_shutdown), shutdown_doc},

@@ -27,7 +27,7 @@ stoa__item_text(bool is_text, const char *text, size_t size, stoa_item *out)
 {
     if (size <= STOA_ITEM_TEXT && (!is_text || is_ascii(text, size))) {
         out->kind = is_text ? STOA_ITEM_ASCII : STOA_ITEM_BYTES;
-        out->size = (uint32_t)size;
+        out->size = (uint8_t)size;
         if (size > 0) {
             memcpy(out->as.text, text, size);
         }

@@ -36,7 +36,8 @@ typedef struct stoa_text_box {
 } stoa_text_box;
 
 typedef struct stoa_item {
-    uint32_t kind, size;
+    uint8_t kind, size;
+    uint32_t tag; /* the queue's: which waiting put it came from; 0: from none */
     union {
         struct {
             const void *at;

@@ -30,8 +30,8 @@ typedef struct stoa_node {
     uint32_t serial;                      /* const: interpreter on whose behalf; 0: a thread outside all */
     stoa_waiter *waiter;                  /* const: whom to wake; NULL: a task's */
     void (*ring)(struct stoa_node *node); /* const: tells the task; called under the thing's lock. NULL: a thread's */
-    uint64_t owner;           /* locks: their word when it is the waiter's; barriers: generation */
-    uint64_t count;           /* RLock: how often; barrier: place; queue: nothing */
+    uint64_t owner; /* locks: their word when it is the waiter's; barriers: generation */
+    uint64_t count; /* RLock: how often; barrier: place; queue: tag of a putter's item that went in */
     struct stoa_waiter *whom; /* locks; the thing's lock: whom the waiter's edge stands for; a reference, or NULL */
     stoa_item item;           /* queues: to be put, or what was got */
 } stoa_node;

@@ -85,6 +85,22 @@ push_front(stoa_queue *queue, stoa_item *item)
     set_count(queue, count_of(queue) + 1);
 }
 
+/* ---- the frame of every change ------------------------------------------------------------------------------------- */
+
+static inline void
+begin(stoa_queue *queue, stoa_wakes *wakes)
+{
+    stoa__wakes_init(wakes);
+    stoa__lock(&queue->thing.lock);
+}
+
+static inline void
+finish(stoa_queue *queue, stoa_wakes *wakes)
+{
+    stoa__unlock(&queue->thing.lock);
+    stoa__wakes_do(wakes);
+}
+
 /* ---- putting and getting: lock held --------------------------------------------------------------------------------- */
 
 static inline void
@@ -125,6 +141,7 @@ put_one(stoa_queue *queue, stoa_item *item, stoa_wakes *wakes)
         return STOA_QUEUE_NOMEM;
     }
     counted_put(queue);
+    item->tag = 0;
     push(queue, item);
     return STOA_QUEUE_DONE;
 }
@@ -137,6 +154,8 @@ let_putter_in(stoa_queue *queue, stoa_wakes *wakes)
     while (queue->putters.first != NULL && (limit == 0 || count_of(queue) < limit) && make_room(queue, 1)) {
         stoa_node *putter = queue->putters.first;
         counted_put(queue);
+        queue->last_tag += queue->last_tag == UINT32_MAX ? 2 : 1; /* never 0 */
+        putter->count = putter->item.tag = queue->last_tag;
         push(queue, &putter->item);
         stoa__node_settle(putter, STOA_NODE_GIVEN, NULL, wakes);
     }
@@ -174,16 +193,14 @@ stoa_queue_result
 stoa__queue_put(stoa_queue *queue, stoa_item *item, stoa_node *node)
 {
     stoa_wakes wakes;
-    stoa__wakes_init(&wakes);
-    stoa__lock(&queue->thing.lock);
+    begin(queue, &wakes);
     stoa_queue_result result = put_one(queue, item, &wakes);
     if (result == STOA_QUEUE_WAIT && node != NULL) {
         node->item = *item;
         item->kind = STOA_ITEM_NOTHING;
         stoa__node_append(&queue->putters, node);
     }
-    stoa__unlock(&queue->thing.lock);
-    stoa__wakes_do(&wakes);
+    finish(queue, &wakes);
     return result;
 }
 
@@ -191,8 +208,7 @@ stoa_queue_result
 stoa__queue_get(stoa_queue *queue, stoa_item *out, stoa_node *node)
 {
     stoa_wakes wakes;
-    stoa__wakes_init(&wakes);
-    stoa__lock(&queue->thing.lock);
+    begin(queue, &wakes);
     stoa_queue_result result = get_one(queue, out, &wakes);
     if (result == STOA_QUEUE_WAIT && node != NULL) {
         if (make_room(queue, 1)) {
@@ -203,8 +219,7 @@ stoa__queue_get(stoa_queue *queue, stoa_item *out, stoa_node *node)
             result = STOA_QUEUE_NOMEM;
         }
     }
-    stoa__unlock(&queue->thing.lock);
-    stoa__wakes_do(&wakes);
+    finish(queue, &wakes);
     return result;
 }
 
@@ -213,14 +228,12 @@ stoa__queue_put_many(stoa_queue *queue, stoa_item *items, size_t count, size_t *
 {
     stoa_wakes wakes;
     stoa_queue_result result = STOA_QUEUE_DONE;
-    stoa__wakes_init(&wakes);
     *done = 0;
-    stoa__lock(&queue->thing.lock);
+    begin(queue, &wakes);
     while (*done < count && (result = put_one(queue, &items[*done], &wakes)) == STOA_QUEUE_DONE) {
         ++*done;
     }
-    stoa__unlock(&queue->thing.lock);
-    stoa__wakes_do(&wakes);
+    finish(queue, &wakes);
     return result;
 }
 
@@ -229,14 +242,12 @@ stoa__queue_get_many(stoa_queue *queue, stoa_item *items, size_t max, size_t *go
 {
     stoa_wakes wakes;
     stoa_queue_result result = STOA_QUEUE_DONE;
-    stoa__wakes_init(&wakes);
     *got = 0;
-    stoa__lock(&queue->thing.lock);
+    begin(queue, &wakes);
     while (*got < max && (result = get_one(queue, &items[*got], &wakes)) == STOA_QUEUE_DONE) {
         ++*got;
     }
-    stoa__unlock(&queue->thing.lock);
-    stoa__wakes_do(&wakes);
+    finish(queue, &wakes);
     return *got > 0 ? STOA_QUEUE_DONE : result;
 }
 
@@ -244,12 +255,10 @@ void
 stoa__queue_set_limit(stoa_queue *queue, uint64_t limit)
 {
     stoa_wakes wakes;
-    stoa__wakes_init(&wakes);
-    stoa__lock(&queue->thing.lock);
+    begin(queue, &wakes);
     queue->limit = limit;
     let_putter_in(queue, &wakes);
-    stoa__unlock(&queue->thing.lock);
-    stoa__wakes_do(&wakes);
+    finish(queue, &wakes);
 }
 
 bool
@@ -297,6 +306,60 @@ stoa__queue_withdraw_put(stoa_queue *queue, stoa_node *node)
     return waiting;
 }
 
+/* Lock held. The item with this tag leaves the ring, if it is still there; those behind it move up. */
+static bool
+pull_out(stoa_queue *queue, uint64_t tag, stoa_item *out)
+{
+    size_t mask = queue->capacity - 1;
+    uint64_t count = count_of(queue), i = count;
+    while (i > 0 && queue->ring[(queue->head + i - 1) & mask].tag != tag) {
+        i--; /* from the newest: it came in lately */
+    }
+    if (i == 0) {
+        return false;
+    }
+    *out = queue->ring[(queue->head + i - 1) & mask];
+    for (; i < count; i++) {
+        queue->ring[(queue->head + i - 1) & mask] = queue->ring[(queue->head + i) & mask];
+    }
+    set_count(queue, count - 1);
+    return true;
+}
+
+/* Lock held: `count` items that were put are to be worked on no more. */
+static void
+fewer_unfinished(stoa_queue *queue, uint64_t count, stoa_wakes *wakes)
+{
+    uint64_t unfinished = atomic_load(&queue->unfinished);
+    atomic_store(&queue->unfinished, unfinished > count ? unfinished - count : 0);
+    if (unfinished <= count) {
+        stoa__nodes_settle_all(&queue->joiners, STOA_NODE_GIVEN, wakes);
+    }
+}
+
+bool
+stoa__queue_take_back(stoa_queue *queue, stoa_node *node)
+{
+    stoa_wakes wakes;
+    begin(queue, &wakes);
+    uint32_t state = stoa__node_state(node);
+    bool mine = state == STOA_NODE_WAITING;
+    if (mine) {
+        stoa__node_remove(node);
+    }
+    else if (state == STOA_NODE_GIVEN && pull_out(queue, node->count, &node->item)) {
+        mine = true;
+        queue->puts--;
+        fewer_unfinished(queue, 1, &wakes);
+        let_putter_in(queue, &wakes);
+    }
+    if (mine) {
+        atomic_store(&node->state, STOA_NODE_WITHDRAWN);
+    }
+    finish(queue, &wakes);
+    return mine;
+}
+
 /* Lock held. */
 static bool
 withdraw_get(stoa_queue *queue, stoa_node *node, stoa_wakes *wakes)
@@ -320,11 +383,9 @@ bool
 stoa__queue_withdraw_get(stoa_queue *queue, stoa_node *node)
 {
     stoa_wakes wakes;
-    stoa__wakes_init(&wakes);
-    stoa__lock(&queue->thing.lock);
+    begin(queue, &wakes);
     bool waiting = withdraw_get(queue, node, &wakes);
-    stoa__unlock(&queue->thing.lock);
-    stoa__wakes_do(&wakes);
+    finish(queue, &wakes);
     return waiting;
 }
 
@@ -332,8 +393,7 @@ void
 stoa__queue_put_back(stoa_queue *queue, stoa_item *items, size_t count)
 {
     stoa_wakes wakes;
-    stoa__wakes_init(&wakes);
-    stoa__lock(&queue->thing.lock);
+    begin(queue, &wakes);
     while (count > 0 && (queue->getters.first != NULL || make_room(queue, 1))) {
         queue->gets--;
         if (queue->getters.first != NULL) { /* they wait, so the queue is empty: the oldest goes first */
@@ -344,8 +404,7 @@ stoa__queue_put_back(stoa_queue *queue, stoa_item *items, size_t count)
             push_front(queue, &items[--count]);
         }
     }
-    stoa__unlock(&queue->thing.lock);
-    stoa__wakes_do(&wakes);
+    finish(queue, &wakes);
     while (count > 0) {
         stoa__item_drop(&items[--count]);
     }
@@ -355,17 +414,12 @@ bool
 stoa__queue_task_done(stoa_queue *queue)
 {
     stoa_wakes wakes;
-    stoa__wakes_init(&wakes);
-    stoa__lock(&queue->thing.lock);
+    begin(queue, &wakes);
     uint64_t unfinished = atomic_load(&queue->unfinished);
     if (unfinished > 0) {
-        atomic_store(&queue->unfinished, unfinished - 1);
-        if (unfinished == 1) {
-            stoa__nodes_settle_all(&queue->joiners, STOA_NODE_GIVEN, &wakes);
-        }
+        fewer_unfinished(queue, 1, &wakes);
     }
-    stoa__unlock(&queue->thing.lock);
-    stoa__wakes_do(&wakes);
+    finish(queue, &wakes);
     return unfinished > 0;
 }
 
@@ -419,8 +473,7 @@ stoa__queue_shutdown(stoa_queue *queue, bool immediate)
     stoa_item *ring = NULL;
     size_t capacity = 0, head = 0;
     uint64_t count = 0;
-    stoa__wakes_init(&wakes);
-    stoa__lock(&queue->thing.lock);
+    begin(queue, &wakes);
     queue->shut = true;
     /* with items that may come back there must be a ring: then they are dropped one by one */
     if (immediate && atomic_load(&queue->promised) == queue->getters.count) {
@@ -438,14 +491,9 @@ stoa__queue_shutdown(stoa_queue *queue, bool immediate)
         count++;
     }
     if (immediate) {
-        uint64_t unfinished = atomic_load(&queue->unfinished);
-        atomic_store(&queue->unfinished, unfinished > count ? unfinished - count : 0);
-        if (unfinished <= count) {
-            stoa__nodes_settle_all(&queue->joiners, STOA_NODE_GIVEN, &wakes);
-        }
+        fewer_unfinished(queue, count, &wakes);
     }
-    stoa__unlock(&queue->thing.lock);
-    stoa__wakes_do(&wakes);
+    finish(queue, &wakes);
     if (ring != NULL) {
         drop_all(ring, capacity, head, count);
     }
@@ -476,8 +524,7 @@ interp_gone(stoa_thing *thing, uint32_t serial)
 {
     stoa_queue *queue = stoa__queue(thing);
     stoa_wakes wakes;
-    stoa__wakes_init(&wakes);
-    stoa__lock(&thing->lock);
+    begin(queue, &wakes);
     uint32_t before = queue->getters.count;
     stoa__nodes_withdraw(&queue->getters, serial, false);
     atomic_fetch_sub(&queue->promised, before - queue->getters.count);
@@ -490,8 +537,7 @@ interp_gone(stoa_thing *thing, uint32_t serial)
             (void)withdraw_get(queue, node, &wakes);
         }
     }
-    stoa__unlock(&thing->lock);
-    stoa__wakes_do(&wakes);
+    finish(queue, &wakes);
 }
 
 static void

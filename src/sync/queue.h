@@ -25,6 +25,7 @@ typedef struct stoa_queue {
     bool shut;
     stoa_node_list getters, putters, joiners, given;
     uint64_t puts, gets;
+    uint32_t last_tag; /* of items that waiting putters brought */
     /* written under thing.lock, read anywhere */
     _Atomic uint64_t limit; /* 0: none */
     _Atomic uint64_t count, unfinished;
@@ -66,6 +67,8 @@ bool stoa__queue_taken(stoa_queue *queue, stoa_node *node);
 /* The waiter gives up. True: it was still waiting; a putter's item is the caller's again. False: it is settled; a getter's
  * item has been given back, before all others, or to the next who waits. */
 bool stoa__queue_withdraw_put(stoa_queue *queue, stoa_node *node);
+/* The same, and an item that has come in, but that nobody has got yet, is taken out again. */
+bool stoa__queue_take_back(stoa_queue *queue, stoa_node *node);
 bool stoa__queue_withdraw_get(stoa_queue *queue, stoa_node *node);
 
 /* Items that could not be delivered: before all others, in this order. They are taken over; what there is no memory for is

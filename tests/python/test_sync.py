@@ -12,7 +12,8 @@ import weakref
 
 import stoa
 
-SCALE = int(os.environ.get("STOA_TEST_ITEMS", "0")) or (3_000 if os.environ.get("STOA_SANITIZE") else 30_000)
+ITEMS = int(os.environ.get("STOA_TEST_ITEMS", "0")) or (
+    30_000 if os.environ.get("STOA_SANITIZE") else 150_000 if hasattr(sys, "gettotalrefcount") else 1_000_000)
 
 
 def run(interpreter, code):
@@ -402,14 +403,55 @@ class Locks(unittest.TestCase):
 class Nothing(unittest.TestCase):
     """Nothing is lost and nothing comes twice."""
 
-    def test_random_closes(self):
-        """Producers and consumers in interpreters that are closed at any moment, under a seed."""
+    def mill(self, count, move, size):
+        """`count` items go through interpreters that are closed at any moment, under a seed. How many closes there were."""
         seed = random.randrange(2**32)
         rng = random.Random(seed)
-        source, sink = stoa.Queue(), stoa.Queue(64)
-        source.put_many(range(SCALE))
-        # a mover takes one item, and puts it on: what it holds when it is closed it gives back
-        move = """
+        source, sink = stoa.Queue(), stoa.Queue(size)
+        source.put_many(range(count))
+        seen, movers = bytearray(count), []
+
+        def drain():
+            got = 0
+            try:
+                while got < count:
+                    for item in sink.get_many():
+                        seen[item] += 1
+                        got += 1
+            except stoa.ShutDown:
+                pass  # some are lost
+
+        def start():
+            other = stoa.Interpreter()
+            other.prepare_main(source=source, sink=sink, seed=rng.random())
+            movers.append((other, run(other, move)))
+
+        drainer = threading.Thread(target=drain)
+        drainer.start()
+        for _ in range(3):
+            start()
+        closes, end = 0, time.monotonic() + 80
+        while drainer.is_alive() and time.monotonic() < end:
+            time.sleep(rng.random() * 0.01)
+            other, join = movers.pop(rng.randrange(len(movers)))
+            other.close(timeout=20)
+            self.assertIsNone(join(), f"seed {seed}")
+            start()
+            closes += 1
+        source.shutdown()
+        for other, join in movers:
+            self.assertIsNone(join(), f"seed {seed}")
+            other.close()
+        sink.shutdown()
+        drainer.join(10)
+        self.assertEqual(seen.count(1), count, f"seed {seed}: {seen.count(0)} lost")
+        self.assertEqual((sink.qsize(), source.qsize()), (0, 0))
+        return closes
+
+    def test_random_closes(self):
+        """Item by item, so that most closes meet somebody who waits."""
+        # what a mover holds when it is closed it gives back
+        self.mill(ITEMS // 30, """
 import stoa
 item = None
 try:
@@ -422,41 +464,37 @@ except stoa.ShutDown:
 except stoa.InterpreterGone:
     if item is not None:
         source.put(item)
-"""
-        got = []
+""", 3)
 
-        def drain():
-            while len(got) < SCALE:
-                got.extend(sink.get_many())
-
-        drainer = threading.Thread(target=drain)
-        drainer.start()
-        movers = []
-
-        def start():
-            other = stoa.Interpreter()
-            other.prepare_main(source=source, sink=sink)
-            movers.append((other, run(other, move)))
-
-        for _ in range(3):
-            start()
-        for _ in range(6):
-            time.sleep(rng.random() * 0.03)
-            other, join = movers.pop(rng.randrange(len(movers)))
-            other.close(timeout=20)
-            self.assertIsNone(join(), f"seed {seed}")
-            start()
-        drainer.join(60)
-        source.shutdown()
-        for other, join in movers:
-            self.assertIsNone(join(), f"seed {seed}")
-            other.close()
-        self.assertEqual(sorted(got), list(range(SCALE)), f"seed {seed}")
+    def test_a_million_items_with_random_closes(self):
+        closes = self.mill(ITEMS, """
+import random, stoa
+rng = random.Random(seed)
+held = []
+try:
+    while True:
+        held = source.get_many(rng.choice((1, 10, 100)))
+        try:
+            sink.put_many(held)
+        except stoa.InterpreterGone as error:
+            del held[:error.put]
+            raise
+        held = []
+        for _ in range(1000):
+            held.append(source.get())
+            sink.put(held[0])
+            held.clear()
+except stoa.ShutDown:
+    pass
+except stoa.InterpreterGone:
+    source.put_many(held)
+""", 64)
+        self.assertGreater(closes, 0)
 
     def test_fifo_for_each_producer(self):
         q = stoa.Queue(16)
         others = [stoa.Interpreter() for _ in range(3)]
-        count = SCALE // 30
+        count = ITEMS // 1000
         joins = []
         for number, other in enumerate(others):
             other.prepare_main(q=q, number=number, count=count)

@@ -99,6 +99,37 @@ class Async(unittest.IsolatedAsyncioTestCase):
         self.assertEqual(q.get_many(), [1])
         self.assertEqual(q.unfinished_tasks, 1)
 
+    async def test_a_cancelled_put_whose_item_came_in_takes_it_back(self):
+        for got in (False, True):
+            q = stoa.Queue(1)
+            q.put(1)
+            task = asyncio.create_task(q.aput(2))
+            await asyncio.sleep(0.01)
+            self.assertEqual(q.get(), 1)  # now 2 is in, before its task can run
+            self.assertEqual(q.qsize(), 1)
+            items = [q.get()] if got else []
+            task.cancel()
+            with self.assertRaises(asyncio.CancelledError):
+                await task
+            self.assertEqual((items, q.qsize(), q.unfinished_tasks), ([2], 0, 2) if got else ([], 0, 1))
+
+    async def test_a_notification_is_not_lost_with_who_is_cancelled_while_he_takes_the_lock(self):
+        condition, woken = stoa.Condition(stoa.Lock()), []
+
+        async def wait(name):
+            async with condition:
+                await condition.await_()
+                woken.append(name)
+
+        tasks = [asyncio.create_task(wait(name)) for name in "ab"]
+        await asyncio.sleep(0.01)
+        async with condition:
+            condition.notify()
+            await asyncio.sleep(0.01)  # the first wants the lock now
+            tasks[0].cancel()
+        await asyncio.wait_for(tasks[1], 10)
+        self.assertEqual((woken, tasks[0].cancelled()), (["b"], True))
+
     async def test_many_cancelled_at_random(self):
         import random
 

@@ -98,6 +98,49 @@ queue_loses_and_doubles_nothing(void **state)
     stoa__thing_unref(&s.queue->thing);
 }
 
+static int64_t
+get_now(stoa_queue *queue)
+{
+    stoa_item item;
+    assert_int_equal(stoa__queue_get(queue, &item, NULL), STOA_QUEUE_DONE);
+    return item.as.integer;
+}
+
+/* What a waiting putter brought, and nobody has got yet, can be taken back: from the midst of others. */
+static void
+queue_gives_a_put_back(void **state)
+{
+    (void)state;
+    stoa_queue *queue;
+    stoa_node nodes[3], joiner;
+    assert_int_equal(stoa__queue_new(1, &queue), STOA_OK);
+    stoa_item item = number(0);
+    assert_int_equal(stoa__queue_put(queue, &item, NULL), STOA_QUEUE_DONE);
+    for (int i = 0; i < 3; i++) {
+        stoa__node_init(&nodes[i], stoa__waiter_here(), 0);
+        item = number(i + 1);
+        assert_int_equal(stoa__queue_put(queue, &item, &nodes[i]), STOA_QUEUE_WAIT);
+    }
+    stoa__queue_set_limit(queue, 3); /* 1 and 2 come in, 3 waits on */
+    assert_true(stoa__queue_take_back(queue, &nodes[0]));
+    assert_int_equal(nodes[0].item.as.integer, 1);
+    assert_int_equal(stoa__node_state(&nodes[0]), STOA_NODE_WITHDRAWN);
+    assert_int_equal(stoa__node_state(&nodes[2]), STOA_NODE_GIVEN); /* there was room then */
+    assert_int_equal(queue->unfinished, 3);
+    assert_int_equal(get_now(queue), 0);
+    assert_int_equal(get_now(queue), 2);
+    assert_false(stoa__queue_take_back(queue, &nodes[1])); /* somebody has it */
+    stoa__node_init(&joiner, stoa__waiter_here(), 0);
+    assert_int_equal(stoa__queue_join(queue, &joiner), STOA_QUEUE_WAIT);
+    assert_true(stoa__queue_task_done(queue) && stoa__queue_task_done(queue));
+    assert_int_equal(stoa__node_state(&joiner), STOA_NODE_WAITING);
+    assert_true(stoa__queue_take_back(queue, &nodes[2])); /* nothing is left to be done */
+    assert_int_equal(stoa__node_state(&joiner), STOA_NODE_GIVEN);
+    assert_int_equal(queue->count, 0);
+    assert_int_equal(queue->puts, 2);
+    stoa__thing_unref(&queue->thing);
+}
+
 static void *
 lock_many(void *arg)
 {
@@ -234,7 +277,7 @@ main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(queue_loses_and_doubles_nothing), cmocka_unit_test(mutex_lets_one_in),
         cmocka_unit_test(semaphore_keeps_its_value),       cmocka_unit_test(closed_holder_breaks_the_mutex),
-        cmocka_unit_test(bell_rings_once_for_many),
+        cmocka_unit_test(bell_rings_once_for_many),        cmocka_unit_test(queue_gives_a_put_back),
     };
     return cmocka_run_group_tests(tests, set_up, NULL);
 }
