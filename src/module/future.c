@@ -337,6 +337,9 @@ future_cancel(PyObject *self, PyObject *unused)
     (void)unused;
     future_object *future = future_of(self);
     stoa_call_task *task = future->task;
+    if (task == NULL && future->state >= CANCELLED) { /* map() cancels each future whose result it has taken */
+        return PyBool_FromLong(future->state != FINISHED);
+    }
     if (task == NULL) {
         return call_base(self, "cancel", NULL);
     }
