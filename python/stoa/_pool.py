@@ -4,13 +4,11 @@ import itertools
 import os
 import sys
 import threading
-import weakref
 from concurrent.futures import Executor
 from concurrent.futures._base import LOGGER
 from concurrent.futures.thread import BrokenThreadPool
 
-from ._future import Future
-from ._stoa import Pool
+from ._stoa import Pool, _pools_that_end
 
 if sys.version_info >= (3, 14):
     from concurrent.futures.interpreter import BrokenInterpreterPool
@@ -20,8 +18,6 @@ else:
         """Raised when the initializer of a worker of an InterpreterPoolExecutor failed, or no worker can be made."""
 
 
-_pools = weakref.WeakSet()  # of this interpreter; guarded by _lock, as _ending
-_lock = threading.Lock()
 _ending = False
 _numbers = itertools.count()
 
@@ -37,21 +33,24 @@ def _log(exception):
 
 
 def _at_exit():
-    """Before the interpreter waits for its threads: what was submitted is done, then the workers end."""
+    """Before the interpreter waits for its threads: what was submitted is done, then the workers end.
+
+    The main interpreter ends all pools that it knows, another one those that nobody else knows. One that Stoa closes has
+    let go of its pools already; what was submitted to them goes on.
+    """
     global _ending
-    with _lock:
-        _ending = True
-        pools = list(_pools)
+    _ending = True
+    pools = _pools_that_end()
     for pool in pools:
         pool._stop(False)
     for pool in pools:
+        hung = 0  # an initializer in C code, which SystemExit does not reach: left to the end of the program
         pool._interrupt_preparing()
-        while not pool._wait(1.0):
-            pool._interrupt_preparing()
+        while hung < 2 and not pool._wait(0.5):
+            hung = hung + 1 if pool._interrupt_preparing() else 0
 
 
 threading._register_atexit(_at_exit)  # raises where the interpreter is ending already, as concurrent.futures does
-os.register_at_fork(before=_lock.acquire, after_in_parent=_lock.release, after_in_child=_lock.release)
 
 
 def _count(what, value, or_none=True):
@@ -78,8 +77,10 @@ class InterpreterPoolExecutor(Pool, Executor):
     max_tasks_per_interpreter: after so many tasks a worker is closed, and another made when there is need.
 
     Functions: importable ones, "module:qualname", those of __main__, lambdas. Arguments cross as in Interpreter.call;
-    list, dict, set and bytearray in a result come back as copies, since the worker ends with the pool.
-    Workers are made when there is something to do and none is idle. Any thread of the interpreter may use it.
+    list, dict, set and bytearray in a result come back as copies, since the worker ends with the pool; other mutable
+    objects, and what a task returns as stoa.proxy(x), as proxies that are good until the worker is closed.
+    Workers are made when there is something to do and none is idle. Any thread may use it, and any interpreter that gets
+    it: as an argument, from a queue, by name, it is the same pool there. It ends when the last one lets go of it.
     """
 
     def __init__(
@@ -96,12 +97,9 @@ class InterpreterPoolExecutor(Pool, Executor):
         if initializer is not None and not callable(initializer) and not isinstance(initializer, str):
             raise TypeError("initializer must be a callable")
         prefix = thread_name_prefix or f"{type(self).__name__}-{next(_numbers)}"
-        self._max_workers = max_workers
-        with _lock:
-            if _ending:
-                raise RuntimeError("cannot make a pool after interpreter shutdown")
-            _pools.add(self)
-        self._open(max_workers, prefix, initializer, tuple(initargs), max_tasks, Future)
+        if _ending:
+            raise RuntimeError("cannot make a pool after interpreter shutdown")
+        self._open(max_workers, prefix, initializer, tuple(initargs), max_tasks)
 
     submit = Pool.submit
 
@@ -124,11 +122,11 @@ class InterpreterPoolExecutor(Pool, Executor):
         self._stop(cancel_futures)
         if wait:
             self._wait(None)
-            with _lock:
-                _pools.discard(self)
 
     def __reduce__(self):
-        raise TypeError(f"{type(self).__name__} exists in this process only and cannot be pickled")
+        if type(self) is not InterpreterPoolExecutor:
+            raise TypeError(f"{type(self).__name__} exists in this process only and cannot be pickled")
+        return super().__reduce__()
 
 
 class _Chunks(Executor):

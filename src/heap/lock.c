@@ -38,10 +38,10 @@ stoa__rank_name(unsigned rank)
         [STOA_RANK_REGIONS] = "regions",    [STOA_RANK_REGION] = "region",
         [STOA_RANK_INTERN] = "intern",      [STOA_RANK_EPOCH] = "epoch",
         [STOA_RANK_SPACE] = "space",        [STOA_RANK_POOLS] = "pools",
-        [STOA_RANK_POOL] = "pool",          [STOA_RANK_TASKS] = "tasks",
         [STOA_RANK_THINGS] = "things",      [STOA_RANK_THING] = "thing",
-        [STOA_RANK_BELL] = "bell",          [STOA_RANK_MAILBOX] = "mailbox",
-        [STOA_RANK_WAITS] = "waits",        [STOA_RANK_MESSAGE] = "message",
+        [STOA_RANK_TASKS] = "tasks",        [STOA_RANK_BELL] = "bell",
+        [STOA_RANK_MAILBOX] = "mailbox",    [STOA_RANK_WAITS] = "waits",
+        [STOA_RANK_MESSAGE] = "message",
     };
     return rank < STOA_RANK_COUNT && names[rank] != NULL ? names[rank] : "no rank";
 }

@@ -26,10 +26,9 @@ typedef enum stoa_rank {
     STOA_RANK_EPOCH,
     STOA_RANK_SPACE,
     STOA_RANK_POOLS,   /* list of pools */
-    STOA_RANK_POOL,    /* one pool */
-    STOA_RANK_TASKS,   /* one worker's queue of tasks, one task's waiters */
     STOA_RANK_THINGS,  /* list of things */
-    STOA_RANK_THING,   /* one thing: queue, lock, … */
+    STOA_RANK_THING,   /* one thing: queue, lock, pool, … */
+    STOA_RANK_TASKS,   /* one worker's queue of tasks, one task's waiters */
     STOA_RANK_BELL,    /* what one event loop is told */
     STOA_RANK_MAILBOX, /* one mailbox */
     STOA_RANK_WAITS,   /* who waits for whom */

@@ -285,7 +285,7 @@ stoa__interp_close_all(void)
 {
     stoa_err outcome = STOA_OK;
     record_list list = {NULL, 0, 0};
-    stoa__pools_stop(); /* they would make new ones */
+    stoa__pools_stop(true); /* they would make new ones */
     (void)stoa__interp_each(collect, &list);
     PyThreadState *state = PyEval_SaveThread();
     double patience = exit_patience();

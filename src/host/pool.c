@@ -8,10 +8,42 @@
 #include "host/interp.h"
 #include "host/pool_struct.h"
 
+/* Of this copy of the library, with those that nobody outside holds any more while workers are at it: the end of the program
+ * must find these, too. */
 static stoa_lock pools_lock = STOA_LOCK_INIT(STOA_RANK_POOLS);
-static stoa_pool *pools; /* guarded by pools_lock: of this copy of the library */
+static stoa_pool *pools; /* guarded by pools_lock */
 
 /* ---- life -------------------------------------------------------------------------------------------------------- */
+
+stoa_thing *
+stoa__pool_thing(stoa_pool *pool)
+{
+    return &pool->thing;
+}
+
+stoa_pool *
+stoa__pool(stoa_thing *thing)
+{
+    return (stoa_pool *)thing;
+}
+
+static void
+end(stoa_thing *thing)
+{
+    stoa__pool_shutdown(stoa__pool(thing), false);
+    stoa__pool_drop(stoa__pool(thing));
+}
+
+static void
+describe(stoa_thing *thing, stoa_thing_info *info)
+{
+    stoa_pool_figures figures;
+    stoa__pool_figures(stoa__pool(thing), &figures);
+    info->depth = figures.queued;
+    info->broken = figures.shut || figures.broken;
+}
+
+static const stoa_thing_class pool_class = {.name = "Executor", .end = end, .describe = describe};
 
 stoa_err
 stoa__pool_new(const stoa_pool_plan *plan, stoa_pool **out)
@@ -23,16 +55,22 @@ stoa__pool_new(const stoa_pool_plan *plan, stoa_pool **out)
         free(pool);
         return stoa__fail(STOA_ENOMEM, "no memory for a pool");
     }
-    pool->users = pool->refs = 1;
-    stoa__lock_init(&pool->lock, STOA_RANK_POOL);
+    pool->refs = 1;
     pool->plan = *plan;
     pool->workers = workers;
     pool->generation = stoa__fork_generation();
     (void)snprintf(pool->name, sizeof(pool->name), "%s", plan->name == NULL ? "pool" : plan->name);
     stoa__parcel_init(&pool->path);
     stoa__parcel_init(&pool->raised);
+    stoa_err err = stoa__thing_open(&pool->thing, &pool_class, STOA_THING_EXECUTOR);
+    if (err != STOA_OK) {
+        free(workers);
+        free(pool);
+        return err;
+    }
     if (plan->path != NULL) {
-        stoa__parcel_move(&pool->path, plan->path);
+        stoa__parcel_move(&pool->path,
+                          plan->path); /* now that it cannot fail; no worker reads it before a submit */
     }
     stoa__lock(&pools_lock);
     pool->next = pools;
@@ -43,13 +81,6 @@ stoa__pool_new(const stoa_pool_plan *plan, stoa_pool **out)
     stoa__unlock(&pools_lock);
     *out = pool;
     return STOA_OK;
-}
-
-stoa_pool *
-stoa__pool_ref(stoa_pool *pool)
-{
-    atomic_fetch_add(&pool->users, 1);
-    return pool;
 }
 
 void
@@ -84,161 +115,7 @@ stoa__pool_drop(stoa_pool *pool)
 void
 stoa__pool_unref(stoa_pool *pool)
 {
-    if (atomic_fetch_sub(&pool->users, 1) == 1) {
-        stoa__pool_shutdown(pool, false);
-        stoa__pool_drop(pool);
-    }
-}
-
-/* ---- queues ------------------------------------------------------------------------------------------------------ */
-
-void
-stoa__tasks_put(stoa_task_queue *queue, stoa_task *task)
-{
-    task->next = NULL;
-    stoa__lock(&queue->lock);
-    if (queue->last != NULL) {
-        queue->last->next = task;
-    }
-    else {
-        queue->first = task;
-    }
-    queue->last = task;
-    atomic_store(&queue->count, queue->count + 1);
-    stoa__unlock(&queue->lock);
-}
-
-stoa_task *
-stoa__tasks_take(stoa_task_queue *queue)
-{
-    if (atomic_load(&queue->count) == 0) {
-        return NULL; /* who puts one in later finds its worker idle, or makes it look again */
-    }
-    stoa__lock(&queue->lock);
-    stoa_task *task = queue->first;
-    if (task != NULL) {
-        queue->first = task->next;
-        if (queue->first == NULL) {
-            queue->last = NULL;
-        }
-        atomic_store(&queue->count, queue->count - 1);
-    }
-    stoa__unlock(&queue->lock);
-    return task;
-}
-
-stoa_task *
-stoa__tasks_take_all(stoa_task_queue *queue)
-{
-    stoa__lock(&queue->lock);
-    stoa_task *first = queue->first;
-    queue->first = queue->last = NULL;
-    atomic_store(&queue->count, 0);
-    stoa__unlock(&queue->lock);
-    return first;
-}
-
-/* ---- telling ----------------------------------------------------------------------------------------------------- */
-
-/* Tells the tasks of the list that belong to the caller of the first one, inside it; returns the others. */
-static stoa_task *
-tell_one_caller(stoa_task *list, stoa_interp_record *caller)
-{
-    stoa_task *batch[64], *rest = NULL, **rest_end = &rest;
-    size_t count = 0;
-    while (list != NULL) {
-        stoa_task *task = list;
-        list = task->next;
-        if (task->caller == caller && count < sizeof(batch) / sizeof(batch[0])) {
-            batch[count++] = task;
-        }
-        else {
-            task->next = NULL;
-            *rest_end = task;
-            rest_end = &task->next;
-        }
-    }
-    const stoa_task_ops *ops = batch[0]->ops;
-    ops->finish(batch, count);
-    for (size_t i = 0; i < count; i++) {
-        stoa__task_unref(batch[i]);
-    }
-    return rest;
-}
-
-static stoa_task *
-take_deliveries(stoa_pool *pool)
-{
-    stoa__lock(&pool->lock);
-    stoa_task *list = pool->deliveries;
-    pool->deliveries = pool->last_delivery = NULL;
-    pool->delivering = false; /* who comes later goes in himself: what we are about to call may take long */
-    stoa__unlock(&pool->lock);
-    return list;
-}
-
-/* Taking the caller's GIL may take milliseconds when it is busy: one goes in, for all that are over by then. */
-void
-stoa__pool_deliver(stoa_pool *pool, stoa_task *task)
-{
-    task->next = NULL;
-    stoa__lock(&pool->lock);
-    if (pool->last_delivery != NULL) {
-        pool->last_delivery->next = task;
-    }
-    else {
-        pool->deliveries = task;
-    }
-    pool->last_delivery = task;
-    bool go = !pool->delivering;
-    pool->delivering = true;
-    stoa_interp_record *caller = pool->deliveries->caller;
-    if (go) {
-        (void)stoa__interp_ref(caller);
-    }
-    stoa__unlock(&pool->lock);
-    stoa_task *list = NULL;
-    while (go || list != NULL) {
-        stoa_entry entry;
-        bool inside = stoa__enter(caller, &entry) == STOA_OK;
-        if (go) {
-            list = take_deliveries(pool);
-            go = false;
-        }
-        stoa_task *rest = NULL, **rest_end = &rest;
-        if (inside) {
-            rest = tell_one_caller(list, caller);
-            stoa__leave(&entry);
-        }
-        while (!inside && list != NULL) { /* the futures are gone with their interpreter */
-            stoa_task *next = list->next;
-            if (list->caller == caller) {
-                stoa__task_unref(list);
-            }
-            else {
-                list->next = NULL;
-                *rest_end = list;
-                rest_end = &list->next;
-            }
-            list = next;
-        }
-        stoa__interp_unref(caller);
-        list = rest;
-        if (list != NULL) {
-            caller = stoa__interp_ref(list->caller);
-        }
-    }
-}
-
-void
-stoa__task_finished(stoa_pool *pool, stoa_task *task)
-{
-    if (stoa__task_done(task) && task->caller != NULL && task->ops->finish != NULL) {
-        stoa__pool_deliver(pool, task);
-    }
-    else {
-        stoa__task_unref(task);
-    }
+    stoa__thing_unref(&pool->thing);
 }
 
 /* ---- submitting -------------------------------------------------------------------------------------------------- */
@@ -285,7 +162,7 @@ stoa__pool_submit(stoa_pool *pool, stoa_task *task)
         return err;
     }
     stoa_worker *to_launch = NULL;
-    stoa__lock(&pool->lock);
+    stoa__lock(&pool->thing.lock);
     stoa_worker *worker = NULL;
     bool was_idle = pool->first_idle != NULL;
     if (!pool->shut && !pool->broken && (worker = choose_worker(pool, &to_launch)) != NULL) {
@@ -296,7 +173,7 @@ stoa__pool_submit(stoa_pool *pool, stoa_task *task)
     if (worker != NULL && was_idle) {
         stoa__worker_wake(worker); /* under the lock: a worker that is not in the list may end */
     }
-    stoa__unlock(&pool->lock);
+    stoa__unlock(&pool->thing.lock);
     if (to_launch != NULL) {
         stoa__worker_launch(to_launch);
     }
@@ -332,7 +209,7 @@ stoa__pool_shutdown(stoa_pool *pool, bool cancel)
         return; /* its locks may be held by threads that are not here */
     }
     stoa_task *cancelled = NULL;
-    stoa__lock(&pool->lock);
+    stoa__lock(&pool->thing.lock);
     pool->shut = true;
     for (uint32_t i = 0; cancel && i < pool->count; i++) {
         stoa_task *list = stoa__tasks_take_all(&pool->workers[i]->queue);
@@ -348,7 +225,7 @@ stoa__pool_shutdown(stoa_pool *pool, bool cancel)
         stoa__worker_not_idle(worker);
         stoa__worker_wake(worker);
     }
-    stoa__unlock(&pool->lock);
+    stoa__unlock(&pool->thing.lock);
     cancel_list(pool, cancelled);
 }
 
@@ -359,17 +236,17 @@ stoa__pool_wait(stoa_pool *pool, stoa_deadline deadline)
         return STOA_OK;
     }
     stoa_worker_cache *cache = stoa__pool_cache_here();
-    stoa__lock(&pool->lock);
+    stoa__lock(&pool->thing.lock);
     for (uint32_t i = 0; cache != NULL && i < pool->count; i++) {
         if (&pool->workers[i]->cache == cache) {
-            stoa__unlock(&pool->lock);
+            stoa__unlock(&pool->thing.lock);
             return stoa__fail(STOA_EDEADLOCK,
                               "a task of pool '%s' waits for the pool to end, and so for itself: "
                               "shut it down with wait=False, or from outside",
                               pool->name);
         }
     }
-    stoa__unlock(&pool->lock);
+    stoa__unlock(&pool->thing.lock);
     for (;;) {
         uint32_t alive = atomic_load(&pool->alive);
         if (alive == 0) {
@@ -391,7 +268,7 @@ void
 stoa__pool_break(stoa_pool *pool, const char *why, stoa_parcel *raised, stoa_task *rest)
 {
     stoa_task *lists[2] = {rest, NULL};
-    stoa__lock(&pool->lock);
+    stoa__lock(&pool->thing.lock);
     bool first = !pool->broken;
     if (first) {
         (void)snprintf(pool->why, sizeof(pool->why), "%s", why);
@@ -415,7 +292,7 @@ stoa__pool_break(stoa_pool *pool, const char *why, stoa_parcel *raised, stoa_tas
         stoa__worker_not_idle(worker);
         stoa__worker_wake(worker);
     }
-    stoa__unlock(&pool->lock);
+    stoa__unlock(&pool->thing.lock);
     if (raised != NULL) {
         stoa__parcel_abandon(raised);
     }
@@ -453,13 +330,16 @@ void
 stoa__pool_figures(stoa_pool *pool, stoa_pool_figures *out)
 {
     memset(out, 0, sizeof(*out));
+    out->id = pool->thing.id;
+    out->shut = pool->shut;
+    out->broken = pool->broken;
     memcpy(out->name, pool->name, sizeof(out->name));
     out->max_workers = pool->plan.max_workers;
     out->alive = pool->alive;
     if (pool->generation != stoa__fork_generation()) {
         return;
     }
-    stoa__lock(&pool->lock);
+    stoa__lock(&pool->thing.lock);
     out->workers = pool->count;
     out->done = pool->done_before;
     for (uint32_t i = 0; i < pool->count; i++) {
@@ -467,7 +347,7 @@ stoa__pool_figures(stoa_pool *pool, stoa_pool_figures *out)
         out->done += pool->workers[i]->done;
         out->idle += pool->workers[i]->idle;
     }
-    stoa__unlock(&pool->lock);
+    stoa__unlock(&pool->thing.lock);
 }
 
 /* ---- all of them ------------------------------------------------------------------------------------------------- */
@@ -495,10 +375,10 @@ next_pool(stoa_pool *pool)
 }
 
 void
-stoa__pools_stop(void)
+stoa__pools_stop(bool cancel)
 {
     for (stoa_pool *pool = next_pool(NULL); pool != NULL; pool = next_pool(pool)) {
-        stoa__pool_shutdown(pool, true);
+        stoa__pool_shutdown(pool, cancel);
     }
 }
 

@@ -12,14 +12,19 @@
  * whose job it runs) when the pool is shut down and all queues are empty, when it has done `max_tasks`, or when somebody
  * closes its interpreter; what was in its queue goes to the others.
  *
+ * A pool is a thing of the process (heap/thing.h): any interpreter can have it, by argument, queue or name, and uses the same
+ * workers. The interpreter that made it may be closed; the pool ends when the last one lets go of it. Its memory goes later,
+ * with its last worker and task.
+ *
  * Invariants
- *  1. A worker is in pool->workers  <=>  tasks may be put into its queue. Changed under pool->lock.
+ *  1. A worker is in pool->workers  <=>  tasks may be put into its queue. Changed under the pool's lock.
  *  2. worker->idle  =>  it is in pool->workers and its queue is empty.
  *  3. pool->alive == workers started whose interpreters are not closed yet; 0 and shut down: over.
  */
 #ifndef STOA_HOST_POOL_H
 #define STOA_HOST_POOL_H
 
+#include "heap/thing.h"
 #include "host/home.h"
 #include "host/task.h"
 
@@ -41,15 +46,19 @@ typedef struct stoa_pool_plan {
 
 /* What a pool looks like from outside, for statistics. */
 typedef struct stoa_pool_figures {
+    uint64_t id; /* of the thing */
     char name[48];
     uint32_t max_workers, workers, idle, alive;
     uint64_t queued, done;
+    bool shut, broken;
 } stoa_pool_figures;
 
 /* No worker is started yet. *out: one reference. STOA_ENOMEM. */
 stoa_err stoa__pool_new(const stoa_pool_plan *plan, stoa_pool **out);
-stoa_pool *stoa__pool_ref(stoa_pool *pool);
-/* The last reference from outside: shuts down without waiting; tasks in the queues are still done. */
+stoa_thing *stoa__pool_thing(stoa_pool *pool);
+/* The pool that a thing of kind STOA_THING_EXECUTOR is. */
+stoa_pool *stoa__pool(stoa_thing *thing);
+/* The last reference from outside: shuts down without waiting; tasks in the queues are still done. No lock held. */
 void stoa__pool_unref(stoa_pool *pool);
 
 /* Gives the task to a worker; takes over one reference on success. Any thread, with or without a GIL; never waits but for
@@ -62,8 +71,8 @@ void stoa__pool_shutdown(stoa_pool *pool, bool cancel);
  * STOA_EDEADLOCK: the calling thread is one of its workers. */
 stoa_err stoa__pool_wait(stoa_pool *pool, stoa_deadline deadline);
 /* Ends the wait of who waits to no purpose: raises SystemExit in workers that are still being made ready though no task
- * is left. No GIL. */
-void stoa__pool_interrupt_preparing(stoa_pool *pool);
+ * is left. No GIL. True: there are such workers, and no others. */
+bool stoa__pool_interrupt_preparing(stoa_pool *pool);
 
 /* Is it broken? The description of what the initializer raised (NULL: nothing), lent as long as the pool lives. */
 bool stoa__pool_broken(stoa_pool *pool, const stoa_parcel **raised);
@@ -84,8 +93,8 @@ typedef struct stoa_worker_cache {
 } stoa_worker_cache;
 stoa_worker_cache *stoa__pool_cache_here(void);
 
-/* At the end of the program: all pools of this copy are shut down, what has not begun is cancelled. Any thread. */
-void stoa__pools_stop(void);
+/* At the end of the program: all pools of this copy are shut down; `cancel`: what has not begun is cancelled. Any thread. */
+void stoa__pools_stop(bool cancel);
 /* In a forked child, its only thread: the pools are the parent's. */
 void stoa__pools_fork_child(void);
 /* Calls visit for each pool. No lock held meanwhile. */

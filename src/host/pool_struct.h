@@ -1,4 +1,4 @@
-/* What pool.c and pool_worker.c share. */
+/* What the files of a pool share. */
 #ifndef STOA_HOST_POOL_STRUCT_H
 #define STOA_HOST_POOL_STRUCT_H
 
@@ -18,7 +18,7 @@ struct stoa_worker {
     _Atomic(stoa_waiter *) waiter; /* its thread's, a reference; NULL before the thread runs */
     _Atomic bool stopping;         /* its interpreter is to be closed */
     _Atomic bool preparing;        /* in plan.prepare */
-    bool idle;                     /* guarded by pool->lock, as the next */
+    bool idle;                     /* guarded by the pool's lock, as the next */
     stoa_worker *next_idle;
     _Atomic uint64_t done; /* written by its thread */
     int64_t spin_ns;       /* its thread's own: how long it looks before it sleeps */
@@ -28,10 +28,9 @@ struct stoa_worker {
 };
 
 struct stoa_pool {
-    _Atomic uint32_t users; /* references from outside */
-    _Atomic uint32_t refs;  /* all references: one for all users, one a worker, one a task */
+    stoa_thing thing; /* first; its lock guards all below that is not const. Its handle: the references from outside */
+    _Atomic uint32_t refs;  /* all references: one for all those, one a worker, one a task */
     _Atomic uint32_t alive; /* invariant 3; futex */
-    stoa_lock lock;         /* STOA_RANK_POOL; guards all below that is not const */
     stoa_pool_plan plan;    /* const */
     stoa_parcel path;       /* const */
     char name[48];          /* const */
@@ -57,14 +56,14 @@ stoa_task *stoa__tasks_take(stoa_task_queue *queue);
 stoa_task *stoa__tasks_take_all(stoa_task_queue *queue);
 
 void stoa__pool_drop(stoa_pool *pool); /* one of `refs` */
-/* pool->lock held. A worker that is to be launched, in pool->workers already; NULL: no memory. */
+/* The pool's lock held. A worker that is to be launched, in pool->workers already; NULL: no memory. */
 stoa_worker *stoa__pool_add_worker(stoa_pool *pool);
 /* No lock held. */
 void stoa__worker_launch(stoa_worker *worker);
 void stoa__worker_wake(stoa_worker *worker);
-/* pool->lock held: takes it out of the list of idle ones. */
+/* The pool's lock held: takes it out of the list of idle ones. */
 void stoa__worker_not_idle(stoa_worker *worker);
-/* pool->lock held: out of pool->workers; its tasks go to others. The tasks that nobody is left for: a list. */
+/* The pool's lock held: out of pool->workers; its tasks go to others. The tasks that nobody is left for: a list. */
 stoa_task *stoa__worker_remove(stoa_worker *worker);
 /* No lock held: the pool is of no use any more; the tasks of all queues, and of `rest`, are refused. The exception's
  * description is taken over; NULL: none. */

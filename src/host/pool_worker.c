@@ -85,7 +85,7 @@ wait_for_news(stoa_worker *worker, stoa_waiter *self, uint32_t seen)
 
 /* ---- tasks ------------------------------------------------------------------------------------------------------- */
 
-/* Half of another's queue, its oldest tasks: the first is returned, the others go into ours. pool->lock held. */
+/* Half of another's queue, its oldest tasks: the first is returned, the others go into ours. The pool's lock held. */
 static stoa_task *
 steal(stoa_pool *pool, stoa_worker *thief)
 {
@@ -115,7 +115,7 @@ look_around(stoa_worker *worker, stoa_task **out)
 {
     stoa_pool *pool = worker->pool;
     enum next next = WAIT;
-    stoa__lock(&pool->lock);
+    stoa__lock(&pool->thing.lock);
     if ((*out = stoa__tasks_take(&worker->queue)) != NULL || (*out = steal(pool, worker)) != NULL) {
         next = RUN;
     }
@@ -130,7 +130,7 @@ look_around(stoa_worker *worker, stoa_task **out)
     if (next != WAIT && worker->idle) {
         stoa__worker_not_idle(worker);
     }
-    stoa__unlock(&pool->lock);
+    stoa__unlock(&pool->thing.lock);
     return next;
 }
 
@@ -272,7 +272,7 @@ retire(stoa_worker *worker, const char *why)
 {
     stoa_pool *pool = worker->pool;
     stoa_worker *successor = NULL;
-    stoa__lock(&pool->lock);
+    stoa__lock(&pool->thing.lock);
     stoa_task *rest = stoa__worker_remove(worker);
     bool lonely = rest != NULL;
     if (lonely && why == NULL && (successor = stoa__pool_add_worker(pool)) != NULL) {
@@ -282,7 +282,7 @@ retire(stoa_worker *worker, const char *why)
             rest = next;
         }
     }
-    stoa__unlock(&pool->lock);
+    stoa__unlock(&pool->thing.lock);
     if (successor != NULL) {
         stoa__worker_launch(successor);
     }
@@ -452,28 +452,31 @@ has_pending(stoa_task_queue *queue)
     return found;
 }
 
-void
+bool
 stoa__pool_interrupt_preparing(stoa_pool *pool)
 {
     if (pool->generation != stoa__fork_generation()) {
-        return;
+        return false;
     }
     stoa_interp_record *records[64];
     size_t count = 0;
     bool wanted = false;
-    stoa__lock(&pool->lock);
+    stoa__lock(&pool->thing.lock);
+    bool alone = pool->count > 0 && pool->alive == pool->count;
     for (uint32_t i = 0; i < pool->count; i++) {
         stoa_worker *worker = pool->workers[i];
         wanted = wanted || has_pending(&worker->queue);
+        alone = alone && worker->preparing;
         if (worker->preparing && count < 64) {
             records[count++] = stoa__interp_ref(worker->record);
         }
     }
-    stoa__unlock(&pool->lock);
+    stoa__unlock(&pool->thing.lock);
     for (size_t i = 0; i < count; i++) {
         if (!wanted) {
             (void)stoa__interp_interrupt(records[i], PyExc_SystemExit);
         }
         stoa__interp_unref(records[i]);
     }
+    return alone && !wanted;
 }

@@ -17,6 +17,7 @@
 
 #include "heap/name_table_struct.h"
 #include "heap/process_struct.h"
+#include "host/pool_struct.h"
 #include "immortal/exceptions.h"
 #include "module/module.h"
 #include "sync/mutex.h"
@@ -25,6 +26,7 @@
 #define MAX_RECORDS 20000
 #define MAX_SLOTS ((size_t)1 << 22)
 #define MAX_WAITERS 64
+#define MAX_WORKERS 4096
 
 typedef struct look {
     pid_t pid;
@@ -372,6 +374,52 @@ add_mutex(look *l, const stoa_thing *address, PyObject *list)
     return add_thing(list, &mutex.thing, waiters, mutex.word != 0, 1, mutex.broke_in != 0);
 }
 
+/* Workers come and go: one whose memory is something else by now does not say that it is of this pool. */
+static void
+add_worker(look *l, const stoa_pool *pool, const stoa_worker *address, stoa_pool_figures *out)
+{
+    stoa_worker worker;
+    if (!read_remote(l, address, &worker, sizeof(worker))) {
+        return;
+    }
+    if (worker.pool != pool) {
+        l->torn++;
+        return;
+    }
+    out->workers++;
+    out->idle += worker.idle;
+    out->queued += worker.queue.count;
+    out->done += worker.done;
+}
+
+static int
+add_pool(look *l, const stoa_thing *address, PyObject *list)
+{
+    stoa_pool pool;
+    stoa_pool_figures figures = {0};
+    if (!read_remote(l, address, &pool, sizeof(pool))) {
+        return 0;
+    }
+    uint32_t count = pool.count > MAX_WORKERS ? MAX_WORKERS : pool.count;
+    figures.done = pool.done_before;
+    for (uint32_t i = 0; i < count; i++) {
+        const stoa_worker *worker;
+        if (read_remote(l, pool.workers + i, &worker, sizeof(worker))) {
+            add_worker(l, (const stoa_pool *)address, worker, &figures);
+        }
+    }
+    Py_ssize_t place = PyList_GET_SIZE(list);
+    if (add_thing(list, &pool.thing, PyList_New(0), figures.queued, 0, pool.shut || pool.broken) < 0) {
+        return -1;
+    }
+    PyObject *more = Py_BuildValue("{s:N,s:I,s:I,s:I,s:K}", "name", text_field(pool.name, sizeof(pool.name)),
+                                   "max_workers", pool.plan.max_workers, "workers", figures.workers, "idle",
+                                   figures.idle, "done", (unsigned long long)figures.done);
+    int result = more == NULL ? -1 : PyDict_Update(PyList_GET_ITEM(list, place), more);
+    Py_XDECREF(more);
+    return result;
+}
+
 static int
 add_things(look *l, PyObject *list)
 {
@@ -385,7 +433,8 @@ add_things(look *l, PyObject *list)
             break;
         }
         before = thing.id;
-        int result = thing.kind == STOA_THING_QUEUE ? add_queue(l, at, list)
+        int result = thing.kind == STOA_THING_QUEUE      ? add_queue(l, at, list)
+                     : thing.kind == STOA_THING_EXECUTOR ? add_pool(l, at, list)
                      : thing.kind == STOA_THING_LOCK || thing.kind == STOA_THING_RLOCK
                          ? add_mutex(l, at, list)
                          : add_thing(list, &thing, PyList_New(0), 0, 0, false);

@@ -9,22 +9,20 @@
 #include "host/pool_call.h"
 #include "proxy/signals.h"
 #include "immortal/exceptions.h"
+#include "module/callee.h"
+#include "module/function_memo.h"
 #include "module/future.h"
 #include "module/module.h"
+#include "module/sync.h"
 #include "proxy/cross.h"
 #include "proxy/exception.h"
 #include "proxy/proxy.h"
 
-/* All under the interpreter's GIL. */
+/* The wrapper of a pool (proxy/thing.h): of this class is stoa.InterpreterPoolExecutor made. Under the interpreter's GIL. */
 typedef struct pool_object {
-    PyObject_HEAD
-    stoa_pool *pool; /* NULL before _open */
-    PyTypeObject *future_type;
-    PyObject *last; /* the function that was submitted last, where it is one that cannot change under its packed form */
-    PyObject *last_code, *last_defaults; /* borrowed from it, for comparison only */
-    PyObject *last_globals;              /* named_globals at the time */
-    stoa_function *last_packed;
-    PyObject *weak_references;
+    STOA_THING_HEAD
+    PyTypeObject *future_type; /* NULL before it is needed */
+    stoa_function_memo memo;
 } pool_object;
 
 /* What the workers' initializer needs: plan.arg */
@@ -40,14 +38,20 @@ pool_of(PyObject *self)
     return (pool_object *)self;
 }
 
+/* Borrowed; NULL with an exception: it was not initialised, or the interpreter is ending. */
 static stoa_pool *
 opened(PyObject *self)
 {
-    if (pool_of(self)->pool == NULL) {
-        PyErr_SetString(PyExc_RuntimeError,
-                        "this pool was not initialised: its class does not call super().__init__()");
-    }
-    return pool_of(self)->pool;
+    stoa_thing *thing = stoa__thing_get(self);
+    return thing == NULL ? NULL : stoa__pool(thing);
+}
+
+/* For what may take long, or end the wrapper: with a reference. */
+static stoa_pool *
+opened_ref(PyObject *self)
+{
+    stoa_thing *thing = stoa__thing_get(self);
+    return thing == NULL ? NULL : stoa__pool(stoa__thing_ref(thing));
 }
 
 /* ---- opening ----------------------------------------------------------------------------------------------------- */
@@ -124,7 +128,7 @@ make_preparation(PyObject *function, PyObject *args, preparation **out)
     return 0;
 }
 
-PyDoc_STRVAR(open_doc, "_open($self, workers, name, initializer, initargs, max_tasks, future_type, /)\n--\n\n"
+PyDoc_STRVAR(open_doc, "_open($self, workers, name, initializer, initargs, max_tasks, /)\n--\n\n"
                        "Private: once, from __init__, which has checked the arguments.");
 
 static PyObject *
@@ -133,14 +137,15 @@ pool_open(PyObject *self, PyObject *args)
     unsigned workers;
     unsigned long long max_tasks;
     const char *name;
-    PyObject *initializer, *initargs, *future_type;
+    PyObject *initializer, *initargs;
     preparation *p;
     stoa_parcel path;
-    if (!PyArg_ParseTuple(args, "IsOO!KO!:_open", &workers, &name, &initializer, &PyTuple_Type, &initargs,
-                          &max_tasks, &PyType_Type, &future_type)) {
+    stoa_pool *pool;
+    if (!PyArg_ParseTuple(args, "IsOO!K:_open", &workers, &name, &initializer, &PyTuple_Type, &initargs,
+                          &max_tasks)) {
         return NULL;
     }
-    if (pool_of(self)->pool != NULL) {
+    if (pool_of(self)->side != NULL) {
         PyErr_SetString(PyExc_RuntimeError, "this pool is open already");
         return NULL;
     }
@@ -159,134 +164,19 @@ pool_open(PyObject *self, PyObject *args)
                            .broke = broke,
                            .dispose = dispose,
                            .arg = p};
-    stoa_err err = stoa__pool_new(&plan, &pool_of(self)->pool);
+    stoa_err err = stoa__pool_new(&plan, &pool);
     if (err != STOA_OK) {
         stoa__parcel_abandon(&path);
         dispose(p);
         return stoa__raise(err);
     }
-    pool_of(self)->future_type = (PyTypeObject *)Py_NewRef(future_type);
+    if (stoa__thing_adopt(self, stoa__pool_thing(pool)) < 0) {
+        return NULL;
+    }
     Py_RETURN_NONE;
 }
 
 /* ---- submitting -------------------------------------------------------------------------------------------------- */
-
-static void
-forget_function(pool_object *pool)
-{
-    stoa_function *packed = pool->last_packed;
-    pool->last_packed = NULL;
-    Py_CLEAR(pool->last);
-    Py_CLEAR(pool->last_globals);
-    if (packed != NULL) {
-        stoa__function_unref(packed);
-    }
-}
-
-/* A value that no code can change. */
-static bool
-is_fixed(PyObject *value)
-{
-    return value == NULL || value == Py_None || PyModule_Check(value) || PyType_Check(value) ||
-           PyCFunction_Check(value) || PyUnicode_CheckExact(value) || PyBytes_CheckExact(value) ||
-           PyLong_CheckExact(value) || PyFloat_CheckExact(value);
-}
-
-/* Does what it packs to depend on more than the name of its module and its own? */
-static bool
-goes_by_value(PyObject *function)
-{
-    PyObject *module = PyFunction_GetModule(function); /* borrowed */
-    PyObject *qualname = ((PyFunctionObject *)function)->func_qualname;
-    PyObject *local = PyUnicode_FromString("<");
-    bool found = module == NULL || !PyUnicode_Check(module) || local == NULL ||
-                 PyUnicode_CompareWithASCIIString(module, "__main__") == 0 ||
-                 PyUnicode_Contains(qualname, local) != 0;
-    Py_XDECREF(local);
-    PyErr_Clear();
-    return found;
-}
-
-/* Can what it packs to change while it is the same object? A closure's cells, keyword defaults, and the globals that it
- * names can. */
-static bool
-is_constant(PyObject *function)
-{
-    if (!PyFunction_Check(function)) {
-        return PyCFunction_Check(function);
-    }
-    if (!goes_by_value(function)) {
-        return true;
-    }
-    if (PyFunction_GetClosure(function) != NULL || PyFunction_GetKwDefaults(function) != NULL) {
-        return false;
-    }
-    PyObject *names = ((PyCodeObject *)PyFunction_GET_CODE(function))->co_names;
-    PyObject *globals = PyFunction_GET_GLOBALS(function);
-    for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(names); i++) {
-        if (!is_fixed(PyDict_GetItem(globals, PyTuple_GET_ITEM(names, i)))) {
-            return false;
-        }
-    }
-    return true;
-}
-
-/* The globals that it names, which are kept alive so that no other value gets the address of one: a new tuple, or NULL. */
-static PyObject *
-named_globals(PyObject *function)
-{
-    PyObject *names = ((PyCodeObject *)PyFunction_GET_CODE(function))->co_names;
-    PyObject *globals = PyFunction_GET_GLOBALS(function);
-    PyObject *values = PyTuple_New(PyTuple_GET_SIZE(names));
-    for (Py_ssize_t i = 0; values != NULL && i < PyTuple_GET_SIZE(names); i++) {
-        PyObject *value = PyDict_GetItem(globals, PyTuple_GET_ITEM(names, i)); /* borrowed */
-        PyTuple_SET_ITEM(values, i, Py_NewRef(value == NULL ? Py_None : value));
-    }
-    return values;
-}
-
-static bool
-same_globals(PyObject *function, PyObject *values)
-{
-    PyObject *names = ((PyCodeObject *)PyFunction_GET_CODE(function))->co_names;
-    PyObject *globals = PyFunction_GET_GLOBALS(function);
-    for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(names); i++) {
-        PyObject *value = PyDict_GetItem(globals, PyTuple_GET_ITEM(names, i));
-        if ((value == NULL ? Py_None : value) != PyTuple_GET_ITEM(values, i)) {
-            return false;
-        }
-    }
-    return true;
-}
-
-/* New reference. */
-static stoa_function *
-packed_function(pool_object *pool, PyObject *function)
-{
-    bool plain = PyFunction_Check(function);
-    if (pool->last == function && pool->last_packed != NULL &&
-        (!plain || (PyFunction_GET_CODE(function) == pool->last_code &&
-                    PyFunction_GET_DEFAULTS(function) == pool->last_defaults && is_constant(function) &&
-                    (!goes_by_value(function) || same_globals(function, pool->last_globals))))) {
-        return stoa__function_ref(pool->last_packed);
-    }
-    stoa_function *packed = stoa__function_pack(function);
-    PyObject *globals = packed == NULL || !is_constant(function) ? NULL
-                        : plain                                  ? named_globals(function)
-                                                                 : Py_NewRef(Py_None);
-    if (packed != NULL) {
-        PyErr_Clear(); /* no memory for it: then it is packed anew each time */
-    }
-    if (globals != NULL) {
-        forget_function(pool);
-        pool->last = Py_NewRef(function);
-        pool->last_code = plain ? PyFunction_GET_CODE(function) : NULL;
-        pool->last_defaults = plain ? PyFunction_GET_DEFAULTS(function) : NULL;
-        pool->last_globals = globals;
-        pool->last_packed = stoa__function_ref(packed);
-    }
-    return packed;
-}
 
 /* This thread's message without the name of its code. */
 static const char *
@@ -299,14 +189,14 @@ bare_message(void)
 
 /* stoa._pool knows the class for it in this version. */
 static PyObject *
-raise_refused(pool_object *pool, stoa_err err)
+raise_refused(stoa_pool *pool, stoa_err err)
 {
     const stoa_parcel *raised = NULL;
     if (err == STOA_EGONE || err == STOA_EFORKED) {
         PyErr_SetString(PyExc_RuntimeError, bare_message());
         return NULL;
     }
-    if (err != STOA_ESTATE || !stoa__pool_broken(pool->pool, &raised)) {
+    if (err != STOA_ESTATE || !stoa__pool_broken(pool, &raised)) {
         return stoa__raise(err);
     }
     PyObject *cause = raised == NULL ? Py_NewRef(Py_None) : stoa__exception_unpack(raised);
@@ -322,104 +212,12 @@ raise_refused(pool_object *pool, stoa_err err)
     return NULL;
 }
 
-/* What is called, with what in front: a bound method is its function and its self (which crosses by the rule, as all
- * arguments do), a functools.partial what it calls and its arguments. Owns all three. */
-typedef struct callee {
-    PyObject *function, *args, *kwargs; /* args: a tuple or NULL; kwargs: a dict or NULL */
-} callee;
-
-static void
-clear_callee(callee *c)
-{
-    Py_CLEAR(c->function);
-    Py_CLEAR(c->args);
-    Py_CLEAR(c->kwargs);
-}
-
-static int
-prepend(callee *c, PyObject *front)
-{
-    PyObject *all = c->args == NULL ? Py_NewRef(front) : PySequence_Concat(front, c->args);
-    Py_XSETREF(c->args, all);
-    return all == NULL ? -1 : 0;
-}
-
-static int
-unwrap_method(callee *c)
-{
-    PyObject *front = PyTuple_Pack(1, PyMethod_GET_SELF(c->function));
-    int result = front == NULL ? -1 : prepend(c, front);
-    Py_XDECREF(front);
-    Py_SETREF(c->function, Py_NewRef(PyMethod_GET_FUNCTION(c->function)));
-    return result;
-}
-
-static int
-unwrap_partial(callee *c)
-{
-    PyObject *function = PyObject_GetAttrString(c->function, "func");
-    PyObject *args = function == NULL ? NULL : PyObject_GetAttrString(c->function, "args");
-    PyObject *keywords = args == NULL ? NULL : PyObject_GetAttrString(c->function, "keywords");
-    int result = keywords == NULL || !PyTuple_Check(args) || !PyDict_Check(keywords) ? -1 : prepend(c, args);
-    if (result == 0 && PyDict_GET_SIZE(keywords) > 0) {
-        PyObject *all = PyDict_Copy(keywords);
-        if (all == NULL || (c->kwargs != NULL && PyDict_Update(all, c->kwargs) < 0)) {
-            Py_CLEAR(all);
-            result = -1;
-        }
-        Py_XSETREF(c->kwargs, all);
-    }
-    if (result == 0) {
-        Py_SETREF(c->function, Py_NewRef(function));
-    }
-    Py_XDECREF(keywords);
-    Py_XDECREF(args);
-    Py_XDECREF(function);
-    return result;
-}
-
-static int
-unwrap(callee *c)
-{
-    int result = 0;
-    while (result == 0) {
-        if (PyMethod_Check(c->function) && PyFunction_Check(PyMethod_GET_FUNCTION(c->function)) &&
-            !PyType_Check(PyMethod_GET_SELF(c->function))) {
-            result = unwrap_method(c);
-        }
-        else if (strcmp(Py_TYPE(c->function)->tp_name, "functools.partial") == 0) {
-            result = unwrap_partial(c);
-        }
-        else {
-            return 0;
-        }
-    }
-    return result;
-}
-
-/* The argument tuples of a chunk, each with `front` before it: new reference. */
-static PyObject *
-prepend_each(PyObject *chunk, PyObject *front)
-{
-    PyObject *result = front == NULL ? Py_NewRef(chunk) : PyTuple_New(PyTuple_GET_SIZE(chunk));
-    for (Py_ssize_t i = 0; front != NULL && result != NULL && i < PyTuple_GET_SIZE(chunk); i++) {
-        PyObject *all = PySequence_Concat(front, PyTuple_GET_ITEM(chunk, i));
-        if (all == NULL) {
-            Py_CLEAR(result);
-        }
-        else {
-            PyTuple_SET_ITEM(result, i, all);
-        }
-    }
-    return result;
-}
-
 static stoa_call_task *
-new_task(pool_object *pool, callee *c, PyObject *chunk)
+new_task(pool_object *self, stoa_callee *c, PyObject *chunk)
 {
-    stoa_function *packed = packed_function(pool, c->function);
+    stoa_function *packed = stoa__function_memo_get(&self->memo, c->function);
     PyObject *args = packed == NULL  ? NULL
-                     : chunk != NULL ? prepend_each(chunk, c->args)
+                     : chunk != NULL ? stoa__callee_prepend_each(chunk, c->args)
                                      : Py_XNewRef(c->args);
     stoa_call_task *task = args == NULL
                                ? NULL
@@ -431,23 +229,39 @@ new_task(pool_object *pool, callee *c, PyObject *chunk)
     return task;
 }
 
+/* Borrowed; NULL with an exception. */
+static PyTypeObject *
+future_type(pool_object *self)
+{
+    if (self->future_type == NULL) {
+        PyObject *module = PyImport_ImportModule("stoa._future");
+        PyObject *type = module == NULL ? NULL : PyObject_GetAttrString(module, "Future");
+        Py_XDECREF(module);
+        Py_XSETREF(self->future_type, (PyTypeObject *)type);
+    }
+    return self->future_type;
+}
+
 /* `args` (a tuple) or `chunk` (a tuple of tuples) is given. */
 static PyObject *
 submit(PyObject *self, PyObject *function, PyObject *args, PyObject *kwargs, PyObject *chunk)
 {
-    pool_object *pool = pool_of(self);
-    if (opened(self) == NULL) {
+    PyTypeObject *type = future_type(pool_of(self));
+    if (type == NULL) {
         return NULL;
     }
-    callee c = {Py_NewRef(function), Py_XNewRef(args), Py_XNewRef(kwargs)};
-    stoa_call_task *task = unwrap(&c) < 0 ? NULL : new_task(pool, &c, chunk);
-    clear_callee(&c);
-    PyObject *future = task == NULL ? NULL : stoa__future_new(pool->future_type, task);
-    if (future == NULL) {
+    stoa_callee c = {Py_NewRef(function), Py_XNewRef(args), Py_XNewRef(kwargs)};
+    stoa_call_task *task = stoa__callee_unwrap(&c) < 0 ? NULL : new_task(pool_of(self), &c, chunk);
+    stoa__callee_clear(&c);
+    PyObject *future = task == NULL ? NULL : stoa__future_new(type, task);
+    stoa_pool *pool = future == NULL ? NULL
+                                     : opened(self); /* what ran until now may have let the interpreter end */
+    if (pool == NULL) {
+        Py_XDECREF(future);
         return NULL;
     }
     stoa__task_ref(&task->task); /* the queue's */
-    stoa_err err = stoa__pool_submit(pool->pool, &task->task);
+    stoa_err err = stoa__pool_submit(pool, &task->task);
     if (err != STOA_OK) {
         PyObject *result = raise_refused(pool, err);
         stoa__task_unref(&task->task);
@@ -507,15 +321,16 @@ PyDoc_STRVAR(stop_doc, "_stop($self, cancel, /)\n--\n\nPrivate: shuts down witho
 static PyObject *
 pool_stop(PyObject *self, PyObject *cancel)
 {
-    stoa_pool *pool = opened(self);
-    int is_true = pool == NULL ? -1 : PyObject_IsTrue(cancel);
-    if (is_true < 0) {
+    int is_true = PyObject_IsTrue(cancel);
+    stoa_pool *pool = is_true < 0 ? NULL : opened_ref(self);
+    if (pool == NULL) {
         return NULL;
     }
     PyThreadState *state = PyEval_SaveThread(); /* those who watch cancelled tasks may be in other interpreters */
     stoa__pool_shutdown(pool, is_true);
+    stoa__pool_unref(pool);
     PyEval_RestoreThread(state);
-    forget_function(pool_of(self));
+    stoa__function_memo_clear(&pool_of(self)->memo);
     Py_RETURN_NONE;
 }
 
@@ -525,42 +340,43 @@ PyDoc_STRVAR(wait_doc, "_wait($self, timeout, /)\n--\n\n"
 static PyObject *
 pool_wait(PyObject *self, PyObject *timeout)
 {
-    stoa_pool *pool = opened(self);
     stoa_deadline deadline;
-    if (pool == NULL || stoa__module_deadline(timeout, &deadline) < 0) {
+    stoa_pool *pool = stoa__module_deadline(timeout, &deadline) < 0 ? NULL : opened_ref(self);
+    if (pool == NULL) {
         return NULL;
     }
-    for (;;) {
+    stoa_err err;
+    int signals = 0;
+    do {
         PyThreadState *state = PyEval_SaveThread();
-        stoa_err err = stoa__pool_wait(pool, deadline);
+        err = stoa__pool_wait(pool, deadline);
         PyEval_RestoreThread(state);
-        if (err == STOA_OK || err == STOA_ETIMEDOUT) {
-            return PyBool_FromLong(err == STOA_OK);
-        }
-        if (err != STOA_EINTERRUPTED) {
-            return stoa__raise(err);
-        }
-        if (stoa__check_signals() < 0) {
-            return NULL;
-        }
-    }
+        signals = err == STOA_EINTERRUPTED ? stoa__check_signals() : 0;
+    } while (err == STOA_EINTERRUPTED && signals == 0);
+    PyObject *result = signals < 0                               ? NULL
+                       : err == STOA_OK || err == STOA_ETIMEDOUT ? PyBool_FromLong(err == STOA_OK)
+                                                                 : stoa__raise(err);
+    stoa__pool_unref(pool);
+    return result;
 }
 
-PyDoc_STRVAR(interrupt_doc, "_interrupt_preparing($self, /)\n--\n\n"
-                            "Private: ends initializers that nobody waits for.");
+PyDoc_STRVAR(interrupt_doc,
+             "_interrupt_preparing($self, /)\n--\n\n"
+             "Private: ends initializers that nobody waits for. True: nothing else is going on.");
 
 static PyObject *
 pool_interrupt(PyObject *self, PyObject *unused)
 {
     (void)unused;
-    stoa_pool *pool = opened(self);
+    stoa_pool *pool = opened_ref(self);
     if (pool == NULL) {
         return NULL;
     }
     PyThreadState *state = PyEval_SaveThread();
-    stoa__pool_interrupt_preparing(pool);
+    bool alone = stoa__pool_interrupt_preparing(pool);
+    stoa__pool_unref(pool);
     PyEval_RestoreThread(state);
-    Py_RETURN_NONE;
+    return PyBool_FromLong(alone);
 }
 
 PyDoc_STRVAR(figures_doc, "_figures($self, /)\n--\n\nPrivate: (workers, idle, not closed, queued, done).");
@@ -579,11 +395,77 @@ pool_figures(PyObject *self, PyObject *unused)
                          (unsigned long long)figures.queued, (unsigned long long)figures.done);
 }
 
+/* ---- looking ----------------------------------------------------------------------------------------------------- */
+
+enum { IS_SHUT, IS_BROKEN, MAX_WORKERS };
+
 static PyObject *
-get_shut(PyObject *self, void *unused)
+get(PyObject *self, void *which)
 {
+    stoa_thing *thing = pool_of(self)->thing;
+    if (thing == NULL && which != (void *)IS_SHUT) {
+        return opened(self) == NULL ? NULL : Py_NewRef(Py_None);
+    }
+    stoa_pool_figures figures = {.shut = true};
+    if (thing != NULL) {
+        stoa__pool_figures(stoa__pool(thing), &figures);
+    }
+    switch ((intptr_t)which) {
+    case IS_SHUT:
+        return PyBool_FromLong(figures.shut);
+    case IS_BROKEN:
+        return PyBool_FromLong(figures.broken);
+    default:
+        return PyLong_FromUnsignedLong(figures.max_workers);
+    }
+}
+
+static PyObject *
+repr(PyObject *self)
+{
+    stoa_pool_figures figures;
+    if (pool_of(self)->thing == NULL) {
+        return stoa__thing_repr(self);
+    }
+    stoa__pool_figures(stoa__pool(pool_of(self)->thing), &figures);
+    return PyUnicode_FromFormat("<stoa.%s %llu '%s'%s>", Py_TYPE(self)->tp_name,
+                                (unsigned long long)figures.id, figures.name,
+                                figures.broken ? ", broken"
+                                : figures.shut ? ", shut down"
+                                               : "");
+}
+
+/* Does a pool end with the current interpreter? */
+static bool
+ends_here(const stoa_thing *thing)
+{
+    return thing->kind == STOA_THING_EXECUTOR &&
+           (PyInterpreterState_Get() == PyInterpreterState_Main() || stoa__handle_count(thing->handle) == 1);
+}
+
+PyDoc_STRVAR(pools_that_end_doc,
+             "_pools_that_end($module, /)\n--\n\n"
+             "Private: the executors that this interpreter knows, and but for the main one nobody else.");
+
+static PyObject *
+pools_that_end(PyObject *module, PyObject *unused)
+{
+    (void)module;
     (void)unused;
-    return PyBool_FromLong(pool_of(self)->pool == NULL || stoa__pool_is_shut(pool_of(self)->pool));
+    PyObject *list = PyList_New(0);
+    stoa_side *side = list == NULL ? NULL : stoa__side_here();
+    if (side == NULL && list != NULL) {
+        PyErr_Clear(); /* Stoa closes this interpreter, which has let go of its things */
+    }
+    for (size_t i = 0; side != NULL && list != NULL && i < side->things.capacity; i++) {
+        const stoa_map_entry *entry = &side->things.entries[i];
+        PyObject *object = entry->key == 0 ? NULL : (PyObject *)(uintptr_t)entry->value;
+        if (object != NULL && Py_REFCNT(object) > 0 && ends_here(((stoa_thing_object *)object)->thing) &&
+            PyList_Append(list, object) < 0) {
+            Py_CLEAR(list);
+        }
+    }
+    return list;
 }
 
 /* ---- life -------------------------------------------------------------------------------------------------------- */
@@ -593,41 +475,17 @@ traverse(PyObject *self, visitproc visit, void *arg)
 {
     Py_VISIT(Py_TYPE(self));
     Py_VISIT(pool_of(self)->future_type);
-    Py_VISIT(pool_of(self)->last);
-    Py_VISIT(pool_of(self)->last_globals);
+    Py_VISIT(pool_of(self)->memo.function);
+    Py_VISIT(pool_of(self)->memo.globals);
     return 0;
 }
 
 static int
 clear(PyObject *self)
 {
-    forget_function(pool_of(self));
+    stoa__function_memo_clear(&pool_of(self)->memo);
     Py_CLEAR(pool_of(self)->future_type);
     return 0;
-}
-
-static void
-dealloc(PyObject *self)
-{
-    PyTypeObject *type = Py_TYPE(self);
-    PyObject_GC_UnTrack(self);
-    if (pool_of(self)->weak_references != NULL) {
-        PyObject_ClearWeakRefs(self);
-    }
-    (void)clear(self);
-    if (pool_of(self)->pool != NULL) {
-        stoa__pool_unref(pool_of(self)->pool);
-    }
-    type->tp_free(self);
-    Py_DECREF(type);
-}
-
-static PyObject *
-get_broken(PyObject *self, void *unused)
-{
-    (void)unused;
-    const stoa_parcel *raised;
-    return PyBool_FromLong(pool_of(self)->pool != NULL && stoa__pool_broken(pool_of(self)->pool, &raised));
 }
 
 static PyMethodDef methods[] = {
@@ -636,29 +494,27 @@ static PyMethodDef methods[] = {
     {"_submit_chunk", (PyCFunction)(void (*)(void))pool_submit_chunk, METH_FASTCALL, submit_chunk_doc},
     {"_stop", pool_stop, METH_O, stop_doc},
     {"_wait", pool_wait, METH_O, wait_doc},
+    {"__reduce__", stoa__sync_reduce, METH_NOARGS, NULL},
     {"_interrupt_preparing", pool_interrupt, METH_NOARGS, interrupt_doc},
     {"_figures", pool_figures, METH_NOARGS, figures_doc},
     {NULL, NULL, 0, NULL},
 };
 
 static PyGetSetDef getset[] = {
-    {"_broken", get_broken, NULL, "has an initializer failed?", NULL},
-    {"_shutdown", get_shut, NULL, "was it shut down?", NULL},
+    {"_broken", get, NULL, "has an initializer failed?", (void *)IS_BROKEN},
+    {"_shutdown", get, NULL, "was it shut down?", (void *)IS_SHUT},
+    {"_max_workers", get, NULL, "how many workers at most", (void *)MAX_WORKERS},
     {NULL, NULL, NULL, NULL, NULL},
 };
 
-static PyMemberDef members[] = {
-    {"__weaklistoffset__", T_PYSSIZET, offsetof(pool_object, weak_references), READONLY, NULL},
-    {NULL, 0, 0, 0, NULL},
-};
-
 static PyType_Slot slots[] = {
-    {Py_tp_dealloc, dealloc},
+    {Py_tp_dealloc, stoa__thing_dealloc},
+    {Py_tp_repr, repr},
     {Py_tp_traverse, traverse},
     {Py_tp_clear, clear},
     {Py_tp_methods, methods},
     {Py_tp_getset, getset},
-    {Py_tp_members, members},
+    {Py_tp_members, stoa__sync_members},
     {Py_tp_doc, (void *)"What InterpreterPoolExecutor does in C."},
     {0, NULL},
 };
@@ -669,11 +525,33 @@ static PyType_Spec spec = {
     .slots = slots,
 };
 
+static PyMethodDef functions[] = {
+    {"_pools_that_end", pools_that_end, METH_NOARGS, pools_that_end_doc},
+    {NULL, NULL, 0, NULL},
+};
+
+/* The class is Python's: where a pool comes to, that is imported. */
+static PyTypeObject *
+executor_type(void)
+{
+    PyObject *module = PyImport_ImportModule("stoa._pool");
+    PyObject *type = module == NULL ? NULL : PyObject_GetAttrString(module, "InterpreterPoolExecutor");
+    Py_XDECREF(module);
+    return (PyTypeObject *)type;
+}
+
+/* As in sync.c. */
+__attribute__((constructor)) static void
+tell_kind(void)
+{
+    stoa__thing_set_type(STOA_THING_EXECUTOR, executor_type);
+}
+
 int
 stoa__module_add_pool(PyObject *module)
 {
     PyObject *type = PyType_FromModuleAndSpec(module, &spec, NULL);
     int result = type == NULL ? -1 : PyModule_AddObjectRef(module, "Pool", type);
     Py_XDECREF(type);
-    return result;
+    return result < 0 ? -1 : PyModule_AddFunctions(module, functions);
 }

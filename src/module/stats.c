@@ -4,6 +4,7 @@
 #include "heap/names.h"
 #include "heap/process_struct.h" // stoa__process->counters
 #include "heap/region.h"
+#include "host/pool.h"
 #include "immortal/exceptions.h"
 #include "module/region.h"
 #include "module/sync.h"
@@ -124,6 +125,40 @@ proxies(PyObject *module)
                          (Py_ssize_t)side->imports.count, "known_elsewhere", (Py_ssize_t)side->exports.count);
 }
 
+/* Called without a lock. */
+static void
+add_executor(const stoa_pool_figures *figures, void *arg)
+{
+    PyObject *list = arg;
+    PyObject *entry = PyErr_Occurred()
+                          ? NULL
+                          : Py_BuildValue("{s:K,s:s,s:I,s:I,s:I,s:K,s:K,s:O,s:O}", "id",
+                                          (unsigned long long)figures->id, "name", figures->name,
+                                          "max_workers", figures->max_workers, "workers", figures->workers,
+                                          "idle", figures->idle, "queued", (unsigned long long)figures->queued,
+                                          "done", (unsigned long long)figures->done, "shut",
+                                          figures->shut ? Py_True : Py_False, "broken",
+                                          figures->broken ? Py_True : Py_False);
+    if (entry != NULL) {
+        (void)PyList_Append(list, entry);
+        Py_DECREF(entry);
+    }
+}
+
+/* Newest first; one that nobody holds any more is there until its last worker is closed. */
+static PyObject *
+executors(void)
+{
+    PyObject *list = PyList_New(0);
+    if (list != NULL) {
+        stoa__pools_each(add_executor, list);
+        if (PyErr_Occurred()) {
+            Py_CLEAR(list);
+        }
+    }
+    return list;
+}
+
 /* "regions": every one; "region": the default one. */
 static int
 put_regions(PyObject *dict)
@@ -139,7 +174,8 @@ put_regions(PyObject *dict)
 
 PyDoc_STRVAR(stats_doc, "stats($module, /)\n--\n\n"
                         "Figures of the process: counters, regions (`region` is the default one), "
-                        "interpreters, names, proxies, the write guard.");
+                        "interpreters, names, proxies, queues and locks (`things`), executors, the write "
+                        "guard.");
 
 static PyObject *
 stats(PyObject *module, PyObject *unused)
@@ -152,7 +188,8 @@ stats(PyObject *module, PyObject *unused)
     if (put(dict, "counters", counters()) < 0 || put_regions(dict) < 0 ||
         put(dict, "interpreters", interpreters()) < 0 ||
         put(dict, "names", PyLong_FromSize_t(stoa__name_count())) < 0 || put(dict, "guard", guard()) < 0 ||
-        put(dict, "proxies", proxies(module)) < 0 || put(dict, "things", stoa__things_list()) < 0) {
+        put(dict, "proxies", proxies(module)) < 0 || put(dict, "things", stoa__things_list()) < 0 ||
+        put(dict, "executors", executors()) < 0) {
         Py_DECREF(dict);
         return NULL;
     }

@@ -44,31 +44,62 @@ stoa__thing_type(stoa_side *side, stoa_thing_kind kind)
     return side->thing_types[kind];
 }
 
-PyObject *
-stoa__thing_wrap(stoa_side *side, stoa_thing *thing)
+/* Borrowed. One with gc may be found on its way out, while the fields of its class are cleared: it counts no more. */
+static PyObject *
+living_wrapper(stoa_side *side, const stoa_thing *thing)
 {
     stoa_map_entry *entry = stoa__map_first(&side->things, thing->handle);
-    PyTypeObject *type = entry != NULL ? NULL : stoa__thing_type(side, thing->kind);
-    if (type != NULL) {
-        entry = stoa__map_first(&side->things, thing->handle); /* the type may have let another thread in */
-    }
-    if (entry != NULL) {
-        stoa__thing_unref(thing);
-        return Py_NewRef((PyObject *)(uintptr_t)entry->value);
-    }
-    stoa_thing_object *self = type == NULL ? NULL : (stoa_thing_object *)PyType_GenericAlloc(type, 0);
-    if (self == NULL) {
-        stoa__thing_unref(thing);
+    PyObject *found = entry == NULL ? NULL : (PyObject *)(uintptr_t)entry->value;
+    if (found != NULL && Py_REFCNT(found) == 0) {
+        stoa__map_remove(&side->things, entry);
         return NULL;
     }
+    return found;
+}
+
+/* Takes over the thing's reference: in failure, too, `self` has it. */
+static int
+fill_head(stoa_side *side, stoa_thing_object *self, stoa_thing *thing)
+{
     self->thing = thing;
     self->side = side;
     side->refs++;
     if (!stoa__map_add(&side->things, thing->handle, (uintptr_t)self)) {
-        Py_DECREF(self);
-        return PyErr_NoMemory();
+        PyErr_NoMemory();
+        return -1;
     }
-    return (PyObject *)self;
+    return 0;
+}
+
+PyObject *
+stoa__thing_wrap(stoa_side *side, stoa_thing *thing)
+{
+    PyObject *there = living_wrapper(side, thing);
+    PyTypeObject *type = there != NULL ? NULL : stoa__thing_type(side, thing->kind);
+    PyObject *self = type == NULL ? NULL : PyType_GenericAlloc(type, 0);
+    if (self != NULL) {
+        there = living_wrapper(side, thing); /* the type, or gc, may have let another thread in */
+    }
+    if (self == NULL || there != NULL) {
+        stoa__thing_unref(thing);
+        Py_XDECREF(self);
+        return Py_XNewRef(there);
+    }
+    if (fill_head(side, (stoa_thing_object *)self, thing) < 0) {
+        Py_CLEAR(self);
+    }
+    return self;
+}
+
+int
+stoa__thing_adopt(PyObject *self, stoa_thing *thing)
+{
+    stoa_side *side = stoa__side_here();
+    if (side == NULL || stoa__thing_type(side, thing->kind) == NULL) {
+        stoa__thing_unref(thing);
+        return -1;
+    }
+    return fill_head(side, (stoa_thing_object *)self, thing);
 }
 
 PyObject *
@@ -86,8 +117,15 @@ void
 stoa__thing_dealloc(PyObject *object)
 {
     stoa_thing_object *self = (stoa_thing_object *)object;
-    PyTypeObject *type = Py_TYPE(object);
+    PyTypeObject *type = Py_TYPE(object), *own = type;
     stoa_thing *thing = self->thing;
+    while (own->tp_dealloc != stoa__thing_dealloc) {
+        own = own->tp_base; /* what a class made in Python adds is gone already */
+    }
+    if (PyType_IS_GC(type)) {
+        PyObject_GC_UnTrack(object);
+        (void)own->tp_clear(object);
+    }
     if (thing != NULL) { /* first: weak references may run code, which must not find it */
         stoa_map_entry *entry = stoa__map_first(&self->side->things, thing->handle);
         if (entry != NULL && entry->value == (uintptr_t)self) {
@@ -109,7 +147,12 @@ stoa_thing *
 stoa__thing_get(PyObject *object)
 {
     stoa_thing_object *self = (stoa_thing_object *)object;
-    if (self->thing == NULL) {
+    if (self->thing == NULL && self->side == NULL) {
+        PyErr_Format(PyExc_RuntimeError,
+                     "this %s was not initialised: its class does not call super().__init__()",
+                     Py_TYPE(object)->tp_name);
+    }
+    else if (self->thing == NULL) {
         PyErr_Format(stoa__exception(STOA_EXC_InterpreterGone),
                      "this %s is known by an interpreter that is being ended", Py_TYPE(object)->tp_name);
     }

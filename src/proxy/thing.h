@@ -5,8 +5,9 @@
  * wrapper holds one reference of the thing; it is given up when the wrapper is freed, or when its interpreter ends.
  *
  * A wrapper type: an instance begins with STOA_THING_HEAD, its tp_dealloc is stoa__thing_dealloc (by which wrappers are
- * recognised), it has no gc, no subclasses, and the member __weaklistoffset__. It is made once an interpreter, on first
- * need, by the function that was registered for its kind.
+ * recognised), it has the member __weaklistoffset__, and no subclasses but at most one, made in Python. It may have gc:
+ * then its tp_clear lets go of all that follows the head. The type of a kind is made once an interpreter, on first need,
+ * by the function that was registered for it.
  *
  *   made here:     stoa_thing *t = …;  PyObject *w = stoa__thing_wrap_new(t);       // takes over the caller's reference
  *   used:          thing = stoa__thing_get(w);                                      // borrowed; NULL with an exception
@@ -44,11 +45,19 @@ PyObject *stoa__thing_wrap_new(stoa_thing *thing); /* in the current interpreter
 
 void stoa__thing_dealloc(PyObject *self);
 
+/* Of a wrapper type, or of the one class that Python code makes of one (an executor). A class derived from that is no
+ * wrapper: its methods are its interpreter's own, so its objects go by proxy. */
 static inline bool
 stoa__is_thing(const PyObject *object)
 {
-    return Py_TYPE(object)->tp_dealloc == stoa__thing_dealloc;
+    const PyTypeObject *type = Py_TYPE(object);
+    return type->tp_dealloc == stoa__thing_dealloc ||
+           (type->tp_base != NULL && type->tp_base->tp_dealloc == stoa__thing_dealloc);
 }
+
+/* Makes `self`, whose head is empty, the current interpreter's wrapper of a thing that it has just made. Takes over the
+ * reference of the thing, in failure too. -1 with an exception. GIL. */
+int stoa__thing_adopt(PyObject *self, stoa_thing *thing);
 
 /* The thing of a wrapper: borrowed, good as long as the caller holds the wrapper and is inside. NULL with InterpreterGone:
  * the interpreter is ending. */

@@ -44,6 +44,17 @@ def containers(n):
     return [n, {"n": (n, [n])}, {n}, bytearray(b"x")]
 
 
+KEPT = [1, 2, 3]
+
+
+def kept_list():
+    return stoa.proxy(KEPT)
+
+
+def containers_length():
+    return len(KEPT)
+
+
 def append_to(target, value):
     target.append(value)
     return stoa.is_proxy(target)
@@ -127,6 +138,18 @@ class Calls(unittest.TestCase):
         with stoa.InterpreterPoolExecutor(1) as pool:
             future = pool.submit(containers, 7)
         self.assertEqual(future.result(), containers(7))
+
+    def test_a_result_by_proxy_is_good_while_the_worker_lives(self):
+        with stoa.InterpreterPoolExecutor(1) as pool:
+            target = pool.submit(kept_list).result(20)
+            self.assertTrue(stoa.is_proxy(target))
+            target.append(4)
+            self.assertEqual(pool.submit(containers_length).result(20), 4)
+            held = pool.submit(Holder, 5).result(20)
+            self.assertTrue(stoa.is_proxy(held))
+            self.assertEqual(held.value, 5)
+        for use in (lambda: target[0], lambda: held.value):
+            self.assertRaises(stoa.InterpreterGone, use)
 
     def test_mutable_arguments_are_proxies(self):
         target = []
@@ -321,7 +344,6 @@ class Workers(unittest.TestCase):
         for wrong in ({"max_workers": "2"}, {"initializer": 5}, {"max_tasks_per_interpreter": 1.5}):
             self.assertRaises(TypeError, make, **wrong)
         with make() as pool:
-            self.assertRaises(TypeError, pool.__reduce__)
         self.assertRaises(RuntimeError, pool.submit, square, 1)
 
 

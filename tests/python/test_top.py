@@ -25,6 +25,13 @@ WATCHED = """
         for n in range(3):
             full.put(n)
         threading.Thread(target=empty.get, daemon=True).start()
+    pool = stoa.InterpreterPoolExecutor(2, "top-pool")
+    for n in range(20):
+        pool.submit(abs, -n).result()
+    gate = stoa.Event()
+    held = [pool.submit("stoa:Event.wait", gate) for _ in range(5)]
+    while sum(f.running() for f in held) < 2:
+        pass
     print("ready", flush=True)
     sys.stdin.read()
     os._exit(0)
@@ -82,6 +89,14 @@ class Top(unittest.TestCase):
             time.sleep(0.01)
         self.assertEqual(sorted((q["depth"], q["limit"]) for q in queues), [(0, 0), (3, 3)])
         self.assertEqual([w["what"] for w in waiting], ["get"])
+
+    def test_executors(self):
+        done = top("--json", str(self.process.pid))
+        pool = next(t for t in json.loads(done.stdout)["things"] if t["kind"] == "Executor")
+        figures = {key: pool[key] for key in ("name", "depth", "max_workers", "workers", "idle", "done", "shut")}
+        expected = {"name": "top-pool", "depth": 3, "max_workers": 2, "workers": 2, "idle": 0, "done": 20, "shut": False}
+        self.assertEqual(figures, expected)
+        self.assertIn("'top-pool': 3 queued, 2 of 2 workers, 0 idle, 20 done", top("--once", str(self.process.pid)).stdout)
 
     def test_text_by_name(self):
         done = top("--once", "--name", "watched-by-test-top")

@@ -94,6 +94,17 @@ def waiting(thing, interpreters):
         yield f"      {who} in {where} waits to {waiter['what']}{whom}"
 
 
+def executor(thing, view, before):
+    """'name': tasks that wait, what its workers do, tasks done (and a second, where there is a look before)."""
+    earlier = {t["id"]: t for t in before["things"]} if before else {}
+    rate = ""
+    if "done" in earlier.get(thing["id"], ()):
+        elapsed = max(view["time"] - before["time"], 1e-6)
+        rate = f", {(thing['done'] - earlier[thing['id']]['done']) / elapsed:,.0f}/s"
+    workers = f"{thing['workers']} of {thing['max_workers']} workers, {thing['idle']} idle"
+    return f"{thing['name']!r}: {thing['depth']} queued, {workers}, {thing['done']:,} done{rate}"
+
+
 def lines(view, before=None):
     interpreters = {i["serial"]: i["name"] for i in view["interpreters"]}
     yield f"process {view['pid']}  {command_line(view['pid'])[:100]}"
@@ -105,10 +116,13 @@ def lines(view, before=None):
     for r in view["regions"]:
         limit = f" of {size(r['limit'])}" if r["limit"] else ""
         yield f"  {r['id']:>4}  {r['name']:<32} {size(r['used_bytes'])}{limit}, {r['objects']:,} objects"
-    yield f"queues, locks ({len(view['things'])})"
+    yield f"queues, locks, executors ({len(view['things'])})"
     for t in view["things"]:
         limit = f"/{t['limit']}" if t["limit"] else ""
         state = " shut or broken" if t["shut"] else ""
+        if t["kind"] == "Executor":
+            yield f"  {t['id']:>4}  {t['kind']:<10} {executor(t, view, before)}{state}"
+            continue
         yield f"  {t['id']:>4}  {t['kind']:<10} {t['depth']}{limit}, {len(t['waiters'])} waiting{state}"
         yield from waiting(t, interpreters)
     yield f"names ({len(view['names'])})"

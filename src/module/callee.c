@@ -1,0 +1,89 @@
+#include "module/callee.h"
+
+#include <stdbool.h>
+#include <string.h>
+
+void
+stoa__callee_clear(stoa_callee *c)
+{
+    Py_CLEAR(c->function);
+    Py_CLEAR(c->args);
+    Py_CLEAR(c->kwargs);
+}
+
+static int
+prepend(stoa_callee *c, PyObject *front)
+{
+    PyObject *all = c->args == NULL ? Py_NewRef(front) : PySequence_Concat(front, c->args);
+    Py_XSETREF(c->args, all);
+    return all == NULL ? -1 : 0;
+}
+
+static int
+unwrap_method(stoa_callee *c)
+{
+    PyObject *front = PyTuple_Pack(1, PyMethod_GET_SELF(c->function));
+    int result = front == NULL ? -1 : prepend(c, front);
+    Py_XDECREF(front);
+    Py_SETREF(c->function, Py_NewRef(PyMethod_GET_FUNCTION(c->function)));
+    return result;
+}
+
+static int
+unwrap_partial(stoa_callee *c)
+{
+    PyObject *function = PyObject_GetAttrString(c->function, "func");
+    PyObject *args = function == NULL ? NULL : PyObject_GetAttrString(c->function, "args");
+    PyObject *keywords = args == NULL ? NULL : PyObject_GetAttrString(c->function, "keywords");
+    int result = keywords == NULL || !PyTuple_Check(args) || !PyDict_Check(keywords) ? -1 : prepend(c, args);
+    if (result == 0 && PyDict_GET_SIZE(keywords) > 0) {
+        PyObject *all = PyDict_Copy(keywords);
+        if (all == NULL || (c->kwargs != NULL && PyDict_Update(all, c->kwargs) < 0)) {
+            Py_CLEAR(all);
+            result = -1;
+        }
+        Py_XSETREF(c->kwargs, all);
+    }
+    if (result == 0) {
+        Py_SETREF(c->function, Py_NewRef(function));
+    }
+    Py_XDECREF(keywords);
+    Py_XDECREF(args);
+    Py_XDECREF(function);
+    return result;
+}
+
+int
+stoa__callee_unwrap(stoa_callee *c)
+{
+    int result = 0;
+    while (result == 0) {
+        if (PyMethod_Check(c->function) && PyFunction_Check(PyMethod_GET_FUNCTION(c->function)) &&
+            !PyType_Check(PyMethod_GET_SELF(c->function))) {
+            result = unwrap_method(c);
+        }
+        else if (strcmp(Py_TYPE(c->function)->tp_name, "functools.partial") == 0) {
+            result = unwrap_partial(c);
+        }
+        else {
+            return 0;
+        }
+    }
+    return result;
+}
+
+PyObject *
+stoa__callee_prepend_each(PyObject *chunk, PyObject *front)
+{
+    PyObject *result = front == NULL ? Py_NewRef(chunk) : PyTuple_New(PyTuple_GET_SIZE(chunk));
+    for (Py_ssize_t i = 0; front != NULL && result != NULL && i < PyTuple_GET_SIZE(chunk); i++) {
+        PyObject *all = PySequence_Concat(front, PyTuple_GET_ITEM(chunk, i));
+        if (all == NULL) {
+            Py_CLEAR(result);
+        }
+        else {
+            PyTuple_SET_ITEM(result, i, all);
+        }
+    }
+    return result;
+}
