@@ -257,6 +257,9 @@ submit(PyObject *self, PyObject *function, PyObject *args, PyObject *kwargs, PyO
     stoa_pool *pool = future == NULL ? NULL
                                      : opened(self); /* what ran until now may have let the interpreter end */
     if (pool == NULL) {
+        if (future != NULL && pool_of(self)->side != NULL) { /* in the words of concurrent.futures */
+            PyErr_SetString(PyExc_RuntimeError, "cannot schedule new futures after interpreter shutdown");
+        }
         Py_XDECREF(future);
         return NULL;
     }

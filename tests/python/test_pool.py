@@ -344,6 +344,7 @@ class Workers(unittest.TestCase):
         for wrong in ({"max_workers": "2"}, {"initializer": 5}, {"max_tasks_per_interpreter": 1.5}):
             self.assertRaises(TypeError, make, **wrong)
         with make() as pool:
+            pass
         self.assertRaises(RuntimeError, pool.submit, square, 1)
 
 
