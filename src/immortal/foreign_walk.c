@@ -167,7 +167,7 @@ refuse_failure(stoa_walk *walk, PyObject *object, PyObject *failure)
         PyErr_Clear();
         text = "cannot be taken apart";
     }
-    stoa__refuse_because(walk, object, text);
+    stoa__refuse_failed(walk, object, text);
     walk->cause = PyList_GET_ITEM(failure, 1); /* `apart` keeps it */
     return STOA_VISIT_FAILED;
 }

@@ -53,6 +53,15 @@ stoa__refuse_because(stoa_walk *walk, PyObject *object, const char *why)
     stoa__path_printf(&walk->message, "%s", why);
 }
 
+void
+stoa__refuse_failed(stoa_walk *walk, PyObject *object, const char *what)
+{
+    start(walk, object);
+    stoa__path_printf(
+        &walk->message,
+        "%s; give others a proxy of it (stoa.proxy), or say with stoa.register() what of it is kept", what);
+}
+
 /* The builtin that an object's class was derived from, or NULL. */
 static const char *
 builtin_base(PyObject *object)

@@ -312,6 +312,10 @@ class Hostile(unittest.TestCase):
         zoo.Reduced.reduce = reduce
         self.assertEqual(stoa.freeze(zoo.Reduced()).value[1], zoo.Point(1, 2.0))
 
+    def test_what_cannot_be_pickled_is_told_what_to_do(self):
+        for value in (threading.Lock(), sys._getframe(), {}.keys(), weakref.ref(zoo.Plain)):
+            self.refused({"a": [value]}, "$['a'][0]", r"cannot pickle.*; give others a proxy .*stoa\.register")
+
     def test_a_rebuild_that_raises_can_be_tried_again(self):
         frozen = stoa.freeze({"a": [zoo.Picky(1)]})
         with interpreter() as other:
