@@ -92,8 +92,8 @@ stoa__apart_result(stoa_node_kind kind, unsigned flags, size_t count, PyObject *
 
 /* ---- the special ones ---------------------------------------------------------------------------------------------- */
 
-static PyObject *
-take_member(PyObject *member)
+PyObject *
+stoa__take_member(PyObject *member)
 {
     PyObject *path[2]; /* only to know that there is one: the error is about the member then */
     if (stoa__global_path((PyObject *)Py_TYPE(member), &path[0], &path[1]) < 0) {
@@ -212,15 +212,6 @@ take_kind(PyObject *object, bool *taken)
     return NULL;
 }
 
-static bool
-is_member(PyObject *object)
-{
-    PyObject *meta = stoa__import_attribute("enum", "EnumMeta");
-    bool result = meta != NULL && PyObject_TypeCheck((PyObject *)Py_TYPE(object), (PyTypeObject *)meta);
-    Py_XDECREF(meta);
-    return result;
-}
-
 PyObject *
 stoa__take_apart(stoa_foreign_side *side, const stoa_plan *plan, PyObject *object)
 {
@@ -244,8 +235,8 @@ stoa__take_apart(stoa_foreign_side *side, const stoa_plan *plan, PyObject *objec
     if (PyModule_Check(object)) {
         return take_module(object);
     }
-    if (is_member(object)) {
-        return take_member(object);
+    if (stoa__is_enumeration(Py_TYPE(object))) {
+        return stoa__take_member(object);
     }
     return stoa__reduce(object, plan->flags);
 }

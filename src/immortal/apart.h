@@ -35,6 +35,9 @@ int stoa__apart_run(stoa_apart *apart);
 /* What is to be frozen instead of one object: new reference to (kind, flags, part …), NULL with an exception. */
 PyObject *stoa__take_apart(stoa_foreign_side *side, const stoa_plan *plan, PyObject *object);
 
+/* The same for a member of an enumeration: class, name or None, value. */
+PyObject *stoa__take_member(PyObject *member);
+
 /* Makes (kind, flags, parts …); takes over the references, also in failure; a NULL is a failure that has happened. */
 PyObject *stoa__apart_result(stoa_node_kind kind, unsigned flags, size_t count, PyObject **parts);
 

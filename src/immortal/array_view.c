@@ -1,6 +1,7 @@
 #include "immortal/array_view.h"
 
 #include "immortal/arrow.h"
+#include "immortal/interpreter_state.h"
 
 /* What an interpreter keeps: in a capsule in its dict. */
 typedef struct view_state {
@@ -146,15 +147,13 @@ static PyType_Spec exporter_spec = {
 /* ---- the interpreter's state ------------------------------------------------------------------------------------- */
 
 static void
-free_state(PyObject *capsule)
+free_state(void *kept)
 {
-    view_state *state = PyCapsule_GetPointer(capsule, "stoa.arrays");
-    if (state != NULL) {
-        Py_XDECREF(state->exporter);
-        Py_XDECREF(state->numpy);
-        Py_XDECREF(state->dtypes);
-        PyMem_Free(state);
-    }
+    view_state *state = kept;
+    Py_XDECREF(state->exporter);
+    Py_XDECREF(state->numpy);
+    Py_XDECREF(state->dtypes);
+    PyMem_Free(state);
 }
 
 static PyObject *
@@ -166,37 +165,17 @@ make_state(void)
     }
     state->exporter = (PyTypeObject *)PyType_FromSpec(&exporter_spec);
     state->dtypes = PyDict_New();
-    PyObject *capsule = state->exporter != NULL && state->dtypes != NULL
-                            ? PyCapsule_New(state, "stoa.arrays", free_state)
-                            : NULL;
-    if (capsule == NULL) {
-        Py_XDECREF(state->exporter);
-        Py_XDECREF(state->dtypes);
-        PyMem_Free(state);
+    if (state->exporter == NULL || state->dtypes == NULL) {
+        free_state(state);
+        return NULL;
     }
-    return capsule;
+    return stoa__interpreter_state_new("stoa.arrays", state, free_state);
 }
 
 static view_state *
 get_state(void)
 {
-    PyObject *dict = PyInterpreterState_GetDict(PyInterpreterState_Get());
-    if (dict == NULL) {
-        PyErr_SetString(PyExc_RuntimeError, "this interpreter has no room for Stoa's types (out of memory)");
-        return NULL;
-    }
-    PyObject *key = PyUnicode_InternFromString("stoa.arrays");
-    if (key == NULL) {
-        return NULL;
-    }
-    PyObject *capsule = PyDict_GetItemWithError(dict, key);
-    if (capsule == NULL && !PyErr_Occurred()) {
-        PyObject *made = make_state(); /* may run other threads: the first to enter its own wins */
-        capsule = made == NULL ? NULL : PyDict_SetDefault(dict, key, made);
-        Py_XDECREF(made);
-    }
-    Py_DECREF(key);
-    return capsule == NULL ? NULL : PyCapsule_GetPointer(capsule, "stoa.arrays");
+    return stoa__interpreter_state("stoa.arrays", make_state);
 }
 
 /* ---- NumPy ------------------------------------------------------------------------------------------------------- */

@@ -266,6 +266,16 @@ stoa__deliver_copy(PyObject *object)
 PyObject *
 stoa__deliver_node(PyObject *node)
 {
+    PyObject *object = stoa__deliver_part(node);
+    if (object != NULL && stoa__is_name(node)) {
+        stoa__table_add_name(stoa__foreign_side_if_any(), node, object);
+    }
+    return object;
+}
+
+PyObject *
+stoa__deliver_part(PyObject *node)
+{
     delivery d = {.side = stoa__foreign_side(),
                   .frame_room = Py_ARRAY_LENGTH(d.first_frames),
                   .value_room = Py_ARRAY_LENGTH(d.first_values)};

@@ -1,5 +1,7 @@
 #include "immortal/exceptions.h"
 
+#include "immortal/interpreter_state.h"
+
 /* One row a class: name, bases beside stoa.Error, what it means. Order as in stoa_exc. */
 typedef struct stoa_exc_row {
     const char *name;
@@ -73,29 +75,6 @@ make_class(stoa_exc which)
     return made;
 }
 
-/* The interpreter's own list of classes; borrowed. */
-static PyObject *
-class_dict(void)
-{
-    PyObject *dict = PyInterpreterState_GetDict(PyInterpreterState_Get());
-    if (dict == NULL) {
-        PyErr_SetString(PyExc_RuntimeError,
-                        "this interpreter has no room for Stoa's exception classes (out of memory)");
-        return NULL;
-    }
-    PyObject *key = PyUnicode_FromString("stoa.exceptions"), *classes = NULL;
-    if (key != NULL) {
-        classes = PyDict_GetItemWithError(dict, key);
-        if (classes == NULL && !PyErr_Occurred()) {
-            PyObject *made = PyDict_New();
-            classes = made == NULL ? NULL : PyDict_SetDefault(dict, key, made); /* the dict holds it */
-            Py_XDECREF(made);
-        }
-        Py_DECREF(key);
-    }
-    return classes;
-}
-
 static PyObject *
 make_out_of_time(void)
 {
@@ -109,7 +88,7 @@ make_out_of_time(void)
 static PyObject *
 find_or_make(const char *name, stoa_exc which)
 {
-    PyObject *classes = class_dict();
+    PyObject *classes = stoa__interpreter_keeps("stoa.exceptions", PyDict_New);
     if (classes == NULL) {
         return NULL;
     }

@@ -112,6 +112,9 @@ const stoa_foreign_kind *stoa__foreign_kind(unsigned which); /* NULL: there is n
  * again. GIL; may run Python code (imports, a registered rebuild). Iterative. */
 PyObject *stoa__deliver_node(PyObject *node);
 
+/* The same for a part of something that is delivered: a class is not known as delivered itself for that. */
+PyObject *stoa__deliver_part(PyObject *node);
+
 /* Another object like the one that is delivered for a node: of its own, its parts the delivered ones. New reference. */
 PyObject *stoa__deliver_copy(PyObject *node);
 

@@ -1,5 +1,7 @@
 #include "immortal/persist_view.h"
 
+#include "immortal/interpreter_state.h"
+
 /* What an interpreter keeps: in a capsule in its dict. */
 typedef struct view_state {
     PyTypeObject *mapping, *iterator;
@@ -284,14 +286,12 @@ static PyType_Spec iterator_spec = {
 /* ---- the interpreter's state ------------------------------------------------------------------------------------- */
 
 static void
-free_state(PyObject *capsule)
+free_state(void *kept)
 {
-    view_state *state = PyCapsule_GetPointer(capsule, "stoa.persist");
-    if (state != NULL) {
-        Py_XDECREF(state->mapping);
-        Py_XDECREF(state->iterator);
-        PyMem_Free(state);
-    }
+    view_state *state = kept;
+    Py_XDECREF(state->mapping);
+    Py_XDECREF(state->iterator);
+    PyMem_Free(state);
 }
 
 static PyObject *
@@ -303,35 +303,17 @@ make_state(void)
     }
     state->mapping = (PyTypeObject *)PyType_FromSpec(&mapping_spec);
     state->iterator = state->mapping == NULL ? NULL : (PyTypeObject *)PyType_FromSpec(&iterator_spec);
-    PyObject *capsule = state->iterator == NULL ? NULL : PyCapsule_New(state, "stoa.persist", free_state);
-    if (capsule == NULL) {
-        Py_XDECREF(state->mapping);
-        Py_XDECREF(state->iterator);
-        PyMem_Free(state);
+    if (state->iterator == NULL) {
+        free_state(state);
+        return NULL;
     }
-    return capsule;
+    return stoa__interpreter_state_new("stoa.persist", state, free_state);
 }
 
 static view_state *
 get_state(void)
 {
-    PyObject *dict = PyInterpreterState_GetDict(PyInterpreterState_Get());
-    if (dict == NULL) {
-        PyErr_SetString(PyExc_RuntimeError, "this interpreter has no room for Stoa's types (out of memory)");
-        return NULL;
-    }
-    PyObject *key = PyUnicode_InternFromString("stoa.persist");
-    if (key == NULL) {
-        return NULL;
-    }
-    PyObject *capsule = PyDict_GetItemWithError(dict, key);
-    if (capsule == NULL && !PyErr_Occurred()) {
-        PyObject *made = make_state(); /* may run other threads: the first to enter its own wins */
-        capsule = made == NULL ? NULL : PyDict_SetDefault(dict, key, made);
-        Py_XDECREF(made);
-    }
-    Py_DECREF(key);
-    return capsule == NULL ? NULL : PyCapsule_GetPointer(capsule, "stoa.persist");
+    return stoa__interpreter_state("stoa.persist", make_state);
 }
 
 PyTypeObject *

@@ -144,8 +144,14 @@ is_hashed_by_value(const PyTypeObject *type)
     return type->tp_hash != PyBaseObject_Type.tp_hash && type->tp_hash != PyObject_HashNotImplemented;
 }
 
-static bool
-is_frozen_dataclass(PyTypeObject *type)
+bool
+stoa__is_data(PyTypeObject *type)
+{
+    return own_attribute(type, "__dataclass_fields__") != NULL;
+}
+
+bool
+stoa__is_frozen_data(PyTypeObject *type)
 {
     PyObject *params = own_attribute(type, "__dataclass_params__");
     PyObject *frozen = params == NULL ? NULL : PyObject_GetAttrString(params, "frozen");
@@ -196,8 +202,8 @@ has_twin(PyTypeObject *type)
     return same;
 }
 
-static bool
-is_enumeration(PyTypeObject *type)
+bool
+stoa__is_enumeration(PyTypeObject *type)
 {
     PyObject *meta = stoa__import_attribute("enum", "EnumMeta");
     bool result = meta != NULL && PyObject_TypeCheck((PyObject *)type, (PyTypeObject *)meta);
@@ -224,7 +230,7 @@ static bool
 is_settled(PyTypeObject *type)
 {
     return PyType_IsSubtype(type, &PyType_Type) || type == &PyFunction_Type || type == &PyCFunction_Type ||
-           PyType_IsSubtype(type, &PyModule_Type) || type == &PyMethod_Type || is_enumeration(type);
+           PyType_IsSubtype(type, &PyModule_Type) || type == &PyMethod_Type || stoa__is_enumeration(type);
 }
 
 /* 0; -1 with an exception. */
@@ -236,7 +242,7 @@ classify(stoa_foreign_side *side, stoa_plan *plan, PyObject *object, const char 
                                ? NULL
                                : PyDict_GetItemWithError(side->registered, (PyObject *)type);
     bool plain = is_plain(type, plan->slots, slot_names, &plan->slot_count) && !has_protocol(type);
-    bool data = own_attribute(type, "__dataclass_fields__") != NULL;
+    bool data = stoa__is_data(type);
     plan->how = STOA_HOW_APART;
     plan->flags = is_hashed_by_value(type) ? STOA_NODE_VALUE : STOA_NODE_CHANGEABLE;
     plan->mutable = !is_hashed_by_value(type);
@@ -244,7 +250,7 @@ classify(stoa_foreign_side *side, stoa_plan *plan, PyObject *object, const char 
         plan->registered = PyTuple_GET_ITEM(registered, 0) != Py_None;
         plan->mutable = false;
         if (!plan->registered && plain) {
-            classify_plain(plan, type, is_frozen_dataclass(type));
+            classify_plain(plan, type, stoa__is_frozen_data(type));
             plan->mutable = false;
         }
     }
@@ -260,7 +266,7 @@ classify(stoa_foreign_side *side, stoa_plan *plan, PyObject *object, const char 
         plan->mutable = false;
     }
     else if (data && plain) {
-        classify_plain(plan, type, is_frozen_dataclass(type));
+        classify_plain(plan, type, stoa__is_frozen_data(type));
     }
     else if (PyType_IsSubtype(type, (PyTypeObject *)PyExc_BaseException)) {
         plan->mutable = false;

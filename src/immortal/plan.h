@@ -60,6 +60,11 @@ stoa_shared *stoa__plan_shape(stoa_plan *plan, const stoa_instance *instance, ui
 /* Made by class statements, down to object, its instances' state in slots and __dict__ only? No Python code. */
 bool stoa__is_plain_class(PyTypeObject *type);
 
+/* Is it a class of members of an enumeration; made by @dataclass; by @dataclass(frozen=True)? No exception is left. */
+bool stoa__is_enumeration(PyTypeObject *type);
+bool stoa__is_data(PyTypeObject *type);
+bool stoa__is_frozen_data(PyTypeObject *type);
+
 /* Where an import finds a class or function, as two str: new references. It is looked up there. -1 with TypeError, whose
  * text says why not and what to do. May run Python code. */
 int stoa__global_path(PyObject *object, PyObject **out_module, PyObject **out_qualname);

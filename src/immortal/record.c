@@ -135,6 +135,13 @@ set_field(PyObject *object, const field *f, PyObject *value)
 }
 
 PyObject *
+stoa__shape_class(PyObject *capsule)
+{
+    const shape *s = PyCapsule_GetPointer(capsule, "stoa.shape");
+    return s == NULL ? NULL : (PyObject *)s->type;
+}
+
+PyObject *
 stoa__record_new(PyObject *capsule)
 {
     shape *s = PyCapsule_GetPointer(capsule, "stoa.shape");

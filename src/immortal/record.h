@@ -4,6 +4,8 @@
 
 #include "immortal/foreign.h"
 
+/* The class: borrowed. NULL with an exception. */
+PyObject *stoa__shape_class(PyObject *shape);
 /* An instance without attributes: new reference, NULL with an exception. */
 PyObject *stoa__record_new(PyObject *shape);
 /* Sets attribute number `index` of the shape. -1 with an exception. */

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "immortal/canonical.h"
+#include "immortal/interpreter_state.h"
 #include "immortal/plan.h"
 
 #define FIRST_SWEEP 1024
@@ -15,57 +16,43 @@ static _Thread_local struct {
 } last = {-1, NULL}; /* of this thread; ids of interpreters are used once */
 
 static void
-free_side(PyObject *capsule)
+free_side(void *kept)
 {
-    stoa_foreign_side *side = PyCapsule_GetPointer(capsule, "stoa.foreign");
+    stoa_foreign_side *side = kept;
     stoa__memo_clear(&side->by_node);
     stoa__memo_clear(&side->by_object);
     stoa__plans_clear(side);
+    Py_XDECREF(side->registered);
     free(side);
 }
 
-static stoa_foreign_side *
-make_side(PyObject *dict, int64_t id)
+static PyObject *
+make_side(void)
 {
     stoa_foreign_side *side = calloc(1, sizeof(*side));
-    PyObject *capsule = side == NULL ? PyErr_NoMemory() : PyCapsule_New(side, "stoa.foreign", free_side);
-    if (capsule == NULL) {
-        free(side);
-        return NULL;
+    if (side == NULL) {
+        return PyErr_NoMemory();
     }
-    side->interp_id = id;
     side->sweep_at = FIRST_SWEEP;
     stoa__memo_init(&side->by_node);
     stoa__memo_init(&side->by_object);
     stoa__memo_init(&side->plans);
     side->registered = PyDict_New();
-    int result = side->registered == NULL ? -1 : PyDict_SetItemString(dict, "stoa.foreign", capsule);
-    if (result < 0) {
-        Py_CLEAR(side->registered);
+    if (side->registered == NULL) {
+        free_side(side);
+        return NULL;
     }
-    Py_DECREF(capsule); /* the dict keeps it, or it is gone */
-    return result < 0 ? NULL : side;
+    return stoa__interpreter_state_new("stoa.foreign", side, free_side);
 }
 
 static stoa_foreign_side *
 find_side(bool make)
 {
-    PyInterpreterState *interp = PyInterpreterState_Get();
-    int64_t id = PyInterpreterState_GetID(interp);
+    int64_t id = PyInterpreterState_GetID(PyInterpreterState_Get());
     if (last.interp_id == id) {
         return last.side;
     }
-    PyObject *dict = PyInterpreterState_GetDict(interp);
-    if (dict == NULL) {
-        if (make) {
-            PyErr_SetString(PyExc_RuntimeError, "stoa: this interpreter is being taken down");
-        }
-        return NULL;
-    }
-    PyObject *capsule = PyDict_GetItemString(dict, "stoa.foreign");
-    stoa_foreign_side *side = capsule != NULL ? PyCapsule_GetPointer(capsule, "stoa.foreign")
-                              : make          ? make_side(dict, id)
-                                              : NULL;
+    stoa_foreign_side *side = stoa__interpreter_state("stoa.foreign", make ? make_side : NULL);
     if (side != NULL) {
         last.interp_id = id;
         last.side = side;
@@ -87,12 +74,18 @@ stoa__foreign_side_if_any(void)
 
 /* ---- entries ------------------------------------------------------------------------------------------------------- */
 
+bool
+stoa__is_name(const PyObject *node)
+{
+    unsigned kind = ((const stoa_node *)node)->kind;
+    return kind == STOA_NODE_GLOBAL || kind == STOA_NODE_MODULE;
+}
+
 /* What the table keeps although nobody else may hold it: there are few, and they are wanted again. */
 static bool
 is_kept(const PyObject *node)
 {
-    unsigned kind = ((const stoa_node *)node)->kind;
-    return kind == STOA_NODE_SHAPE || kind == STOA_NODE_GLOBAL || kind == STOA_NODE_MODULE;
+    return ((const stoa_node *)node)->kind == STOA_NODE_SHAPE || stoa__is_name(node);
 }
 
 /* Moves what somebody else holds, too, into new tables; the rest is dropped afterwards, since that may run code. */
@@ -154,9 +147,10 @@ stoa__table_add(stoa_foreign_side *side, PyObject *node, PyObject *object)
     if (side->left) {
         return object;
     }
-    bool shared = stoa__is_shared(object);
-    if (!stoa__memo_put(&side->by_node, node, object) || (!shared && stoa__table_node(side, object) == NULL &&
-                                                          !stoa__memo_put(&side->by_object, object, node))) {
+    bool known_by_itself = stoa__is_shared(object) || stoa__is_name(node);
+    if (!stoa__memo_put(&side->by_node, node, object) ||
+        (!known_by_itself && stoa__table_node(side, object) == NULL &&
+         !stoa__memo_put(&side->by_object, object, node))) {
         if (stoa__table_find(side, node) == object) {
             (void)stoa__memo_put(&side->by_node, node, NULL);
         }
@@ -172,6 +166,16 @@ stoa__table_add(stoa_foreign_side *side, PyObject *node, PyObject *object)
         side->sweeping = false;
     }
     return object;
+}
+
+void
+stoa__table_add_name(stoa_foreign_side *side, PyObject *node, PyObject *object)
+{
+    if (!side->left && stoa__table_find(side, node) == object && stoa__table_node(side, object) == NULL &&
+        !stoa__is_shared(object)) {
+        (void)stoa__memo_put(&side->by_object, object,
+                             node); /* without memory: it is frozen anew when it is sent */
+    }
 }
 
 void

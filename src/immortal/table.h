@@ -12,9 +12,17 @@
 
 #define STOA_PLANS_MAX 4096u
 
+#define STOA_CROSSINGS 128u
+
+/* How instances of a class cross (by_value.h); `version` is the class's when that was found. */
+typedef struct stoa_crossing_slot {
+    const PyTypeObject *type;
+    unsigned version;
+    uint8_t crossing;
+} stoa_crossing_slot;
+
 typedef struct stoa_foreign_side {
-    int64_t interp_id; /* const */
-    bool left;         /* the interpreter is being ended: nothing is kept any more */
+    bool left; /* the interpreter is being ended: nothing is kept any more */
     bool sweeping;
     stoa_memo by_node;      /* node -> object: a reference */
     stoa_memo by_object;    /* object -> node; not for objects that are shared themselves */
@@ -24,7 +32,8 @@ typedef struct stoa_foreign_side {
     PyTypeObject *sequence_type;
     stoa_memo plans; /* type -> stoa_plan (plan.h) */
     size_t plan_count;
-    uint32_t round; /* counts freezes that needed Python code */
+    stoa_crossing_slot crossings[STOA_CROSSINGS]; /* by address of the class; the last one met */
+    uint32_t round;                               /* counts freezes that needed Python code */
 } stoa_foreign_side;
 
 /* The current interpreter's, made on first need. NULL with an exception. GIL. */
@@ -47,6 +56,13 @@ stoa__table_node(const stoa_foreign_side *side, const PyObject *object)
 /* Keeps `object` (a reference is taken over) as what stands for `node`, unless another thread has been faster: new
  * reference to what does stand for it. NULL with MemoryError. May run __del__ of objects that nobody uses. */
 PyObject *stoa__table_add(stoa_foreign_side *side, PyObject *node, PyObject *object);
+
+/* A class, function or module that is found by its name? What was delivered as a part of something is not sent by name for
+ * that when it is sent itself; only what was frozen or received as such is. So how a class crosses does not depend on what else
+ * has crossed. */
+bool stoa__is_name(const PyObject *node);
+/* From now on `object` stands for `node`, a name, in the other direction, too. */
+void stoa__table_add_name(stoa_foreign_side *side, PyObject *node, PyObject *object);
 
 /* Looks names up anew next time: classes, functions, modules. May run __del__. */
 void stoa__table_forget_names(stoa_foreign_side *side);

@@ -2,6 +2,8 @@
 
 #include <stdbool.h>
 
+#include "immortal/interpreter_state.h"
+
 typedef struct by_copy_object {
     PyObject_HEAD
     PyObject *content; /* owned; NULL only while the gc takes it apart */
@@ -55,31 +57,16 @@ static PyType_Spec by_copy_spec = {
     .slots = by_copy_slots,
 };
 
-/* The interpreter's class; borrowed. */
-static PyTypeObject *
-class_here(void)
+static PyObject *
+make_class(void)
 {
-    PyObject *dict = PyInterpreterState_GetDict(PyInterpreterState_Get());
-    if (dict == NULL) {
-        PyErr_SetString(PyExc_RuntimeError, "stoa: this interpreter is being taken down");
-        return NULL;
-    }
-    PyObject *key = PyUnicode_FromString(by_copy_spec.name);
-    PyObject *found = key == NULL ? NULL : PyDict_GetItemWithError(dict, key);
-    if (found == NULL && key != NULL && !PyErr_Occurred()) {
-        PyObject *made = PyType_FromSpec(
-            &by_copy_spec); /* may run other threads: the first to enter its class wins */
-        found = made == NULL ? NULL : PyDict_SetDefault(dict, key, made);
-        Py_XDECREF(made);
-    }
-    Py_XDECREF(key);
-    return (PyTypeObject *)found;
+    return PyType_FromSpec(&by_copy_spec);
 }
 
 PyObject *
 stoa__by_copy(PyObject *object)
 {
-    PyTypeObject *type = class_here();
+    PyTypeObject *type = (PyTypeObject *)stoa__interpreter_keeps(by_copy_spec.name, make_class);
     by_copy_object *self = type == NULL ? NULL : PyObject_GC_New(by_copy_object, type);
     if (self != NULL) {
         self->content = Py_NewRef(object);

@@ -1,8 +1,9 @@
 /* What crosses from one interpreter to another, and as what.
  *
  * Shared: by pointer. Immutable but not shared: by value, one copy made by the receiver and freed by it: exact str, bytes,
- * int, float, complex, tuple, frozenset, range, slice, mappingproxy over a dict, frozendict, date, time, datetime,
- * timedelta, timezone. by_copy(x): deep copy, list, dict, set and bytearray included. An Interpreter: the one of that side.
+ * int, float, complex, tuple, frozenset, range, slice, mappingproxy over a dict, frozendict, and values of a class that the
+ * other side can import, as a Decimal, an enum member, a frozen dataclass (immortal/by_value.h). by_copy(x): deep copy, list,
+ * dict, set, bytearray and what else it has a list of included. An Interpreter: the one of that side.
  * A memoryview: one of the same memory. An exception: as one does that is raised (proxy/exception.h).
  * Anything else stays where it is and is a proxy on the other side (proxy/proxy.h); a proxy that comes home is the object
  * itself. A container met twice is one container on the other side, too. Both directions are iterative: a million
@@ -51,7 +52,6 @@ enum stoa_cross_op {
     STOA_OP_FROZENDICT, /* last n */
     STOA_OP_RANGE,      /* last 3 */
     STOA_OP_SLICE,      /* last 3 */
-    STOA_OP_DATETIME,   /* which class; last 1: tuple of arguments */
     STOA_OP_NEW_LIST,   /* how many items it will get */
     STOA_OP_NEW_DICT,
     STOA_OP_NEW_SET, /* an empty one */
@@ -64,13 +64,12 @@ enum stoa_cross_op {
     STOA_OP_PROXY,       /* handle */
     STOA_OP_MEMORYVIEW,  /* handle */
     STOA_OP_EXCEPTION,   /* last 1: its description */
-    STOA_OP_INTS,        /* how many; then 64 bits each: proxy/run.h */
-    STOA_OP_FLOATS,      /* the same */
+    STOA_OP_NAME,   /* pointer to a node: a class, a function, the shape of a class, as a part of a value */
+    STOA_OP_VALUE,  /* kind of node << 32 | n; last n: its parts (immortal/by_value.h) */
+    STOA_OP_INTS,   /* how many; then 64 bits each: proxy/run.h */
+    STOA_OP_FLOATS, /* the same */
 };
 
-/* Classes of STOA_OP_DATETIME, by number. */
-#define STOA_DATETIME_CLASSES 5
-extern const char *const stoa__datetime_classes[STOA_DATETIME_CLASSES];
 extern PyObject *(*stoa__unpack_interpreter)(uint32_t serial);
 
 #endif

@@ -4,12 +4,13 @@
 #include <string.h>
 
 #include "heap/region.h"
+#include "immortal/by_value.h"
 #include "immortal/canonical.h"
 #include "immortal/cpython/cpython.h"
 #include "immortal/exceptions.h"
-#include "immortal/foreign.h"
 #include "proxy/by_copy.h"
 #include "proxy/exception.h"
+#include "proxy/pack_memo.h"
 #include "proxy/proxy.h"
 #include "proxy/run.h"
 
@@ -17,9 +18,8 @@
 #define HELD_SIZE (64 * 1024)
 /* Text of this many bytes and more crosses once, however often it is met. */
 #define ALIAS_SIZE 256
-
-const char *const stoa__datetime_classes[STOA_DATETIME_CLASSES] = {"date", "time", "datetime", "timedelta",
-                                                                   "timezone"};
+/* Values that say by code what they are made of, one inside the other. */
+#define CALLS_MAX 10000
 
 static uint32_t (*pack_interpreter)(PyObject *); /* const after the module is set up */
 PyObject *(*stoa__unpack_interpreter)(uint32_t serial);
@@ -40,15 +40,11 @@ typedef struct frame {
     unsigned char op; /* written when all items are */
     bool pairs;       /* items are key, value, … */
     bool copy;        /* below by_copy: mutable containers are allowed */
+    bool names;       /* below a value: classes and functions go by name */
+    bool first;       /* of a value: one part is written already */
+    uint8_t kind;     /* of a value: stoa_node_kind */
     Py_ssize_t memo;  /* slot in the memo, or -1 */
 } frame;
-
-typedef struct memo_slot {
-    PyObject *object; /* owned, so that the address stays taken */
-    int64_t number;   /* BEING_MADE: met again, it contains itself */
-} memo_slot;
-
-#define BEING_MADE (-1)
 
 typedef struct packer {
     stoa_parcel *parcel;
@@ -56,9 +52,9 @@ typedef struct packer {
     unsigned flags;
     frame *frames;
     size_t depth, frame_room;
-    memo_slot *memo; /* open addressing; capacity a power of two */
-    size_t memo_used, memo_room;
+    stoa_pack_memo memo;
     int64_t numbers; /* given so far */
+    size_t calls;    /* frames of values that say by code what they are made of */
     bool in_exception;
 } packer;
 
@@ -113,51 +109,19 @@ refuse(const packer *p, PyObject *object, const char *why_and_remedy)
 
 /* ---- memo -------------------------------------------------------------------------------------------------------- */
 
-static memo_slot *
-find_memo(memo_slot *memo, size_t room, PyObject *object)
-{
-    for (size_t i = ((uintptr_t)object >> 4) * 0x9E3779B97F4A7C15u >> 20;; i++) {
-        memo_slot *slot = &memo[i & (room - 1)];
-        if (slot->object == NULL || slot->object == object) {
-            return slot;
-        }
-    }
-}
-
-static int
-grow_memo(packer *p)
-{
-    size_t room = p->memo_room == 0 ? 16 : p->memo_room * 2;
-    memo_slot *memo = calloc(room, sizeof(*memo));
-    if (memo == NULL) {
-        PyErr_NoMemory();
-        return -1;
-    }
-    for (size_t i = 0; i < p->memo_room; i++) {
-        if (p->memo[i].object != NULL) {
-            *find_memo(memo, room, p->memo[i].object) = p->memo[i];
-        }
-    }
-    free(p->memo);
-    p->memo = memo;
-    p->memo_room = room;
-    return 0;
-}
-
-/* 1: met before, recalled (or a cycle: -1 with an exception). 0: new, its slot is found again by find_memo. */
+/* 1: met before, recalled (or a cycle: -1 with an exception). 0: new, or one that is sent again. */
 static int
 recall(packer *p, PyObject *object)
 {
-    if ((p->memo_used + 1) * 2 > p->memo_room && grow_memo(p) < 0) {
+    bool fresh;
+    const stoa_pack_slot *slot = stoa__pack_memo_slot(&p->memo, object, &fresh);
+    if (slot == NULL) {
         return -1;
     }
-    memo_slot *slot = find_memo(p->memo, p->memo_room, object);
-    if (slot->object == NULL) {
-        *slot = (memo_slot){Py_NewRef(object), BEING_MADE};
-        p->memo_used++;
+    if (fresh || slot->number == STOA_PACK_BY_PROXY) {
         return 0;
     }
-    if (slot->number == BEING_MADE) {
+    if (slot->number == STOA_PACK_BEING_MADE) {
         return refuse(p, object, "it contains itself; immutable containers that do cannot cross");
     }
     return stoa__parcel_write_op(p->parcel, STOA_OP_RECALL, (uint64_t)slot->number) < 0 ? -1 : 1;
@@ -166,7 +130,7 @@ recall(packer *p, PyObject *object)
 static int
 remember(packer *p, PyObject *object)
 {
-    find_memo(p->memo, p->memo_room, object)->number = p->numbers++;
+    stoa__pack_memo_known(&p->memo, object)->number = p->numbers++;
     return stoa__parcel_write_byte(p->parcel, STOA_OP_REMEMBER);
 }
 
@@ -263,7 +227,11 @@ push_frame(packer *p, PyObject *source, PyObject *items, unsigned char op, bool 
         p->frame_room = room;
     }
     bool pairs = op == STOA_OP_MAPPING || op == STOA_OP_FROZENDICT || op == STOA_OP_FILL_DICT;
-    p->frames[p->depth++] = (frame){source, items, 0, op, pairs, copy, memo ? 0 : -1};
+    p->frames[p->depth++] = (frame){
+        .source = source, .items = items, .op = op, .pairs = pairs, .copy = copy, .memo = memo ? 0 : -1};
+    if (p->depth > 1 && op != STOA_OP_EXCEPTION) {
+        p->frames[p->depth - 1].names = p->frames[p->depth - 2].names;
+    }
     return 0;
 }
 
@@ -308,54 +276,6 @@ pack_mapping_proxy(packer *p, PyObject *object, bool copy, bool memo)
     PyObject *items = flatten_dict(dict);
     Py_DECREF(dict);
     return push_frame(p, object, items, STOA_OP_MAPPING, copy, memo);
-}
-
-/* 1 + number of the class in stoa__datetime_classes, 0: none of them. */
-static int
-datetime_class(PyObject *object)
-{
-    const char *name = Py_TYPE(object)->tp_name;
-    name = strncmp(name, "datetime.", 9) == 0 ? name + 9 : name;
-    if (*name != 'd' && *name != 't') {
-        return 0;
-    }
-    for (int i = 0; i < STOA_DATETIME_CLASSES; i++) {
-        if (strcmp(name, stoa__datetime_classes[i]) != 0) {
-            continue;
-        }
-        PyObject *module = PyImport_ImportModule("datetime");
-        PyObject *type = module == NULL ? NULL : PyObject_GetAttrString(module, stoa__datetime_classes[i]);
-        Py_XDECREF(module);
-        Py_XDECREF(type);
-        if (type == NULL) {
-            PyErr_Clear();
-            return 0;
-        }
-        return (PyObject *)Py_TYPE(object) == type ? 1 + i : 0;
-    }
-    return 0;
-}
-
-/* date and its kin say themselves what they are made from: (class, arguments). */
-static int
-pack_datetime(packer *p, PyObject *object, int which, bool copy)
-{
-    PyObject *arguments = NULL;
-    if (strcmp(stoa__datetime_classes[which], "timezone") == 0) {
-        PyObject *given = PyObject_CallMethod(object, "__getinitargs__", NULL);
-        arguments = given == NULL ? NULL : PySequence_Tuple(given);
-        Py_XDECREF(given);
-        return push_frame(p, object, arguments, STOA_OP_DATETIME, copy, false);
-    }
-    PyObject *reduced = PyObject_CallMethod(object, "__reduce_ex__", "i", 4);
-    if (reduced != NULL && PyTuple_CheckExact(reduced) && PyTuple_GET_SIZE(reduced) == 2) {
-        arguments = PySequence_Tuple(PyTuple_GET_ITEM(reduced, 1));
-    }
-    else if (reduced != NULL) {
-        PyErr_SetString(PyExc_TypeError, "stoa: datetime object of an unknown make");
-    }
-    Py_XDECREF(reduced);
-    return push_frame(p, object, arguments, STOA_OP_DATETIME, copy, false);
 }
 
 /* A list is told its size: it is made with room for its items. */
@@ -434,8 +354,68 @@ pack_handle(packer *p, PyObject *object)
 }
 
 static int
+write_shared(packer *p, PyObject *object)
+{
+    return stoa__parcel_write_op(p->parcel, STOA_OP_SHARED, (uintptr_t)object);
+}
+
+static int
+write_name(packer *p, PyObject *object)
+{
+    return stoa__parcel_write_op(p->parcel, STOA_OP_NAME, (uintptr_t)object);
+}
+
+static bool
+is_value(PyObject *object, bool copy)
+{
+    stoa_crossing crossing = stoa__value_crossing(object);
+    return crossing == STOA_CROSSES_VALUE || (crossing == STOA_CROSSES_COPY && copy);
+}
+
+/* An object of a class, by value. 1: done; 0: it goes by proxy. */
+static int
+pack_value(packer *p, PyObject *object, bool copy)
+{
+    bool memo = Py_REFCNT(object) > 1;
+    int met = memo ? recall(p, object) : 0;
+    if (met != 0) {
+        return met;
+    }
+    stoa_value_parts parts;
+    int taken = stoa__value_apart(object, &parts);
+    if (taken <= 0) {
+        Py_XDECREF(parts.rest);
+        if (taken == 0 && memo) {
+            stoa__pack_memo_known(&p->memo, object)->number = STOA_PACK_BY_PROXY;
+        }
+        return taken;
+    }
+    if (parts.kind == STOA_NODE_CALL && ++p->calls > CALLS_MAX) {
+        Py_DECREF(parts.rest);
+        PyErr_Format(PyExc_RecursionError,
+                     "stoa: a %.200s consists of parts that consist of parts, %d levels deep: does its "
+                     "__reduce__ always give a new object?",
+                     Py_TYPE(object)->tp_name, CALLS_MAX);
+        return -1;
+    }
+    if (parts.first != NULL && write_name(p, parts.first) < 0) {
+        Py_DECREF(parts.rest);
+        return -1;
+    }
+    if (push_frame(p, object, parts.rest, STOA_OP_VALUE, copy, memo) < 0) {
+        return -1;
+    }
+    frame *f = &p->frames[p->depth - 1];
+    f->kind = (uint8_t)parts.kind;
+    f->first = parts.first != NULL;
+    f->names = parts.names;
+    return 1;
+}
+
+static int
 pack_one(packer *p, PyObject *object, bool copy)
 {
+    bool names = p->depth > 0 && p->frames[p->depth - 1].names;
     PyObject *marked = stoa__by_copy_content(object);
     if (marked != NULL) {
         object = marked;
@@ -447,12 +427,12 @@ pack_one(packer *p, PyObject *object, bool copy)
             /* nobody may come for it before the sender has gone: a region that can end stays from now on */
             stoa__region_mark_delivered(object, 0);
         }
-        return stoa__parcel_write_op(p->parcel, STOA_OP_SHARED, (uintptr_t)object);
+        return write_shared(p, object);
     }
     if (!PyUnicode_CheckExact(object) && !PyLong_CheckExact(object)) {
         PyObject *shared = stoa__delivered_to_heap(object);
         if (shared != NULL) {
-            return stoa__parcel_write_op(p->parcel, STOA_OP_SHARED, (uintptr_t)shared);
+            return write_shared(p, shared);
         }
         if (PyErr_Occurred()) {
             return -1;
@@ -490,15 +470,19 @@ pack_one(packer *p, PyObject *object, bool copy)
     if (serial != 0) {
         return stoa__parcel_write_op(p->parcel, STOA_OP_INTERPRETER, serial);
     }
-    int which = datetime_class(object);
-    if (which != 0) {
-        return pack_datetime(p, object, which - 1, copy);
-    }
     if (PyExceptionInstance_Check(object) && !p->in_exception && !(p->flags & STOA_PACK_EXCEPTION)) {
         p->in_exception = true; /* what its attributes hold crosses by proxy: it may be itself */
         return push_frame(p, object, stoa__exception_describe(object), STOA_OP_EXCEPTION, copy, false);
     }
-    return pack_handle(p, object);
+    if (names) {
+        PyObject *named;
+        int found = stoa__value_name(object, &named);
+        if (found != 0) {
+            return found < 0 ? -1 : write_name(p, named);
+        }
+    }
+    int taken = is_value(object, copy) ? pack_value(p, object, copy) : 0;
+    return taken != 0 ? (taken < 0 ? -1 : 0) : pack_handle(p, object);
 }
 
 bool
@@ -509,8 +493,8 @@ stoa__crosses_by_value(PyObject *object)
            type == &PyComplex_Type || type == &PyTuple_Type || type == &PyFrozenSet_Type ||
            type == &PyDictProxy_Type || stoa__is_frozendict(object) || type == &PyRange_Type ||
            type == &PySlice_Type || type == &PyMemoryView_Type || stoa__by_copy_content(object) != NULL ||
-           (pack_interpreter != NULL && pack_interpreter(object) != 0) || datetime_class(object) != 0 ||
-           PyExceptionInstance_Check(object);
+           (pack_interpreter != NULL && pack_interpreter(object) != 0) || PyExceptionInstance_Check(object) ||
+           is_value(object, false);
 }
 
 /* All items of the innermost frame are written: the container itself. */
@@ -520,12 +504,14 @@ finish_frame(packer *p)
     frame f = p->frames[--p->depth];
     uint64_t operand = (uint64_t)PyTuple_GET_SIZE(f.items);
     int result = 0;
-    if (f.op == STOA_OP_DATETIME || f.op == STOA_OP_EXCEPTION) {
-        result = stoa__parcel_write_op(p->parcel, STOA_OP_TUPLE, operand);
-        operand = f.op == STOA_OP_DATETIME ? (uint64_t)datetime_class(f.source) - 1 : 0;
-    }
     if (f.op == STOA_OP_EXCEPTION) {
+        result = stoa__parcel_write_op(p->parcel, STOA_OP_TUPLE, operand);
+        operand = 0;
         p->in_exception = false;
+    }
+    if (f.op == STOA_OP_VALUE) {
+        operand = (uint64_t)f.kind << 32 | (operand + f.first);
+        p->calls -= f.kind == STOA_NODE_CALL;
     }
     if (result == 0) {
         result = stoa__parcel_write_op(p->parcel, f.op, operand);
@@ -587,10 +573,7 @@ stoa__pack(PyObject *object, const char *root, unsigned flags, stoa_parcel *out)
     while (p.depth > 0) {
         Py_DECREF(p.frames[--p.depth].items);
     }
-    for (size_t i = 0; i < p.memo_room; i++) {
-        Py_XDECREF(p.memo[i].object);
-    }
-    free(p.memo);
+    stoa__pack_memo_free(&p.memo);
     free(p.frames);
     if (result < 0) {
         stoa__parcel_clear(out);

@@ -3,9 +3,9 @@
 #include <string.h>
 
 #include "heap/region.h"
+#include "immortal/by_value.h"
 #include "immortal/cpython/cpython.h"
 #include "immortal/exceptions.h"
-#include "immortal/foreign.h"
 #include "proxy/exception.h"
 #include "proxy/membership.h"
 #include "proxy/proxy.h"
@@ -165,11 +165,11 @@ make_mapping(unpacker *u, unsigned char op, size_t count)
     return push(u, mapping);
 }
 
-/* frozenset, range, slice, or a class of datetime: made from a tuple. */
+/* frozenset, range or slice: made from a tuple. */
 static int
-make_from_tuple(unpacker *u, unsigned char op, uint64_t operand)
+make_from_tuple(unpacker *u, unsigned char op, size_t count)
 {
-    PyObject *tuple = op == STOA_OP_DATETIME ? u->values[--u->count] : take_tuple(u, operand);
+    PyObject *tuple = take_tuple(u, count);
     PyObject *object = NULL;
     if (tuple == NULL) {
         return -1;
@@ -181,18 +181,19 @@ make_from_tuple(unpacker *u, unsigned char op, uint64_t operand)
         object = PySlice_New(PyTuple_GET_ITEM(tuple, 0), PyTuple_GET_ITEM(tuple, 1),
                              PyTuple_GET_ITEM(tuple, 2));
     }
-    else if (op == STOA_OP_RANGE) {
+    else {
         object = PyObject_Call((PyObject *)&PyRange_Type, tuple, NULL);
     }
-    else {
-        PyObject *module = PyImport_ImportModule("datetime");
-        PyObject *type = module == NULL ? NULL
-                                        : PyObject_GetAttrString(module, stoa__datetime_classes[operand]);
-        object = type == NULL ? NULL : PyObject_Call(type, tuple, NULL);
-        Py_XDECREF(type);
-        Py_XDECREF(module);
-    }
     Py_DECREF(tuple);
+    return push(u, object);
+}
+
+static int
+make_value(unpacker *u, uint64_t operand)
+{
+    size_t count = (size_t)(operand & UINT32_MAX);
+    PyObject *object = stoa__value_build((stoa_node_kind)(operand >> 32), u->values + u->count - count, count);
+    drop_last(u, count);
     return push(u, object);
 }
 
@@ -225,6 +226,13 @@ fill(unpacker *u, unsigned char op, size_t count)
     }
     drop_last(u, count);
     return result;
+}
+
+/* Of the default region, which nobody has to mark. */
+static PyObject *
+find_name(PyObject *object)
+{
+    return stoa__is_node(object) ? stoa__deliver_part(object) : Py_NewRef(object);
 }
 
 static int
@@ -264,6 +272,8 @@ unpack_leaf(unpacker *u, unsigned char op, uint64_t operand)
     switch (op) {
     case STOA_OP_SHARED:
         return deliver(u, (PyObject *)(uintptr_t)operand);
+    case STOA_OP_NAME:
+        return push(u, find_name((PyObject *)(uintptr_t)operand));
     case STOA_OP_STR: {
         int kind = (int)(operand >> 1 & 7);
         size = (size_t)(operand >> 4);
@@ -332,8 +342,9 @@ step(unpacker *u)
     case STOA_OP_FROZENSET:
     case STOA_OP_RANGE:
     case STOA_OP_SLICE:
-    case STOA_OP_DATETIME:
         return make_from_tuple(u, op, operand);
+    case STOA_OP_VALUE:
+        return make_value(u, operand);
     case STOA_OP_FILL_LIST:
     case STOA_OP_FILL_DICT:
     case STOA_OP_FILL_SET:

@@ -3,7 +3,6 @@
 import collections
 import datetime
 import enum
-import fractions
 import random
 import sys
 import types
@@ -229,8 +228,7 @@ class ByCopy(Case):
 class ByProxy(Case):
     def test_comes_home_as_itself(self):
         point = collections.namedtuple("P", "x")(1)
-        for value in ([1], {"a": 2}, {1}, bytearray(), object(), print, Case, Colour.RED, fractions.Fraction(1, 2), point,
-                      iter(())):
+        for value in ([1], {"a": 2}, {1}, bytearray(), object(), print, Case, Colour.RED, point, iter(())):
             with self.subTest(type(value).__name__):
                 self.assertIs(self.interp.call(identity, value), value)
                 self.assertIs(self.interp.call(identity, ((0, value),))[0][1], value)
