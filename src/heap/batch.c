@@ -244,6 +244,16 @@ stoa__batch_sees(const stoa_batch *batch, const void *address)
            atomic_load_explicit(&first->batch, memory_order_relaxed) == (uintptr_t)batch->state;
 }
 
+stoa_err
+stoa__batch_hold(stoa_batch *batch, uint64_t handle)
+{
+    stoa_err err = stoa__held_add(&batch->state->held, handle);
+    if (err != STOA_OK) {
+        batch->err = err;
+    }
+    return err;
+}
+
 size_t
 stoa__batch_bytes(const stoa_batch *batch)
 {
@@ -319,6 +329,7 @@ end_in_child(stoa_batch *batch)
         stoa__free(chunk);
     }
     batch->err = STOA_EFORKED;
+    stoa__held_forget(batch->state->held);
     free_state(batch);
 }
 
@@ -360,6 +371,10 @@ stoa__batch_commit(stoa_batch *batch)
     atomic_fetch_add_explicit(&region->objects, batch->allocations, memory_order_relaxed);
     atomic_fetch_add_explicit(&region->freezes, 1, memory_order_relaxed);
     count_lookups(region, state);
+    if (state->held != NULL) {
+        state->held->next = region->held;
+        region->held = state->held;
+    }
     stoa__unlock(&region->lock);
     if (state->charged != 0) {
         stoa__region_uncharge(region, state->charged - state->laid);
@@ -386,6 +401,7 @@ stoa__batch_abort(stoa_batch *batch)
     atomic_fetch_add_explicit(&region->aborts, 1, memory_order_relaxed);
     count_lookups(region, state);
     stoa__epoch_leave(&state->slot);
+    stoa__held_release(state->held);
     while (chunks != NULL) {
         stoa_chunk *next = chunks->next;
         stoa__chunk_abort(chunks);

@@ -66,6 +66,10 @@ stoa__batch_alloc(stoa_batch *batch, size_t size)
 /* As stoa__batch_alloc with a greater alignment (power of two, <= STOA_GRANULE): for arrays. */
 void *stoa__batch_alloc_aligned(stoa_batch *batch, size_t size, size_t alignment);
 
+/* An object of the batch holds `handle`: one reference of it is taken over, in failure too, for as long as the region
+ * lives. STOA_ENOMEM, also in batch->err. */
+stoa_err stoa__batch_hold(stoa_batch *batch, uint64_t handle);
+
 /* Seals all objects of the batch; they are visible to every thread that then gets their address. Cannot fail, but in a
  * process forked since the begin it is an abort: batch->err is STOA_EFORKED then, else STOA_OK or what it was. */
 void stoa__batch_commit(stoa_batch *batch);

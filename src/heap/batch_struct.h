@@ -5,6 +5,7 @@
 #include "heap/batch.h"
 #include "heap/chunk.h"
 #include "heap/epoch.h"
+#include "heap/held.h"
 #include "heap/intern_recent.h"
 
 #include <pthread.h>
@@ -32,6 +33,7 @@ typedef struct stoa_batch_state {
     stoa_batch_entry *entries;
     stoa_recent recent; /* entries to be made */
     uint64_t hits, misses;
+    stoa_held *held; /* handles that its objects hold, or NULL */
 } stoa_batch_state;
 
 /* In a forked child, for a batch of the forking thread: allocations fail from now on, and writes to objects that it has

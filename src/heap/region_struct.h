@@ -3,6 +3,7 @@
 #define STOA_HEAP_REGION_STRUCT_H
 
 #include "heap/chunk.h"
+#include "heap/held.h"
 #include "heap/lock.h"
 #include "heap/region.h"
 
@@ -28,6 +29,7 @@ struct stoa_region {
     unsigned arena;       /* guarded by lock; all calls of jemalloc for it happen under lock */
     stoa_chunk *partial;  /* guarded by lock: chunks with room that no batch has, the last returned first */
     size_t partial_count; /* guarded by lock */
+    stoa_held *held;      /* guarded by lock: handles that its objects hold */
 
     _Atomic(struct stoa_intern_table *) intern; /* made under lock when first needed (release; acquire loads) */
     stoa_delivered delivered;

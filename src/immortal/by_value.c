@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "immortal/apart.h"
+#include "immortal/cpython/cpython.h"
 #include "immortal/exceptions.h"
 #include "immortal/freeze.h"
 #include "immortal/names_of.h"
@@ -49,8 +50,9 @@ library_class_of(PyTypeObject *type)
 {
     const char *dot = strrchr(type->tp_name, '.'), *name = dot == NULL ? type->tp_name : dot + 1;
     for (size_t i = 0; i < Py_ARRAY_LENGTH(library); i++) {
-        if (strcmp(library[i].name, name) != 0) {
-            continue;
+        bool is_zone = strcmp(library[i].name, "ZoneInfo") == 0;
+        if (strcmp(library[i].name, name) != 0 || (is_zone && stoa__runtime.date == NULL)) {
+            continue; /* on 3.12 zoneinfo cannot be imported in an interpreter with a GIL of its own */
         }
         PyObject *found = stoa__import_attribute(library[i].module, library[i].name);
         Py_XDECREF(found);

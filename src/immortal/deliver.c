@@ -125,7 +125,8 @@ explain(delivery *d)
     stoa_path path = {NULL, 0, 0, false};
     size_t steps = d->depth - 1;
     const stoa_node *node = d->frames[d->depth - 1].node;
-    while (steps > 0 && (node->kind == STOA_NODE_GLOBAL || node->kind == STOA_NODE_SHAPE)) {
+    while (steps > 0 && (node->kind == STOA_NODE_GLOBAL || node->kind == STOA_NODE_SHAPE) &&
+           d->frames[steps - 1].node->kind != STOA_NODE_TUPLE) {
         node = d->frames[--steps].node; /* the class of something: that is what cannot be built */
     }
     stoa__path_write(&path, step_of_frame, d, steps);
@@ -160,7 +161,7 @@ explain(delivery *d)
 static int
 push_built(delivery *d, const stoa_node *node, PyObject *object)
 {
-    if (object != NULL) {
+    if (object != NULL && !stoa__foreign_kind(node->kind)->known_elsewhere) {
         object = stoa__table_add(d->side, (PyObject *)(uintptr_t)node, object);
     }
     if (object == NULL) {

@@ -43,8 +43,7 @@ typedef enum stoa_node_kind {
     STOA_NODE_FUNCTION,  /* see function.c: by value */
     STOA_NODE_ARRAY,     /* bytes with a format and a shape */
     STOA_NODE_PERSISTENT,
-    STOA_NODE_HANDLE, /* a proxy */
-    STOA_NODE_THING,  /* a process-wide thing */
+    STOA_NODE_HANDLE, /* a proxy, or a process-wide thing: proxy/node.h */
     STOA_NODE_KINDS
 } stoa_node_kind;
 
@@ -77,6 +76,10 @@ stoa__is_node(const PyObject *object)
  * message are set. Thread: the batch's; no GIL. */
 stoa_shared *stoa__make_node(stoa_batch *batch, stoa_node_kind kind, unsigned flags,
                              stoa_shared *const *parts, size_t count, uint32_t raw);
+/* A node that stands for a handle, one for each handle where there is interning: takes over one reference, which the region
+ * keeps, in failure too. NULL and thread as above. */
+stoa_shared *stoa__make_handle_node(stoa_batch *batch, uint64_t handle);
+uint64_t stoa__handle_of_node(const stoa_node *node);
 /* Has it exactly these parts? */
 bool stoa__node_is(const PyObject *object, stoa_node_kind kind, stoa_shared *const *parts, size_t count);
 
@@ -90,6 +93,8 @@ typedef struct stoa_foreign_kind {
     PyObject *(*build)(const stoa_node *node, PyObject *const *parts);
     /* The same without the parts having been delivered, or NULL with no exception: build() is to be called. May be NULL. */
     PyObject *(*build_lazily)(const stoa_node *node);
+
+    bool known_elsewhere; /* what is delivered is one object already: it is kept in no table here */
 
     /* Freezing; all may be NULL. May this object be one of the kind? Exact type tests only, no Python code. */
     bool (*takes)(PyObject *object);

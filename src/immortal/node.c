@@ -1,6 +1,7 @@
 /* Laying nodes in the heap. */
 #include "immortal/foreign.h"
 
+#include "heap/handle.h"
 #include "immortal/image_parts.h"
 
 PyTypeObject stoa__node_type = {
@@ -77,4 +78,40 @@ stoa__make_node(stoa_batch *batch, stoa_node_kind kind, unsigned flags, stoa_sha
         stoa__intern_add(batch, key, object);
     }
     return object;
+}
+
+/* ---- handles ------------------------------------------------------------------------------------------------------- */
+
+uint64_t
+stoa__handle_of_node(const stoa_node *node)
+{
+    return (uint64_t)(uintptr_t)node->parts[node->count - 1];
+}
+
+static bool
+same_handle(const void *candidate, const void *wanted)
+{
+    const stoa_node *node = candidate;
+    return stoa__is_node(candidate) && node->kind == STOA_NODE_HANDLE && node->raw == 1 &&
+           stoa__handle_of_node(node) == *(const uint64_t *)wanted;
+}
+
+stoa_shared *
+stoa__make_handle_node(stoa_batch *batch, uint64_t handle)
+{
+    stoa_key key = stoa__key(TAG_NODE + STOA_NODE_HANDLE, &handle, sizeof(handle));
+    stoa_shared *found = stoa__interning(batch) ? stoa__find_image(batch, key, same_handle, &handle) : NULL;
+    if (found != NULL) { /* it holds a reference already */
+        stoa__handle_unref(handle);
+        return found;
+    }
+    if (stoa__batch_hold(batch, handle) != STOA_OK) {
+        return NULL;
+    }
+    stoa_shared *raw = (stoa_shared *)(uintptr_t)handle;
+    stoa_shared *node = stoa__make_node(batch, STOA_NODE_HANDLE, 0, &raw, 1, 1);
+    if (node != NULL && stoa__interning(batch)) {
+        stoa__intern_add(batch, key, node);
+    }
+    return node;
 }

@@ -177,12 +177,27 @@ is_importable_class(PyTypeObject *type)
     return true;
 }
 
+/* Of datetime's Python version (3.12, in interpreters with a GIL of their own): its state is that version's alone, and its
+ * arguments say all. */
+static bool
+is_python_timezone(PyObject *object)
+{
+    if (strcmp(Py_TYPE(object)->tp_name, "timezone") != 0) {
+        return false;
+    }
+    PyObject *class = stoa__import_attribute("_pydatetime", "timezone");
+    Py_XDECREF(class);
+    PyErr_Clear();
+    return class == (PyObject *)Py_TYPE(object);
+}
+
 static PyObject *
 take_reduced(PyObject *object, PyObject *reduced, unsigned flags)
 {
     PyObject *arguments = PyTuple_GET_ITEM(reduced, 1);
-    PyObject *state = item_or_none(reduced, 2), *items = item_or_none(reduced, 3);
-    PyObject *pairs = item_or_none(reduced, 4), *class = (PyObject *)Py_TYPE(object);
+    PyObject *state = is_python_timezone(object) ? Py_None : item_or_none(reduced, 2);
+    PyObject *items = item_or_none(reduced, 3), *pairs = item_or_none(reduced, 4);
+    PyObject *class = (PyObject *)Py_TYPE(object);
     marks m = {NULL, 0, 0};
     PyObject *parts[STOA_CALL_PARTS];
     parts[0] = Py_NewRef(PyTuple_GET_ITEM(reduced, 0));

@@ -201,6 +201,10 @@ thaw_delivered(thaw_walk *walk, PyObject *object)
         Py_XDECREF(tuple);
         return copy;
     }
+    const stoa_foreign_kind *by_handle = stoa__foreign_kind(STOA_NODE_HANDLE);
+    if (node == NULL && walk->depth > 0 && by_handle != NULL && by_handle->takes(object)) {
+        return Py_NewRef(object); /* a proxy inside stays one */
+    }
     unsigned kind = node == NULL ? STOA_NODE_SAME : ((const stoa_node *)node)->kind;
     if (kind == STOA_NODE_RECORD) {
         stoa_foreign_side *side = stoa__foreign_side();

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "immortal/canonical.h"
+#include "immortal/foreign.h"
 #include "proxy/cross.h"
 #include "proxy/thing.h"
 
@@ -140,7 +141,7 @@ stoa__item_look(stoa_side *side, const stoa_item *item)
         if (item->as.object.region != NULL) {
             stoa__region_mark_delivered(item->as.object.at, side->record->serial);
         }
-        return Py_NewRef((PyObject *)(uintptr_t)item->as.object.at);
+        return stoa__deliver((PyObject *)(uintptr_t)item->as.object.at);
     case STOA_ITEM_INT:
         return PyLong_FromLongLong(item->as.integer);
     case STOA_ITEM_FLOAT:

@@ -14,6 +14,7 @@
 #include "immortal/cpython/interp_list.h"
 #include "immortal/cpython/minor.h"
 #include "immortal/exceptions.h"
+#include "proxy/node.h"
 #include "proxy/proxy.h"
 #include "proxy/reaper.h"
 #include "proxy/thread_state.h"
@@ -60,6 +61,7 @@ stoa__ready(void)
     stoa__interps_set_fork_hook(stoa__thread_states_after_fork);
     stoa__interp_list_init();
     stoa__eval_init();
+    stoa__handle_nodes_ready();
     if (!atomic_exchange(&fork_hooked, true) && pthread_atfork(NULL, NULL, after_fork_in_child) != 0) {
         fork_hooked = false;
         return stoa__fail(STOA_ENOMEM, "no memory to register for fork");
