@@ -15,7 +15,7 @@ def rows(group, quick):
     environment = dict(os.environ, PYTHONPATH=os.path.dirname(os.path.dirname(os.path.abspath(stoa.__file__))))
     runs = []
     for _ in range(repetitions):
-        done = subprocess.run([program, "-j", "-t", str(triangles), "-l", str(layers), "-b", "32", "-w", "2"], capture_output=True, text=True,
+        done = subprocess.run([program, "-j", "-t", str(triangles), "-l", str(layers), "-b", "64", "-w", "2"], capture_output=True, text=True,
                               env=environment, timeout=300)
         if done.returncode != 0:
             raise RuntimeError(f"{program} ended with {done.returncode}: {done.stderr}")

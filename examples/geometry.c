@@ -2,9 +2,9 @@
  *
  *     geometry [-t TRIANGLES] [-l LAYERS] [-b BANDS] [-w WORKERS] [-o PICTURE.svg] [-j] [FILE.stl]
  *
- * read -> sort into bands of height -> slice -> chain contours -> move them inwards -> statistics -> order the path -> draw.
+ * read -> sort into bands of height -> slice -> chain contours -> move them inwards and measure -> statistics -> path -> draw.
  * All but statistics and path planning are C and run without a GIL; those two are Python, in one interpreter a worker.
- * The surface and all that is made of it are arrays in the shared heap: a stage gets pointers, and nothing is copied. A band
+ * The surface, and what Python plans from, are arrays in the shared heap: a stage gets pointers, and nothing is copied. A band
  * of heights goes on as soon as it can, whatever the others do. Run with one worker, with several, and as
  * processes with pipes between them, it shows what that is worth. -j: figures as a line of JSON.
  *
@@ -35,7 +35,10 @@ parse(int argc, char **argv, options *o)
     *o = (options){.order = {.layers = 200, .bands = 16, .workers = 2}, .triangles = 40000};
     for (int option; (option = getopt(argc, argv, "t:l:b:w:o:j")) != -1;) {
         long value = option == 'o' || option == 'j' || option == '?' ? 1 : atol(optarg);
-        if (value < 1 || value > (option == 'w' ? 64 : option == 't' ? 200000000 : 100000)) {
+        if (value < 1 || value > (option == 'w'   ? 64
+                                  : option == 't' ? 200000000
+                                  : option == 'b' ? MOST_BANDS
+                                                  : MOST_LAYERS)) {
             return false;
         }
         switch (option) {
@@ -109,12 +112,13 @@ write_picture(const char *path, const outcome *o)
     if (file == NULL) {
         bad_file(path, "cannot be written");
     }
-    fprintf(file, "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"-45 -190 230 220\" width=\"1150\" "
-                  "height=\"1100\">\n"
-                  "<rect x=\"-45\" y=\"-190\" width=\"230\" height=\"220\" fill=\"#fbfaf7\"/>\n"
-                  "<path fill=\"none\" stroke=\"#27496d\" stroke-width=\"0.12\" d=\"\n");
+    fprintf(file,
+            "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"-20 -20 %d %.0f\">\n"
+            "<rect x=\"-20\" y=\"-20\" width=\"100%%\" height=\"100%%\" fill=\"#fbfaf7\"/>\n"
+            "<g fill-rule=\"evenodd\" stroke-width=\"0.6\" stroke-linejoin=\"round\">\n",
+            PICTURE_WIDTH + 40, o->picture_height + 40);
     fwrite(o->picture, 1, o->picture_size, file);
-    fprintf(file, "\"/>\n</svg>\n");
+    fprintf(file, "</g>\n</svg>\n");
     if (fclose(file) != 0) {
         bad_file(path, "cannot be written");
     }

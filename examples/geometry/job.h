@@ -6,6 +6,7 @@
 #ifndef GEOMETRY_JOB_H
 #define GEOMETRY_JOB_H
 
+#include <math.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -19,6 +20,7 @@ enum slot {
     CONTOUR_ENDS,   /* int32 for each contour: where its points end */
     CONTOUR_LAYERS, /* int32 for each contour */
     INSET,          /* float x, y: as POINTS */
+    MEASURES,       /* double area, length, x, y of its beginning: for each contour of INSET */
     STATISTICS,     /* double layer, area, length: for each layer that has contours */
     ORDER,          /* int32: contours in the order of the tool's path */
     PICTURE,        /* characters */
@@ -33,7 +35,7 @@ typedef struct slot_kind {
 
 static const slot_kind slot_kinds[SLOTS] = {
     {"f", 4, 4}, {"i", 1, 4}, {"f", 2, 4}, {"i", 1, 4}, {"i", 1, 4},
-    {"f", 2, 4}, {"d", 3, 8}, {"i", 1, 4}, {"B", 1, 1},
+    {"f", 2, 4}, {"d", 4, 8}, {"d", 3, 8}, {"i", 1, 4}, {"B", 1, 1},
 };
 
 typedef struct block {
@@ -41,12 +43,24 @@ typedef struct block {
     size_t count; /* items */
 } block;
 
-/* The heights at which the surface is cut. */
+#define MOST_BANDS 4096
+#define MOST_LAYERS 60000
+#define PICTURE_WIDTH 1000
+
+typedef struct box {
+    float low[3], high[3];
+} box;
+
+static const box no_box = {{INFINITY, INFINITY, INFINITY}, {-INFINITY, -INFINITY, -INFINITY}};
+
+/* The heights at which the surface is cut, and how it is drawn. */
 typedef struct plan {
-    float bottom, step; /* layer k is at bottom + (k + 0.5) * step */
+    box box;
+    float step, layers_a_unit; /* layer k is at box.low[2] + (k + 0.5) * step */
     int32_t layers, bands;
     float inset;                   /* how far contours move inwards */
     int32_t draw_every, draw_most; /* layers, points of a contour: of the picture */
+    float scale;                   /* of the picture */
 } plan;
 
 typedef struct job {
@@ -55,7 +69,7 @@ typedef struct job {
     const stoa_object *shared[SLOTS]; /* in the heap: the same blocks */
     /* Where a stage writes a block of `count` items; the program ends when there is no memory. */
     void *(*make)(struct job *job, enum slot slot, size_t count);
-    /* It is written. */
+    /* It is written; who wants fewer items than were asked for, of POINTS, has set the count. */
     void (*done)(struct job *job, enum slot slot);
     void *writing[SLOTS]; /* of make and done */
 } job;
@@ -63,7 +77,15 @@ typedef struct job {
 static inline float
 layer_height(const plan *plan, int32_t layer)
 {
-    return plan->bottom + ((float)layer + 0.5f) * plan->step;
+    return plan->box.low[2] + ((float)layer + 0.5f) * plan->step;
+}
+
+/* Seen from the front, a little from above. */
+static inline void
+place_in_picture(const plan *plan, float x, float y, float z, float out[2])
+{
+    out[0] = (x - plan->box.low[0]) * plan->scale;
+    out[1] = (0.5f * (plan->box.high[1] - y) + 0.8f * (plan->box.high[2] - z)) * plan->scale;
 }
 
 /* Which layers a job has. */

@@ -4,24 +4,37 @@
 
 #include "job.h"
 
+/* The layers [first, end) that cut a triangle. */
+typedef struct layer_range {
+    uint16_t first, end;
+} layer_range;
+
+/* Finds the layers of triangles [from, to), and adds to `counts` how many triangles each band has. */
+void find_layers(const plan *plan, const uint16_t *band_of, const float *triangles, size_t from, size_t to,
+                 layer_range *ranges, size_t *counts);
+
 /* Cuts triangles (nine floats each; `ids`: which of them, NULL: all) at the heights of the job: SEGMENTS, SEGMENT_ENDS. Where two
  * triangles meet, their segments meet in the same two floats, so that the next stage can go by equality. */
-void slice_band(job *job, const plan *plan, const float *triangles, const uint32_t *ids, size_t count);
+void slice_band(job *job, const plan *plan, const float *triangles, const layer_range *ranges,
+                const uint32_t *ids, size_t count);
 
 /* Puts segments end to end: POINTS, CONTOUR_ENDS, CONTOUR_LAYERS. */
 void chain_contours(job *job, const plan *plan);
 
-/* Moves each contour inwards by plan->inset: INSET. */
+/* Moves each contour inwards by plan->inset: INSET; and measures what comes out: MEASURES. */
 void inset_contours(job *job, const plan *plan);
 
 /* Draws the inset contours of some layers, in order of ORDER, as paths of SVG: PICTURE. */
 void draw_band(job *job, const plan *plan);
 
-/* Lowest and highest z of triangles [from, to). */
-void find_heights(const float *triangles, size_t from, size_t to, float *low, float *high);
+/* Widens the box to take in triangles [from, to). */
+void find_box(const float *triangles, size_t from, size_t to, box *out);
 
-/* The bands [*first, *last] that a triangle reaches; false: none. */
-bool bands_of(const plan *plan, const float *triangle, int32_t *first, int32_t *last);
+/* Widens `out` to take in `more`. */
+void add_box(box *out, const box *more);
+
+/* The band of each layer; owned by the caller. */
+uint16_t *bands_of_layers(const plan *plan);
 
 /* The end of the program: a stage has no memory. */
 void no_memory(const char *what);

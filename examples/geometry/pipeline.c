@@ -1,5 +1,6 @@
-/* The pipeline in one process: the surface and all that is made of it lie in the shared heap; threads of the host do the stages that
- * are C with no GIL, and go into an interpreter of their own for those that are Python. Between stages goes a pointer. */
+/* The pipeline in one process: the surface lies in the shared heap, and what Python plans from; threads of the host do the stages that
+ * are C with no GIL, and go into an interpreter of their own for those that are Python. Between stages goes a pointer. What
+ * only C stages see of a band is memory that the next band uses again. */
 #define _GNU_SOURCE
 #include "kernels.h"
 #include "planner.h"
@@ -13,7 +14,7 @@
 #include <string.h>
 #include <sys/resource.h>
 
-#define CHUNK ((size_t)65536) /* triangles that are read or sorted at once */
+#define CHUNK ((size_t)16384) /* triangles that are read or sorted at once: whole pages */
 #define MOST_WORKERS 64
 
 typedef struct span {
@@ -26,13 +27,14 @@ typedef struct pipeline {
     stl_file file;
     plan plan;
     stoa_region *region;
-    const stoa_object *surface, *sorted;
-    float *writing;         /* the surface, while it is read */
-    uint32_t *writing_ids;  /* `sorted`, while it is made */
-    const float *triangles; /* nine floats each */
-    const uint32_t *ids;    /* triangles of band 0, of band 1, … */
+    const stoa_object *surface;
+    stoa_array_maker *maker; /* of the surface */
+    const float *triangles;  /* nine floats each */
+    uint32_t *ids;           /* triangles of band 0, of band 1, … */
     size_t chunks;
-    float (*heights)[2];    /* of each chunk */
+    box *boxes;             /* of each chunk */
+    layer_range *ranges;    /* of each triangle */
+    uint16_t *band_of;      /* of each layer */
     size_t *counts;         /* chunk * bands + band: how many; then where they go */
     size_t *band_ends;      /* in ids */
     job *jobs;              /* one a band */
@@ -142,13 +144,29 @@ typedef struct heap_job {
     pipeline *pipeline;
 } heap_job;
 
+/* What only C stages see, one after the other, is ordinary memory, whose pages come back with the next band. */
+static bool
+is_passing(enum slot slot)
+{
+    return slot == SEGMENTS || slot == SEGMENT_ENDS || slot == POINTS || slot == INSET;
+}
+
 static void *
-make_in_heap(job *job, enum slot slot, size_t count)
+make_block(job *job, enum slot slot, size_t count)
 {
     size_t shape[2] = {count, slot_kinds[slot].width};
     void *data;
-    job->writing[slot] = begin_array(((heap_job *)job)->pipeline, slot_kinds[slot].format,
-                                     shape[1] == 1 ? 1 : 2, shape, &data);
+    if (!is_passing(slot)) {
+        job->writing[slot] = begin_array(((heap_job *)job)->pipeline, slot_kinds[slot].format,
+                                         shape[1] == 1 ? 1 : 2, shape, &data);
+        return data;
+    }
+    data = malloc(count * slot_kinds[slot].width * slot_kinds[slot].size + 1);
+    if (data == NULL) {
+        no_memory("a block");
+    }
+    job->writing[slot] = data;
+    job->blocks[slot] = (block){data, count};
     return data;
 }
 
@@ -162,11 +180,20 @@ take_array(job *job, enum slot slot, const stoa_object *array)
 }
 
 static void
-seal_in_heap(job *job, enum slot slot)
+seal_block(job *job, enum slot slot)
 {
-    const stoa_object *array;
-    check(stoa_array_seal(job->writing[slot], &array), "array");
-    take_array(job, slot, array);
+    if (!is_passing(slot)) {
+        const stoa_object *array;
+        check(stoa_array_seal(job->writing[slot], &array), "array");
+        take_array(job, slot, array);
+    }
+}
+
+static void
+free_passing(job *job, enum slot slot)
+{
+    free(job->writing[slot]);
+    job->blocks[slot] = (block){NULL, 0};
 }
 
 /* ---- reading and sorting ------------------------------------------------------------------------------------------ */
@@ -182,26 +209,24 @@ read_chunk(pipeline *p, size_t chunk)
 {
     char why[200];
     size_t from = chunk * CHUNK, to = chunk_end(p, chunk);
-    if (!stl_read(&p->file, from, to, p->writing, why, sizeof(why))) {
+    float *piece = malloc((to - from) * 36);
+    if (piece == NULL) {
+        no_memory("a piece of the surface");
+    }
+    if (!stl_read(&p->file, from, to, piece, why, sizeof(why))) {
         bad_file(p->order->path, why);
     }
-    p->heights[chunk][0] = INFINITY;
-    p->heights[chunk][1] = -INFINITY;
-    find_heights(p->writing, from, to, &p->heights[chunk][0], &p->heights[chunk][1]);
+    p->boxes[chunk] = no_box;
+    find_box(piece, 0, to - from, &p->boxes[chunk]);
+    check(stoa_array_write(p->maker, from * 36, piece, (to - from) * 36), "surface");
+    free(piece);
 }
 
 static void
 count_chunk(pipeline *p, size_t chunk)
 {
-    size_t *counts = p->counts + chunk * (size_t)p->plan.bands;
-    for (size_t i = chunk * CHUNK, end = chunk_end(p, chunk); i < end; i++) {
-        int32_t first, last;
-        if (bands_of(&p->plan, p->triangles + 9 * i, &first, &last)) {
-            for (; first <= last; first++) {
-                counts[first]++;
-            }
-        }
-    }
+    find_layers(&p->plan, p->band_of, p->triangles, chunk * CHUNK, chunk_end(p, chunk), p->ranges,
+                p->counts + chunk * (size_t)p->plan.bands);
 }
 
 static void
@@ -209,22 +234,27 @@ sort_chunk(pipeline *p, size_t chunk)
 {
     size_t *next = p->counts + chunk * (size_t)p->plan.bands;
     for (size_t i = chunk * CHUNK, end = chunk_end(p, chunk); i < end; i++) {
-        int32_t first, last;
-        if (bands_of(&p->plan, p->triangles + 9 * i, &first, &last)) {
-            for (; first <= last; first++) {
-                p->writing_ids[next[first]++] = (uint32_t)i;
+        layer_range r = p->ranges[i];
+        if (r.first < r.end) {
+            for (uint16_t band = p->band_of[r.first]; band <= p->band_of[r.end - 1]; band++) {
+                p->ids[next[band]++] = (uint32_t)i;
             }
         }
     }
 }
 
 void
-make_plan(plan *plan, const order *order, float low, float high)
+make_plan(plan *plan, const order *order, const box *box)
 {
-    *plan = (struct plan){.bottom = low, .layers = order->layers, .bands = order->bands, .draw_most = 160};
-    plan->step = high > low ? (high - low) / (float)order->layers : 1;
+    float height = box->high[2] - box->low[2], width = box->high[0] - box->low[0],
+          depth = box->high[1] - box->low[1];
+    float size = fmaxf(width, 0.5f * depth + 0.8f * height);
+    *plan = (struct plan){.box = *box, .layers = order->layers, .bands = order->bands, .draw_most = 160};
+    plan->step = fmaxf(height / (float)order->layers, 1e-30f);
+    plan->layers_a_unit = 1 / plan->step;
     plan->inset = plan->step / 4;
     plan->draw_every = order->layers / 60 + 1;
+    plan->scale = PICTURE_WIDTH / fmaxf(size, 1e-30f);
 }
 
 static void
@@ -238,21 +268,21 @@ read_surface(pipeline *p)
         bad_file(p->order->path, "more than 4294967295 triangles");
     }
     p->chunks = p->file.ascii ? 1 : (p->file.triangles + CHUNK - 1) / CHUNK;
-    p->heights = calloc(p->chunks, sizeof(*p->heights));
+    p->boxes = calloc(p->chunks, sizeof(*p->boxes));
+    if (p->boxes == NULL) {
+        no_memory("boxes");
+    }
     size_t shape[3] = {p->file.triangles, 3, 3};
-    void *data;
-    stoa_array_maker *maker = begin_array(p, "f", 3, shape, &data);
-    p->writing = data;
+    p->maker = begin_array(p, "f", 3, shape, NULL);
     sweep_chunks(p, READ, read_chunk);
-    check(stoa_array_seal(maker, &p->surface), "surface");
+    check(stoa_array_seal(p->maker, &p->surface), "surface");
     p->triangles = array_data(p->surface, NULL);
     stl_close(&p->file);
-    float low = INFINITY, high = -INFINITY;
+    box all = no_box;
     for (size_t i = 0; i < p->chunks; i++) {
-        low = fminf(low, p->heights[i][0]);
-        high = fmaxf(high, p->heights[i][1]);
+        add_box(&all, &p->boxes[i]);
     }
-    make_plan(&p->plan, p->order, low, high);
+    make_plan(&p->plan, p->order, &all);
 }
 
 static void
@@ -261,7 +291,9 @@ sort_surface(pipeline *p)
     size_t bands = (size_t)p->plan.bands, total = 0;
     p->counts = calloc(p->chunks * bands, sizeof(*p->counts));
     p->band_ends = calloc(bands, sizeof(*p->band_ends));
-    if (p->counts == NULL || p->band_ends == NULL) {
+    p->ranges = malloc(p->file.triangles * sizeof(*p->ranges));
+    p->band_of = bands_of_layers(&p->plan);
+    if (p->counts == NULL || p->band_ends == NULL || p->ranges == NULL) {
         no_memory("bands");
     }
     sweep_chunks(p, SORT, count_chunk);
@@ -273,23 +305,22 @@ sort_surface(pipeline *p)
         }
         p->band_ends[band] = total;
     }
-    void *data;
-    stoa_array_maker *maker = begin_array(p, "I", 1, &total, &data);
-    p->writing_ids = data;
+    p->ids = malloc(total * sizeof(*p->ids) + 1);
+    if (p->ids == NULL) {
+        no_memory("bands");
+    }
     sweep_chunks(p, SORT, sort_chunk);
-    check(stoa_array_seal(maker, &p->sorted), "bands");
-    p->ids = array_data(p->sorted, NULL);
 }
 
 /* ---- the stages of a band ----------------------------------------------------------------------------------------- */
 
 void
-run_kernel(enum stage stage, job *job, const plan *plan, const float *triangles, const uint32_t *ids,
-           size_t count)
+run_kernel(enum stage stage, job *job, const plan *plan, const float *triangles, const layer_range *ranges,
+           const uint32_t *ids, size_t count)
 {
     switch (stage) {
     case SLICE:
-        slice_band(job, plan, triangles, ids, count);
+        slice_band(job, plan, triangles, ranges, ids, count);
         break;
     case CHAIN:
         chain_contours(job, plan);
@@ -306,11 +337,11 @@ run_kernel(enum stage stage, job *job, const plan *plan, const float *triangles,
 static void
 run_python(stoa_interp *interp, const char *function, job *job, enum slot slot)
 {
-    stoa_data arguments[3] = {stoa_data_shared(job->shared[INSET]), stoa_data_shared(job->shared[CONTOUR_ENDS]),
+    stoa_data arguments[2] = {stoa_data_shared(job->shared[MEASURES]),
                               stoa_data_shared(job->shared[CONTOUR_LAYERS])};
     stoa_data result;
     stoa_exception *exception = NULL;
-    check_call(stoa_call(interp, function, arguments, 3, STOA_CALL_FREEZE_RESULT, &result, &exception),
+    check_call(stoa_call(interp, function, arguments, 2, STOA_CALL_FREEZE_RESULT, &result, &exception),
                function, &exception);
     take_array(job, slot, result.as.shared);
 }
@@ -326,7 +357,18 @@ run_stage(pipeline *p, job *job, enum stage stage, stoa_interp *interp)
         run_python(interp, "__main__:plan", job, ORDER);
     }
     else {
-        run_kernel(stage, job, &p->plan, p->triangles, p->ids + from, p->band_ends[job->band] - from);
+        run_kernel(stage, job, &p->plan, p->triangles, p->ranges, p->ids + from,
+                   p->band_ends[job->band] - from);
+    }
+    if (stage == CHAIN) {
+        free_passing(job, SEGMENTS);
+        free_passing(job, SEGMENT_ENDS);
+    }
+    else if (stage == INSET_STAGE) {
+        free_passing(job, POINTS);
+    }
+    else if (stage == DRAW) {
+        free_passing(job, INSET);
     }
 }
 
@@ -396,8 +438,8 @@ work_on_bands(pipeline *p)
         no_memory("jobs");
     }
     for (size_t band = 0; band < bands; band++) {
-        p->jobs[band].make = make_in_heap;
-        p->jobs[band].done = seal_in_heap;
+        p->jobs[band].make = make_block;
+        p->jobs[band].done = seal_block;
         p->next_stage[band] = SLICE;
         job_begin(&p->jobs[band], &p->plan, (int32_t)band);
     }
@@ -421,7 +463,8 @@ add_job(outcome *out, const job *job)
         out->length += rows[3 * i + 2];
     }
     out->contours += job->blocks[CONTOUR_ENDS].count;
-    out->points += job->blocks[INSET].count;
+    const int32_t *ends = job->blocks[CONTOUR_ENDS].data;
+    out->points += job->blocks[CONTOUR_ENDS].count != 0 ? (size_t)ends[job->blocks[CONTOUR_ENDS].count - 1] : 0;
     size_t more = job->blocks[PICTURE].count;
     out->picture = realloc(out->picture, out->picture_size + more + 1);
     if (out->picture == NULL) {
@@ -488,7 +531,10 @@ close_all(pipeline *p)
         stoa_interp_free(p->interps[i]);
     }
     stoa_region_free(p->region);
-    free(p->heights);
+    free(p->boxes);
+    free(p->ids);
+    free(p->ranges);
+    free(p->band_of);
     free(p->counts);
     free(p->band_ends);
     free(p->jobs);
@@ -513,6 +559,9 @@ run_pipeline(const order *order, outcome *out)
     }
     out->seconds = now() - begin;
     out->triangles = p.file.triangles;
+    float corner[2];
+    place_in_picture(&p.plan, 0, p.plan.box.low[1], p.plan.box.low[2], corner);
+    out->picture_height = (double)corner[1];
     for (size_t i = 0; i < p.span_count; i++) {
         out->busy[p.spans[i].stage] += p.spans[i].end - p.spans[i].begin;
     }

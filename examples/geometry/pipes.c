@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #define PIPE_SIZE (1 << 20)
+#define CHUNK ((size_t)16384) /* triangles that are read at once */
 
 /* ---- messages ---------------------------------------------------------------------------------------------------- */
 
@@ -24,7 +25,7 @@ typedef struct message {
     int32_t band;
     int32_t kept; /* bits: blocks that follow */
     plan plan;
-    uint64_t triangles; /* nine floats each, before the blocks */
+    uint64_t triangles; /* before the blocks: nine floats each; then a layer_range each */
     uint64_t counts[SLOTS];
     double busy[STAGES];
 } message;
@@ -83,10 +84,10 @@ leave_in_memory(job *job, enum slot slot)
 static const int32_t needed_after[STAGES] = {
     [SLICE] = 1 << SEGMENTS | 1 << SEGMENT_ENDS,
     [CHAIN] = 1 << POINTS | 1 << CONTOUR_ENDS | 1 << CONTOUR_LAYERS,
-    [INSET_STAGE] = 1 << INSET | 1 << CONTOUR_ENDS | 1 << CONTOUR_LAYERS,
-    [STATISTICS_STAGE] = 1 << INSET | 1 << CONTOUR_ENDS | 1 << CONTOUR_LAYERS | 1 << STATISTICS,
+    [INSET_STAGE] = 1 << INSET | 1 << CONTOUR_ENDS | 1 << CONTOUR_LAYERS | 1 << MEASURES,
+    [STATISTICS_STAGE] = 1 << INSET | 1 << CONTOUR_ENDS | 1 << CONTOUR_LAYERS | 1 << MEASURES | 1 << STATISTICS,
     [PLAN_STAGE] = 1 << INSET | 1 << CONTOUR_ENDS | 1 << CONTOUR_LAYERS | 1 << STATISTICS | 1 << ORDER,
-    [DRAW] = 1 << INSET | 1 << CONTOUR_ENDS | 1 << STATISTICS | 1 << PICTURE,
+    [DRAW] = 1 << CONTOUR_ENDS | 1 << MEASURES | 1 << STATISTICS | 1 << PICTURE,
 };
 
 static void
@@ -116,8 +117,8 @@ receive_job(int fd, message *m, job *out, float **triangles)
     }
     job_begin(out, &m->plan, m->band);
     if (m->triangles != 0) {
-        *triangles = own_memory(m->triangles * 36);
-        transfer(read, fd, *triangles, m->triangles * 36);
+        *triangles = own_memory(m->triangles * 40);
+        transfer(read, fd, *triangles, m->triangles * 40);
     }
     for (int slot = 0; slot < SLOTS; slot++) {
         if (m->kept >> slot & 1) {
@@ -133,14 +134,14 @@ receive_job(int fd, message *m, job *out, float **triangles)
 static void
 run_python(stoa_interp *interp, const char *function, job *job, enum slot slot)
 {
-    static const enum slot needed[3] = {INSET, CONTOUR_ENDS, CONTOUR_LAYERS};
-    stoa_data arguments[3], result;
+    static const enum slot needed[2] = {MEASURES, CONTOUR_LAYERS};
+    stoa_data arguments[2], result;
     stoa_exception *exception = NULL;
-    for (int i = 0; i < 3; i++) {
+    for (int i = 0; i < 2; i++) {
         const block *b = &job->blocks[needed[i]];
         arguments[i] = stoa_data_bytes(b->data, block_bytes(needed[i], b->count));
     }
-    check_call(stoa_call(interp, function, arguments, 3, 0, &result, &exception), function, &exception);
+    check_call(stoa_call(interp, function, arguments, 2, 0, &result, &exception), function, &exception);
     void *data = make_in_memory(job, slot,
                                 result.as.text.size / (slot_kinds[slot].width * slot_kinds[slot].size));
     memcpy(data, result.as.text.at, result.as.text.size);
@@ -171,7 +172,8 @@ be_stage(enum stage stage, int in, int out, int ready)
                        &job, stage == PLAN_STAGE ? ORDER : STATISTICS);
         }
         else {
-            run_kernel(stage, &job, &m.plan, triangles, NULL, m.triangles);
+            const layer_range *ranges = triangles == NULL ? NULL : (void *)(triangles + 9 * m.triangles);
+            run_kernel(stage, &job, &m.plan, triangles, ranges, NULL, m.triangles);
         }
         free(triangles);
         m.triangles = 0;
@@ -199,40 +201,54 @@ be_source(const order *order, int out, int go)
     if (!stl_open(order->path, &file, why, sizeof(why))) {
         bad_file(order->path, why);
     }
-    float *all = own_memory(file.triangles * 36), low = INFINITY, high = -INFINITY;
-    if (!stl_read(&file, 0, file.triangles, all, why, sizeof(why))) {
-        bad_file(order->path, why);
+    float *all = own_memory(file.triangles * 36);
+    box box = no_box;
+    for (size_t from = 0, to; from < file.triangles; from = to) { /* while it is in the cache */
+        to = file.ascii || file.triangles - from < CHUNK ? file.triangles : from + CHUNK;
+        if (!stl_read(&file, from, to, all + 9 * from, why, sizeof(why))) {
+            bad_file(order->path, why);
+        }
+        find_box(all, from, to, &box);
     }
-    find_heights(all, 0, file.triangles, &low, &high);
-    make_plan(&m.plan, order, low, high);
+    make_plan(&m.plan, order, &box);
     m.busy[READ] = now() - begin;
     begin = now();
     size_t bands = (size_t)m.plan.bands, *ends = calloc(bands + 1, sizeof(*ends));
-    if (ends == NULL) {
+    layer_range *ranges = malloc(file.triangles * sizeof(*ranges));
+    if (ends == NULL || ranges == NULL) {
         no_memory("bands");
     }
-    int32_t first, last;
-    for (size_t i = 0; i < file.triangles; i++) { /* how many in each band; then each to its place */
-        for (bool some = bands_of(&m.plan, all + 9 * i, &first, &last); some && first <= last; first++) {
-            ends[first + 1]++;
-        }
-    }
+    uint16_t *band_of = bands_of_layers(&m.plan);
+    find_layers(&m.plan, band_of, all, 0, file.triangles, ranges, ends + 1);
     for (size_t band = 0; band < bands; band++) {
         ends[band + 1] += ends[band];
     }
-    size_t total = ends[bands];
-    float *sorted = own_memory(total * 36);
+    size_t total = ends[bands], largest = 0;
+    uint32_t *ids = own_memory(total * sizeof(*ids));
     for (size_t i = file.triangles; i-- > 0;) {
-        for (bool some = bands_of(&m.plan, all + 9 * i, &first, &last); some && first <= last; first++) {
-            memcpy(sorted + 9 * --ends[first + 1], all + 9 * i, 36);
+        for (int32_t band = ranges[i].first < ranges[i].end ? band_of[ranges[i].first] : INT32_MAX;
+             band < INT32_MAX && band <= band_of[ranges[i].end - 1]; band++) {
+            ids[--ends[band + 1]] = (uint32_t)i;
         }
     }
+    for (size_t band = 0; band < bands; band++) { /* ends[band + 1] has come down to where the band begins */
+        size_t size = (band + 1 < bands ? ends[band + 2] : total) - ends[band + 1];
+        largest = largest < size ? size : largest;
+    }
+    free(band_of);
+    float *gathered = own_memory(largest * 40); /* the triangles, then their layers */
     m.busy[SORT] = now() - begin;
-    for (m.band = 0; m.band < m.plan.bands; m.band++) { /* ends[band + 1] has come down to where the band begins */
-        size_t from = ends[m.band + 1], to = m.band + 1 < m.plan.bands ? ends[m.band + 2] : 0;
-        m.triangles = (m.band + 1 < m.plan.bands ? to : total) - from;
+    for (m.band = 0; m.band < m.plan.bands; m.band++) {
+        begin = now();
+        size_t from = ends[m.band + 1], to = m.band + 1 < m.plan.bands ? ends[m.band + 2] : total;
+        for (size_t i = from; i < to; i++) {
+            memcpy(gathered + 9 * (i - from), all + 9 * (size_t)ids[i], 36);
+            memcpy(gathered + 9 * (to - from) + (i - from), &ranges[ids[i]], 4);
+        }
+        m.triangles = to - from;
+        m.busy[SORT] += now() - begin;
         transfer(put, out, &m, sizeof(m));
-        transfer(put, out, sorted + 9 * from, m.triangles * 36);
+        transfer(put, out, gathered, m.triangles * 40);
         m.busy[READ] = m.busy[SORT] = 0;
     }
     m.band = -1;

@@ -2,7 +2,7 @@
 #ifndef GEOMETRY_RUN_H
 #define GEOMETRY_RUN_H
 
-#include "job.h"
+#include "kernels.h"
 
 enum stage { READ, SORT, SLICE, CHAIN, INSET_STAGE, STATISTICS_STAGE, PLAN_STAGE, DRAW, STAGES };
 
@@ -25,6 +25,7 @@ typedef struct outcome {
     double peak;         /* bytes of memory, of all processes */
     char *picture;       /* owned: paths of SVG, band after band */
     size_t picture_size;
+    double picture_height;
 } outcome;
 
 /* Both end the program with a message when the file is no good. */
@@ -33,11 +34,11 @@ void run_pipes(const order *order, outcome *out);
 
 double now(void);
 /* Lays the layers over the heights of the surface. */
-void make_plan(plan *plan, const order *order, float low, float high);
+void make_plan(plan *plan, const order *order, const box *box);
 /* Adds what a job has to the outcome; bands must come in order. */
 void add_job(outcome *out, const job *job);
 /* One of the stages from SLICE on that are C. */
-void run_kernel(enum stage stage, job *job, const plan *plan, const float *triangles, const uint32_t *ids,
-                size_t count);
+void run_kernel(enum stage stage, job *job, const plan *plan, const float *triangles,
+                const layer_range *ranges, const uint32_t *ids, size_t count);
 
 #endif

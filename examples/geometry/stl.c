@@ -13,8 +13,10 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define HEAD 84   /* 80 bytes of anything, and the number of triangles */
-#define RECORD 50 /* a normal and three vertices, twelve floats; two bytes of anything */
+#define HEAD 84      /* 80 bytes of anything, and the number of triangles */
+#define RECORD 50    /* a normal and three vertices, twelve floats; two bytes of anything */
+#define AT_ONCE 1024 /* records: they stay in the cache */
+#define MOST 1e18f   /* a coordinate: squares of distances are numbers still */
 
 #define FAIL(...) (snprintf(why, why_size, __VA_ARGS__), false)
 
@@ -59,7 +61,7 @@ read_number(reader *r, float *out, char *why, size_t why_size)
     char word[64], *end;
     next_word(r, word);
     *out = strtof(word, &end);
-    return (end != word && *end == '\0' && isfinite(*out)) ||
+    return (end != word && *end == '\0' && fabsf(*out) <= MOST) ||
            FAIL("line %zu: \"%s\" is no coordinate", r->line, word);
 }
 
@@ -143,36 +145,19 @@ check(stl_file *file, char *why, size_t why_size)
                 (unsigned)count, HEAD + (size_t)count * RECORD, file->size);
 }
 
-bool
-stl_open(const char *path, stl_file *out, char *why, size_t why_size)
+static bool
+map(stl_file *file, char *why, size_t why_size)
 {
-    struct stat status;
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
-    *out = (stl_file){.bytes = NULL};
-    if (fd < 0 || fstat(fd, &status) != 0 || !S_ISREG(status.st_mode)) {
-        bool special = fd >= 0 && errno == 0;
-        snprintf(why, why_size, "%s", special ? "it is no file" : strerror(errno));
-        if (fd >= 0) {
-            close(fd);
-        }
-        return false;
+    void *bytes = mmap(NULL, file->size, PROT_READ, MAP_PRIVATE, file->fd, 0);
+    if (bytes == MAP_FAILED) {
+        return FAIL("it cannot be mapped: %s", strerror(errno));
     }
-    out->size = (size_t)status.st_size;
-    void *bytes = out->size == 0 ? NULL : mmap(NULL, out->size, PROT_READ, MAP_PRIVATE, fd, 0);
-    close(fd);
-    if (bytes == NULL || bytes == MAP_FAILED) {
-        return bytes == NULL ? FAIL("it is empty") : FAIL("it cannot be mapped: %s", strerror(errno));
-    }
-    out->bytes = bytes;
-    if (!check(out, why, why_size)) {
-        stl_close(out);
-        return false;
-    }
+    file->bytes = bytes;
     return true;
 }
 
-void
-stl_close(stl_file *file)
+static void
+unmap(stl_file *file)
 {
     if (file->bytes != NULL) {
         munmap((void *)(uintptr_t)file->bytes, file->size);
@@ -181,21 +166,77 @@ stl_close(stl_file *file)
 }
 
 bool
+stl_open(const char *path, stl_file *out, char *why, size_t why_size)
+{
+    struct stat status;
+    *out = (stl_file){.fd = open(path, O_RDONLY | O_CLOEXEC)};
+    if (out->fd < 0 || fstat(out->fd, &status) != 0) {
+        snprintf(why, why_size, "%s", strerror(errno));
+        stl_close(out);
+        return false;
+    }
+    out->size = (size_t)status.st_size;
+    bool good = !S_ISREG(status.st_mode) ? FAIL("it is no file")
+                : out->size == 0         ? FAIL("it is empty")
+                                         : map(out, why, why_size) && check(out, why, why_size);
+    if (!good) {
+        stl_close(out);
+    }
+    else if (!out->ascii) {
+        unmap(out);
+    }
+    return good;
+}
+
+void
+stl_close(stl_file *file)
+{
+    unmap(file);
+    if (file->fd >= 0) {
+        close(file->fd);
+        file->fd = -1;
+    }
+}
+
+/* Records [from, to) as they stand in the file. */
+static bool
+read_records(const stl_file *file, size_t from, size_t to, char *target, char *why, size_t why_size)
+{
+    off_t at = (off_t)(HEAD + from * RECORD);
+    for (size_t left = (to - from) * RECORD; left != 0;) {
+        ssize_t n = pread(file->fd, target, left, at);
+        if (n == 0 || (n < 0 && errno != EINTR)) {
+            return n == 0 ? FAIL("it was cut off while it was read") : FAIL("%s", strerror(errno));
+        }
+        at += n > 0 ? n : 0;
+        target += n > 0 ? n : 0;
+        left -= n > 0 ? (size_t)n : 0;
+    }
+    return true;
+}
+
+bool
 stl_read(const stl_file *file, size_t from, size_t to, float *target, char *why, size_t why_size)
 {
+    char records[AT_ONCE * RECORD];
     if (file->ascii) {
         size_t count;
         return read_text(file, target, &count, why, why_size);
     }
-    for (size_t i = from; i < to; i++) {
-        float *nine = target + 9 * i;
-        memcpy(nine, file->bytes + HEAD + i * RECORD + 12, 9 * sizeof(float));
-        float sum = 0;
-        for (int k = 0; k < 9; k++) {
-            sum += nine[k] * 0.0f; /* infinities and NaN give NaN */
+    for (size_t end; from < to; from = end) {
+        bool sound = true;
+        end = to - from < AT_ONCE ? to : from + AT_ONCE;
+        if (!read_records(file, from, end, records, why, why_size)) {
+            return false;
         }
-        if (sum != 0) {
-            return FAIL("triangle %zu has a coordinate that is no finite number", i);
+        for (size_t i = 0; i < end - from; i++, target += 9) {
+            memcpy(target, records + i * RECORD + 12, 9 * sizeof(float));
+            for (int k = 0; k < 9; k++) {
+                sound &= fabsf(target[k]) <= MOST; /* not so of NaN */
+            }
+            if (!sound) {
+                return FAIL("triangle %zu has a coordinate that is no finite number, or beyond 1e18", from + i);
+            }
         }
     }
     return true;

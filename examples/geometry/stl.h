@@ -6,7 +6,8 @@
 #include <stddef.h>
 
 typedef struct stl_file {
-    const char *bytes; /* mapped */
+    int fd;
+    const char *bytes; /* mapped, as long as it is looked at as a whole: text */
     size_t size;
     size_t triangles;
     bool ascii;
@@ -16,7 +17,7 @@ typedef struct stl_file {
 bool stl_open(const char *path, stl_file *out, char *why, size_t why_size);
 void stl_close(stl_file *file);
 
-/* Vertices of the triangles [from, to): nine floats each, at `target` + 9 * from. ASCII files: all at once. false: `why`. */
+/* Vertices of the triangles [from, to), nine floats each, to `target`. ASCII files: all at once. false: `why`. */
 bool stl_read(const stl_file *file, size_t from, size_t to, float *target, char *why, size_t why_size);
 
 /* Writes a binary file of about `triangles` triangles: nine closed, wavy rings standing in a square. */

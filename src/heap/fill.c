@@ -6,6 +6,7 @@
 #include <stdint.h>
 #include <string.h>
 
+#define KERNEL_WORTH ((size_t)256 << 10) /* below, preparing the kernel for it costs more than it saves */
 #define PREPARE_WORTH ((size_t)64 << 10) /* below, faulting the pages in one by one is no dearer */
 
 /* From `target`: to the next boundary of pieces, or to the end. */
@@ -47,23 +48,26 @@ fill_by_hand(char *target, const char *source, size_t size)
     memcpy(stoa__rw(target), source, size);
 }
 
-/* Whole pieces, each in the way that is cheaper here and now. */
+/* Whole pages, a piece at a time, each in the way that is cheaper here and now. */
 static void
-fill_pieces(char *target, const char *source, size_t size)
+fill_pages(char *target, const char *source, size_t size)
 {
     stoa_pages *pages = &stoa__process->space.pages;
-    int filler = stoa__process->space.scarce ? -1 : stoa__os_filler_open();
-    for (size_t done = 0; done < size; done += STOA_FILL_PIECE) {
-        bool by_kernel = filler >= 0 && stoa__pages_fill_by_kernel(pages, done / STOA_FILL_PIECE);
+    int filler = stoa__process->space.scarce || size < KERNEL_WORTH ? -1 : stoa__os_filler_open();
+    for (size_t done = 0, piece; done < size; done += piece) {
+        piece = piece_at(target + done, size - done);
+        bool by_kernel = filler >= 0 && piece >= KERNEL_WORTH && stoa__pages_fill_by_kernel(pages);
         int64_t start = stoa__os_thread_time();
         size_t copied = 0;
         if (by_kernel) {
-            copied = stoa__os_fill_pages(filler, stoa__rw(target + done), source + done, STOA_FILL_PIECE);
+            copied = stoa__os_fill_pages(filler, stoa__rw(target + done), source + done, piece);
         }
-        if (copied < STOA_FILL_PIECE) {
-            fill_by_hand(target + done + copied, source + done + copied, STOA_FILL_PIECE - copied);
+        if (copied < piece) {
+            fill_by_hand(target + done + copied, source + done + copied, piece - copied);
         }
-        stoa__pages_filled(pages, by_kernel, stoa__os_thread_time() - start, STOA_FILL_PIECE);
+        if (piece >= KERNEL_WORTH) {
+            stoa__pages_filled(pages, by_kernel, stoa__os_thread_time() - start, piece);
+        }
     }
     stoa__os_filler_close(filler);
 }
@@ -73,16 +77,11 @@ stoa__fill(void *target, const void *source, size_t size)
 {
     char *to = target;
     const char *from = source;
-    size_t head = piece_at(to, size);
-    if (head < size || head == STOA_FILL_PIECE) {
-        head &= STOA_FILL_PIECE - 1; /* a whole piece is no head */
-        size_t whole = (size - head) & ~(STOA_FILL_PIECE - 1);
-        fill_by_hand(to, from, head);
-        fill_pieces(to + head, from + head, whole);
-        head += whole;
-    }
-    else {
-        head = 0;
-    }
-    fill_by_hand(to + head, from + head, size - head);
+    size_t page = stoa__os_page_size();
+    size_t head = (size_t)(-(uintptr_t)target & (page - 1));
+    head = head < size ? head : size;
+    size_t whole = (size - head) & ~(page - 1);
+    fill_by_hand(to, from, head);
+    fill_pages(to + head, from + head, whole);
+    fill_by_hand(to + head + whole, from + head + whole, size - head - whole);
 }

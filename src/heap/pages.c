@@ -58,8 +58,9 @@ probe_now(stoa_pages *pages, size_t size)
 #define FILL_PROBE 64 /* pieces */
 
 bool
-stoa__pages_fill_by_kernel(const stoa_pages *pages, size_t piece)
+stoa__pages_fill_by_kernel(stoa_pages *pages)
 {
+    uint32_t piece = atomic_fetch_add_explicit(&pages->fills, 1, memory_order_relaxed);
     uint32_t by_hand = load(&pages->fill_cost[0]), by_kernel = load(&pages->fill_cost[1]);
     if (by_kernel == 0 || by_hand == 0) {
         return by_kernel == 0;

@@ -21,6 +21,7 @@ typedef struct stoa_pages {
     _Atomic uint32_t huge_cost;
     _Atomic uint32_t no_huge;      /* 1: the kernel has no huge pages for us */
     _Atomic uint32_t fill_cost[2]; /* of filling: nanoseconds for 64 KiB by hand, by the kernel; 0: not known */
+    _Atomic uint32_t fills;        /* pieces filled so far */
     _Atomic size_t until_probe;    /* bytes to come in small pages before huge ones are tried (again) */
 } stoa_pages;
 
@@ -33,7 +34,7 @@ size_t
 stoa__pages_prepare(stoa_pages *pages, char *writable, char *readable, size_t least, size_t most, bool big);
 
 /* Is it the kernel that should fill the next pieces (stoa__os_fill_pages)? Both ways are timed, the loser now and then. */
-bool stoa__pages_fill_by_kernel(const stoa_pages *pages, size_t piece);
+bool stoa__pages_fill_by_kernel(stoa_pages *pages);
 void stoa__pages_filled(stoa_pages *pages, bool by_kernel, int64_t nanoseconds, size_t bytes);
 
 /* Are huge pages the cheaper ones now? For private memory. */

@@ -1,5 +1,6 @@
 /* Arrays from C and for C: stoa/array.h. */
 #include "heap/error.h"
+#include "heap/fill.h"
 #include "heap/fork.h"
 #include "heap/region.h"
 #include "immortal/array.h"
@@ -11,6 +12,7 @@
 struct stoa_array_maker {
     stoa_batch batch; /* open from begin to seal or discard */
     stoa_array *node;
+    uint64_t generation; /* of the process at begin */
 };
 
 #define SPEC_FIRST_SIZE sizeof(stoa_array_spec) /* of the first version */
@@ -70,8 +72,8 @@ stoa_array_begin(stoa_region *region, const stoa_array_spec *spec, stoa_array_ma
 {
     stoa_layout layout;
     int64_t shape[STOA_ARRAY_MAX_NDIM];
-    if (out_maker == NULL || out_data == NULL) {
-        return stoa__fail(STOA_EINVAL, "stoa_array_begin: an out_ argument is NULL");
+    if (out_maker == NULL) {
+        return stoa__fail(STOA_EINVAL, "stoa_array_begin: out_maker is NULL");
     }
     if (stoa__process == NULL) {
         return stoa__fail(STOA_ESTATE, "the runtime was never open: call stoa_runtime_open");
@@ -90,15 +92,38 @@ stoa_array_begin(stoa_region *region, const stoa_array_spec *spec, stoa_array_ma
         return err;
     }
     char *data;
-    maker->node = stoa__array_make(&maker->batch, &layout, false, &data);
+    maker->node = stoa__array_make(&maker->batch, &layout, out_data == NULL, &data);
     if (maker->node == NULL) {
         err = maker->batch.err;
         stoa__batch_abort(&maker->batch);
         free(maker);
         return err;
     }
+    maker->generation = stoa__fork_generation();
     *out_maker = maker;
-    *out_data = stoa__rw(data);
+    if (out_data != NULL) {
+        *out_data = stoa__rw(data);
+    }
+    return STOA_OK;
+}
+
+stoa_err
+stoa_array_write(stoa_array_maker *maker, size_t at, const void *source, size_t size)
+{
+    if (maker == NULL || (source == NULL && size != 0)) {
+        return stoa__fail(STOA_EINVAL, "stoa_array_write: an argument is NULL");
+    }
+    if (at > maker->node->extent || size > maker->node->extent - at) {
+        return stoa__fail(STOA_EINVAL, "stoa_array_write: bytes %zu to %zu of an array of %zu bytes", at,
+                          at + size, maker->node->extent);
+    }
+    if (maker->generation != stoa__fork_generation()) {
+        return stoa__fail(STOA_EFORKED,
+                          "this array was begun before a fork, and belongs to the parent; make it anew");
+    }
+    if (size != 0) {
+        stoa__fill((char *)(uintptr_t)maker->node->data + at, source, size);
+    }
     return STOA_OK;
 }
 

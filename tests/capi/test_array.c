@@ -120,6 +120,64 @@ shapes_of_all_kinds(void **state)
     assert_int_equal(info.count, 1);
 }
 
+/* Pieces of all sizes, in any order, from two threads: what is not written reads as zeros. */
+typedef struct writing {
+    stoa_array_maker *maker;
+    const char *source;
+    size_t from, to, step;
+} writing;
+
+static void *
+write_pieces(void *arg)
+{
+    const writing *w = arg;
+    for (size_t at = w->from; at < w->to; at += w->step) {
+        size_t size = w->to - at < w->step ? w->to - at : w->step;
+        OK(stoa_array_write(w->maker, at, w->source + at, size));
+    }
+    return NULL;
+}
+
+static void
+pieces_are_written(void **state)
+{
+    (void)state;
+    size_t shape[1] = {(5 << 20) + 77}, steps[] = {1000, 4096, 300000, 589824, 3 << 20};
+    char *source = malloc(shape[0]);
+    assert_non_null(source);
+    for (size_t i = 0; i < shape[0]; i++) {
+        source[i] = (char)(i * 31 + i / 4096);
+    }
+    stoa_array_spec spec = {.size = sizeof(spec), .ndim = 1, .shape = shape};
+    for (size_t i = 0; i < sizeof(steps) / sizeof(steps[0]); i++) {
+        stoa_array_maker *maker;
+        const stoa_object *array;
+        OK(stoa_array_begin(NULL, &spec, &maker, NULL));
+        writing halves[2] = {{maker, source, 0, 2500000, steps[i]},
+                             {maker, source, 3000000, shape[0], steps[i]}};
+        pthread_t thread;
+        assert_int_equal(pthread_create(&thread, NULL, write_pieces, &halves[0]), 0);
+        write_pieces(&halves[1]);
+        pthread_join(thread, NULL);
+        assert_int_equal(stoa_array_write(maker, shape[0] - 3, source, 4), STOA_EINVAL);
+        assert_int_equal(stoa_array_write(maker, 1, source, SIZE_MAX), STOA_EINVAL);
+        assert_int_equal(stoa_array_write(maker, SIZE_MAX, source, 1), STOA_EINVAL);
+        assert_int_equal(stoa_array_write(maker, 0, NULL, 1), STOA_EINVAL);
+        assert_int_equal(stoa_array_write(NULL, 0, source, 1), STOA_EINVAL);
+        OK(stoa_array_write(maker, shape[0], NULL, 0));
+        OK(stoa_array_seal(maker, &array));
+        stoa_array_info info = {.size = sizeof(info)};
+        OK(stoa_get_array(array, &info));
+        const char *data = info.data;
+        assert_memory_equal(data, source, 2500000);
+        assert_memory_equal(data + 3000000, source + 3000000, shape[0] - 3000000);
+        for (size_t k = 2500000; k < 3000000; k++) {
+            assert_int_equal(data[k], 0);
+        }
+    }
+    free(source);
+}
+
 static void
 discarded_ones_leave_nothing(void **state)
 {
@@ -196,6 +254,7 @@ main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(array_is_filled_by_threads_and_read_everywhere),
         cmocka_unit_test(shapes_of_all_kinds),
+        cmocka_unit_test(pieces_are_written),
         cmocka_unit_test(discarded_ones_leave_nothing),
         cmocka_unit_test(bad_specs_are_refused),
     };

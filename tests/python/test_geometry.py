@@ -1,6 +1,7 @@
 """examples/geometry.c: files that are no surface, and the pictures of some that are."""
 
 import os
+import re
 import struct
 import subprocess
 import tempfile
@@ -50,6 +51,7 @@ class Geometry(unittest.TestCase):
             (binary(TETRAHEDRON, 2**32 - 1), "4294967295 triangles"),
             (binary([], 0), "no triangles"),
             (binary([((0, 0, 0), (1, 0, float("nan")), (0, 1, 0))]), "triangle 0 has a coordinate that is no finite number"),
+            (binary([((0, 0, 0), (1, 0, 1e30), (0, 1, 0))]), "triangle 0 has a coordinate that is no finite number, or beyond 1e18"),
             (words[: words.index(b"  vertex")], "cut off"),
             (words.replace(b"vertex", b"vortex", 1), 'line 4: "vortex" where "vertex" has to be'),
             (words.replace(b" 10 ", b" ten ", 1), '"ten" is no coordinate'),
@@ -78,8 +80,14 @@ class Geometry(unittest.TestCase):
                 with open(path) as file:
                     pictures.append(file.read())
         self.assertEqual(pictures[0], pictures[1])
-        paths = ElementTree.fromstring(pictures[0]).findall("{http://www.w3.org/2000/svg}path")
-        self.assertEqual(paths[0].get("d").count("M"), 20)
+        root = ElementTree.fromstring(pictures[0])
+        paths = root.findall(".//{http://www.w3.org/2000/svg}path")
+        self.assertEqual(len(paths), 20)
+        left, top, width, height = map(float, root.get("viewBox").split())
+        for path in paths:  # one triangle a layer, in the picture
+            self.assertRegex(path.get("d").strip(), r"^M-?[0-9.]+ -?[0-9.]+(L-?[0-9.]+ -?[0-9.]+){2}Z$")
+            for x, y in re.findall(r"[ML](\S+) ([0-9.-]+)", path.get("d")):
+                self.assertTrue(left <= float(x) <= left + width and top <= float(y) <= top + height, (x, y))
 
 
 if __name__ == "__main__":
