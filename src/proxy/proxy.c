@@ -9,6 +9,7 @@
 #include "proxy/proxy_method.h"
 #include "proxy/proxy_type.h"
 #include "proxy/request.h"
+#include "proxy/shape.h"
 #include "proxy/thing.h"
 
 /* ---- life -------------------------------------------------------------------------------------------------------- */
@@ -45,7 +46,10 @@ proxy_dealloc(PyObject *object)
     if (self->handle != 0) {
         give_up_handle(self);
     }
-    Py_XDECREF(self->name);
+    if (self->function != NULL) {
+        stoa__class_function_unref(self->function);
+    }
+    stoa__shape_drop(self);
     stoa__route_unref(self->route);
     stoa__side_unref(self->side);
     PyObject_Free(object);
@@ -115,7 +119,7 @@ static PyObject *
 do_get_attribute(PyObject *target, PyObject *const *args, Py_ssize_t count, stoa_operation *op)
 {
     (void)count;
-    op->kind = stoa__kind_of(target);
+    (void)op;
     return PyObject_GetAttr(target, args[0]);
 }
 
@@ -199,7 +203,13 @@ is_own_name(PyObject *name)
 static PyObject *
 proxy_get_attribute(PyObject *self, PyObject *name)
 {
-    if (PyUnicode_CheckExact(name) && PyUnicode_GET_LENGTH(name) > 4 && PyUnicode_READ_CHAR(name, 0) == '_' &&
+    if (!PyUnicode_CheckExact(name)) {
+        PyObject *exact = PyUnicode_FromObject(name); /* one of a subclass would cross as a proxy */
+        PyObject *result = exact == NULL ? NULL : proxy_get_attribute(self, exact);
+        Py_XDECREF(exact);
+        return result;
+    }
+    if (PyUnicode_GET_LENGTH(name) > 4 && PyUnicode_READ_CHAR(name, 0) == '_' &&
         PyUnicode_READ_CHAR(name, 1) == '_') {
         if (PyUnicode_CompareWithASCIIString(name, "__class__") == 0) {
             return get_class(self, name);
@@ -208,19 +218,18 @@ proxy_get_attribute(PyObject *self, PyObject *name)
             return PyObject_GenericGetAttr(self, name);
         }
     }
-    PyObject *method = stoa__proxy(self)->kind != STOA_TARGET_OTHER && PyUnicode_CheckExact(name)
-                           ? stoa__proxy_method(self, name)
-                           : NULL;
-    return method != NULL ? method
-                          : stoa__request(self, do_get_attribute, &name, 1, STOA_REQUEST_FIRST_IS_NAME, 0);
+    return stoa__proxy_attribute(self, name);
 }
 
 static int
 proxy_set_attribute(PyObject *self, PyObject *name, PyObject *value)
 {
-    PyObject *args[] = {name, value};
-    PyObject *result = stoa__request(self, do_set_attribute, args, value == NULL ? 1 : 2,
-                                     STOA_REQUEST_FIRST_IS_NAME, 0);
+    PyObject *exact = PyUnicode_FromObject(name);
+    PyObject *args[] = {exact, value};
+    PyObject *result = exact == NULL ? NULL
+                                     : stoa__request(self, do_set_attribute, args, value == NULL ? 1 : 2,
+                                                     STOA_REQUEST_FIRST_IS_NAME, 0);
+    Py_XDECREF(exact);
     Py_XDECREF(result);
     return result == NULL ? -1 : 0;
 }

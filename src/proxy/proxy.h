@@ -46,18 +46,14 @@ typedef struct stoa_side {
     stoa_handle_map exports; /* object -> handle; several of one object while releases are on their way */
     stoa_handle_map imports; /* handle -> proxy, borrowed */
     stoa_handle_map things;  /* handle -> wrapper of a thing (proxy/thing.h), borrowed */
+    stoa_handle_map shapes;  /* class of another interpreter -> what is known of it (proxy/shape.h) */
+    uint8_t shapes_made; /* grows, round and round; so that a proxy looks for its shape no more often than there is a new one */
     PyTypeObject *thing_types[STOA_THING_KINDS]; /* references, until left; NULL: not made yet */
     stoa_name_slot names[STOA_NAME_CACHE];
 } stoa_side;
 
-enum {
-    STOA_TARGET_UNKNOWN,
-    STOA_TARGET_LIST,
-    STOA_TARGET_DICT,
-    STOA_TARGET_SET,
-    STOA_TARGET_BYTEARRAY,
-    STOA_TARGET_OTHER
-};
+typedef struct stoa_shape stoa_shape;                   /* proxy/shape.h */
+typedef struct stoa_class_function stoa_class_function; /* the same */
 
 typedef struct stoa_proxy_object {
     PyObject_HEAD
@@ -68,12 +64,14 @@ typedef struct stoa_proxy_object {
     struct stoa_route *route; /* a reference: how its calls go (proxy/call.h); NULL: enter, from any thread */
     vectorcallfunc vectorcall;
     PyObject *weak_references;
-    PyObject *name; /* owned; NULL, or: it stands for that method of the object (proxy/proxy_method.h) */
+    stoa_class_function *function; /* a reference; NULL, or: it stands for that method of the object (proxy/proxy_method.h) */
+    stoa_shape *shape; /* a reference; NULL: not known */
     uint32_t busy;
     uint16_t exported;       /* buffers given out */
+    uint8_t shapes_seen;     /* side->shapes_made when it last looked for its shape */
     bool release_wanted : 1; /* release() came while busy */
     bool plain : 1;          /* in side->imports */
-    uint8_t kind;            /* STOA_TARGET_*: of the object, as far as its owner has told */
+    uint8_t asked : 2;       /* how many methods it has asked its owner for, up to what makes it learn them */
 } stoa_proxy_object;
 
 /* The current interpreter's; made on first need. Borrowed. NULL with an exception. GIL. */

@@ -2,35 +2,31 @@
 
 #include "proxy/proxy_type.h"
 #include "proxy/request.h"
-
-static PyTypeObject *const types[STOA_TARGET_OTHER] = {
-    [STOA_TARGET_LIST] = &PyList_Type,
-    [STOA_TARGET_DICT] = &PyDict_Type,
-    [STOA_TARGET_SET] = &PySet_Type,
-    [STOA_TARGET_BYTEARRAY] = &PyByteArray_Type,
-};
-
-uint8_t
-stoa__kind_of(PyObject *object)
-{
-    for (uint8_t kind = STOA_TARGET_UNKNOWN + 1; kind < STOA_TARGET_OTHER; kind++) {
-        if (Py_IS_TYPE(object, types[kind])) {
-            return kind;
-        }
-    }
-    return STOA_TARGET_OTHER;
-}
+#include "proxy/shape.h"
 
 /* ---- inside the owner -------------------------------------------------------------------------------------------- */
 
 #define FEW 9
+/* Asked for a method this often, the owner tells what is needed to do without asking: not for a proxy used once. */
+#define ASKED_OFTEN 2
 
-/* args: the name, then as for do_call in proxy.c; extra: how many keywords. */
+static PyObject *
+do_get(PyObject *target, PyObject *const *args, Py_ssize_t count, stoa_operation *op)
+{
+    (void)count;
+    PyObject *result = PyObject_GetAttr(target, args[0]);
+    if (result != NULL && op->with != NULL) {
+        stoa__lesson_give(target, args[0], op->with);
+    }
+    return result;
+}
+
+/* with: the function. args: positional, values of keywords, names of keywords; extra: how many of these. */
 static PyObject *
 do_call_method(PyObject *target, PyObject *const *args, Py_ssize_t count, stoa_operation *op)
 {
     Py_ssize_t keywords = (Py_ssize_t)op->extra;
-    Py_ssize_t values = count - keywords; /* the object instead of the name, positional, values of keywords */
+    Py_ssize_t values = 1 + count - keywords; /* with the object */
     PyObject *few[FEW], **all = values <= FEW ? few : PyMem_New(PyObject *, values);
     PyObject *names = keywords == 0 ? NULL : PyTuple_New(keywords);
     PyObject *result = NULL;
@@ -40,12 +36,12 @@ do_call_method(PyObject *target, PyObject *const *args, Py_ssize_t count, stoa_o
     if (all != NULL && (names != NULL || keywords == 0)) {
         all[0] = target;
         for (Py_ssize_t i = 1; i < values; i++) {
-            all[i] = args[i];
+            all[i] = args[i - 1];
         }
         for (Py_ssize_t i = 0; i < keywords; i++) {
-            PyTuple_SET_ITEM(names, i, Py_NewRef(args[values + i]));
+            PyTuple_SET_ITEM(names, i, Py_NewRef(args[values - 1 + i]));
         }
-        result = PyObject_VectorcallMethod(args[0], all, (size_t)(values - keywords), names);
+        result = PyObject_Vectorcall(op->with, all, (size_t)(values - keywords), names);
     }
     Py_XDECREF(names);
     if (all != few) {
@@ -54,25 +50,31 @@ do_call_method(PyObject *target, PyObject *const *args, Py_ssize_t count, stoa_o
     return result;
 }
 
+/* with: the function. */
 static PyObject *
-do_get_method(PyObject *target, PyObject *const *args, Py_ssize_t count, stoa_operation *op)
+do_bind(PyObject *target, PyObject *const *args, Py_ssize_t count, stoa_operation *op)
 {
+    (void)args;
     (void)count;
-    (void)op;
-    return PyObject_GetAttr(target, args[0]);
+    PyObject *function = op->with;
+    return Py_TYPE(function)->tp_descr_get(function, target, (PyObject *)Py_TYPE(target));
 }
 
 /* ---- here -------------------------------------------------------------------------------------------------------- */
 
-/* A request about the object whose method this is. It keeps that object by a reference of its own: another thread may
- * settle the proxy meanwhile. */
+/* A request about the object whose method this is, with the function. It keeps both by references of its own: another
+ * thread may settle the proxy meanwhile. */
 static PyObject *
 request_unsettled(PyObject *self, stoa_operator work, PyObject *const *args, Py_ssize_t count, unsigned flags,
                   uintptr_t extra)
 {
     stoa_handle handle = stoa__proxy(self)->handle;
+    stoa_class_function *function = stoa__proxy(self)->function;
     bool held = handle != 0 && stoa__handle_ref(handle) == STOA_OK; /* else the request says why not */
-    PyObject *result = stoa__request(self, work, args, count, flags | STOA_REQUEST_UNSETTLED, extra);
+    function->refs++;
+    PyObject *result = stoa__request_with(self, work, args, count, flags | STOA_REQUEST_UNSETTLED, extra,
+                                          function->object);
+    stoa__class_function_unref(function);
     if (held) {
         stoa__handle_unref(handle);
     }
@@ -84,48 +86,71 @@ call_method(PyObject *self, PyObject *const *args, size_t count, PyObject *names
 {
     Py_ssize_t positional = PyVectorcall_NARGS(count);
     Py_ssize_t keywords = names == NULL ? 0 : PyTuple_GET_SIZE(names);
-    Py_ssize_t total = 1 + positional + 2 * keywords;
+    Py_ssize_t total = positional + 2 * keywords;
+    if (keywords == 0) {
+        return request_unsettled(self, do_call_method, args, total, 0, 0);
+    }
     PyObject *few[FEW], **all = total <= FEW ? few : PyMem_New(PyObject *, total);
     if (all == NULL) {
         return PyErr_NoMemory();
     }
-    all[0] = Py_NewRef(stoa__proxy(self)->name); /* it may be settled meanwhile */
     for (Py_ssize_t i = 0; i < positional + keywords; i++) {
-        all[1 + i] = args[i];
+        all[i] = args[i];
     }
     for (Py_ssize_t i = 0; i < keywords; i++) {
-        all[1 + positional + keywords + i] = PyTuple_GET_ITEM(names, i);
+        all[positional + keywords + i] = PyTuple_GET_ITEM(names, i);
     }
-    unsigned flags = STOA_REQUEST_FIRST_IS_NAME | (keywords > 0 ? STOA_REQUEST_LAST_ARE_NAMES : 0);
-    PyObject *result = request_unsettled(self, do_call_method, all, total, flags, (uintptr_t)keywords);
-    Py_DECREF(all[0]);
+    PyObject *result = request_unsettled(self, do_call_method, all, total, STOA_REQUEST_LAST_ARE_NAMES,
+                                         (uintptr_t)keywords);
     if (all != few) {
         PyMem_Free(all);
     }
     return result;
 }
 
+/* An unsettled proxy; or NULL: ask the owner, who says it better. */
+static PyObject *
+make_method(stoa_proxy_object *proxy, stoa_class_function *function)
+{
+    if (stoa__handle_ref(proxy->handle) != STOA_OK) {
+        return NULL;
+    }
+    function->refs++;
+    PyObject *method = stoa__side_make_proxy(proxy->side, proxy->handle, false);
+    if (method == NULL) {
+        PyErr_Clear();
+        stoa__class_function_unref(function);
+        return NULL;
+    }
+    stoa__proxy(method)->function = function;
+    stoa__proxy(method)->vectorcall = call_method;
+    return method;
+}
+
 PyObject *
-stoa__proxy_method(PyObject *self, PyObject *name)
+stoa__proxy_attribute(PyObject *self, PyObject *name)
 {
     stoa_proxy_object *proxy = stoa__proxy(self);
-    if (proxy->kind == STOA_TARGET_UNKNOWN || proxy->kind >= STOA_TARGET_OTHER || proxy->release_wanted ||
-        proxy->handle == 0 || proxy->owner->state != STOA_INTERP_LIVE) {
+    if (stoa__proxy_settle(self) < 0) {
         return NULL;
     }
-    PyObject *found = PyObject_GetAttr((PyObject *)types[proxy->kind], name);
-    bool is_method = found != NULL && Py_IS_TYPE(found, &PyMethodDescr_Type);
-    Py_XDECREF(found);
-    if (!is_method || stoa__handle_ref(proxy->handle) != STOA_OK) {
-        PyErr_Clear(); /* the owner says it better */
-        return NULL;
+    bool may_know = proxy->route == NULL && proxy->handle != 0 && !proxy->release_wanted &&
+                    PyUnicode_CHECK_INTERNED(name);
+    stoa_class_function *function = may_know ? stoa__shape_find(proxy, name) : NULL;
+    PyObject *result = function == NULL ? NULL : make_method(proxy, function);
+    if (result != NULL) {
+        return result;
     }
-    PyObject *method = stoa__side_make_proxy(proxy->side, proxy->handle, false);
-    if (method != NULL) {
-        stoa__proxy(method)->name = Py_NewRef(name);
-        stoa__proxy(method)->vectorcall = call_method;
+    stoa_lesson lesson = {.function = NULL};
+    bool learns = may_know && proxy->asked >= ASKED_OFTEN;
+    result = stoa__request_with(self, do_get, &name, 1, STOA_REQUEST_FIRST_IS_NAME, 0, learns ? &lesson : NULL);
+    if (lesson.function != NULL) {
+        stoa__lesson_learn(proxy, name, &lesson);
     }
-    return method;
+    else if (result != NULL && stoa__is_proxy(result) && proxy->asked < ASKED_OFTEN) {
+        proxy->asked++;
+    }
+    return result;
 }
 
 /* Takes over the handle of `fresh`, the proxy of the bound method that nobody else has yet, and its place. */
@@ -138,7 +163,6 @@ become(stoa_proxy_object *self, stoa_proxy_object *fresh)
     self->owner = fresh->owner;
     self->object = fresh->object;
     self->vectorcall = stoa__proxy_vectorcall;
-    self->kind = STOA_TARGET_OTHER;
     if (entry != NULL) {
         entry->value = (uintptr_t)self;
         self->plain = true;
@@ -148,27 +172,26 @@ become(stoa_proxy_object *self, stoa_proxy_object *fresh)
     fresh->owner = NULL;
     fresh->object = NULL;
     stoa__handle_unref(before);
-    Py_CLEAR(self->name);
+    stoa_class_function *function = self->function;
+    self->function = NULL;
+    stoa__class_function_unref(function);
 }
 
 int
 stoa__proxy_settle_method(PyObject *object)
 {
     stoa_proxy_object *self = stoa__proxy(object);
-    PyObject *name = Py_NewRef(self->name);
-    PyObject *method = request_unsettled(object, do_get_method, &name, 1, STOA_REQUEST_FIRST_IS_NAME, 0);
-    Py_DECREF(name);
+    PyObject *method = request_unsettled(object, do_bind, NULL, 0, 0, 0);
     if (method == NULL) {
         return -1;
     }
-    if (self->name == NULL || self->handle == 0) { /* settled, or released, by another thread */
+    if (self->function == NULL || self->handle == 0) { /* settled, or released, by another thread */
         Py_DECREF(method);
         return 0;
     }
     if (!stoa__is_proxy(method) || Py_REFCNT(method) != 1 || !stoa__proxy(method)->plain) {
         Py_DECREF(method);
-        PyErr_SetString(PyExc_SystemError,
-                        "stoa: the method of a builtin container did not come as a new proxy");
+        PyErr_SetString(PyExc_SystemError, "stoa: a bound method did not come as a new proxy");
         return -1;
     }
     become(self, stoa__proxy(method));

@@ -1,13 +1,10 @@
-/* p.append(x) in one crossing: methods of the builtin containers.
+/* p.append(x) in one crossing: attributes, and methods that were not asked for.
  *
- * Asking the owner for p.append makes a bound method there, a handle, a proxy here, and later a release: more than the
- * call itself. For an object of exactly the type list, dict, set or bytearray none of this is needed to know what the
- * answer is: the type cannot change, its methods cannot, and the object has no attributes of its own. So the caller looks
- * at its own copy of the type, and for a method makes a proxy that stands for "that method of the object" and has not
- * been asked for yet: unsettled. Calling it is a single request. Whatever else is done with it (passing it on, asking for its
- * attributes, hashing it) settles it first: from then on it is the one proxy of a bound method that the owner made.
- *
- * The owner tells what type an object has with the first attribute that is asked for.
+ * Where p.append is known to be a function of the class of the object (proxy/shape.h), the caller makes, without asking, a
+ * proxy that stands for "that function, bound to the object": unsettled. Calling it is a single request. Whatever else is
+ * done with it (passing it on, asking for its attributes, hashing it) settles it first: the owner binds the function, and
+ * from then on it is the one proxy of that bound method. As in Python, what was fetched is bound: it stays what it
+ * was when the class changes.
  *
  * Rule: who reads the handle of a proxy other than by stoa__proxy_handle_of settles it before.
  */
@@ -16,11 +13,8 @@
 
 #include "proxy/proxy.h"
 
-/* In the owner: which of the builtin containers `object` is exactly, or STOA_TARGET_OTHER. */
-uint8_t stoa__kind_of(PyObject *object);
-
-/* An unsettled proxy of a method: new reference. NULL: ask the owner; an exception may be set (no memory). GIL. */
-PyObject *stoa__proxy_method(PyObject *self, PyObject *name);
+/* p.name: new reference, or NULL with an exception. `name`: exactly a str. GIL. */
+PyObject *stoa__proxy_attribute(PyObject *self, PyObject *name);
 
 /* private to the inline below */
 int stoa__proxy_settle_method(PyObject *self);
@@ -29,7 +23,7 @@ int stoa__proxy_settle_method(PyObject *self);
 static inline int
 stoa__proxy_settle(PyObject *self)
 {
-    return stoa__proxy(self)->name == NULL ? 0 : stoa__proxy_settle_method(self);
+    return stoa__proxy(self)->function == NULL ? 0 : stoa__proxy_settle_method(self);
 }
 
 #endif

@@ -1,5 +1,6 @@
 #include "proxy/request.h"
 
+#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -537,6 +538,13 @@ PyObject *
 stoa__request(PyObject *self, stoa_operator work, PyObject *const *args, Py_ssize_t count, unsigned flags,
               uintptr_t extra)
 {
+    return stoa__request_with(self, work, args, count, flags, extra, NULL);
+}
+
+PyObject *
+stoa__request_with(PyObject *self, stoa_operator work, PyObject *const *args, Py_ssize_t count,
+                   unsigned flags, uintptr_t extra, void *with)
+{
     stoa_proxy_object *proxy = stoa__proxy(self);
     stoa_side *side = proxy->side;
     if (!(flags & STOA_REQUEST_UNSETTLED) && stoa__proxy_settle(self) < 0) {
@@ -557,8 +565,9 @@ stoa__request(PyObject *self, stoa_operator work, PyObject *const *args, Py_ssiz
     r.owner = proxy->owner;
     r.count = count;
     r.flags = flags;
-    r.op = (stoa_operation){.extra = extra};
+    r.op = (stoa_operation){.extra = extra, .with = with};
     if (proxy->route != NULL) {
+        assert(with == NULL);
         return request_routed(self, &r, args, count);
     }
     r.detached = false;
@@ -571,9 +580,6 @@ stoa__request(PyObject *self, stoa_operator work, PyObject *const *args, Py_ssiz
     side->crossings++;
     int ran = go(&r);
     end_request(self);
-    if (ran == 0 && r.op.kind != STOA_TARGET_UNKNOWN) {
-        proxy->kind = r.op.kind;
-    }
     PyObject *result = ran < 0 ? NULL : receive(&r, side);
     Py_DECREF(self);
     return result;

@@ -26,7 +26,7 @@
 
 typedef struct stoa_operation {
     uintptr_t extra;
-    uint8_t kind; /* set by `work`: STOA_TARGET_* of the target, which its proxy remembers; else 0 */
+    void *with; /* of the caller, who waits: for the operator's use; NULL where others may run the request */
     bool stopped; /* set by the runner: what comes back is the value of a StopIteration */
 } stoa_operation;
 
@@ -38,5 +38,8 @@ typedef PyObject *(*stoa_operator)(PyObject *target, PyObject *const *args, Py_s
  * reference; NULL with an exception (or without, if `work` did so). GIL. */
 PyObject *stoa__request(PyObject *self, stoa_operator work, PyObject *const *args, Py_ssize_t count,
                         unsigned flags, uintptr_t extra);
+/* The same, for a proxy without a route: `work` finds `with` in its operation. */
+PyObject *stoa__request_with(PyObject *self, stoa_operator work, PyObject *const *args, Py_ssize_t count,
+                             unsigned flags, uintptr_t extra, void *with);
 
 #endif

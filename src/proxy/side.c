@@ -10,6 +10,7 @@
 #include "proxy/proxy_method.h"
 #include "proxy/proxy_type.h"
 #include "proxy/reaper.h"
+#include "proxy/shape.h"
 #include "proxy/thing.h"
 
 /* Releases applied by one who comes by: a million that wait must not stop him for long. */
@@ -83,6 +84,7 @@ stoa__side_unref(stoa_side *side)
         stoa__map_free(&side->exports);
         stoa__map_free(&side->imports);
         stoa__map_free(&side->things);
+        stoa__map_free(&side->shapes);
         stoa__interp_unref(side->record);
         free(side);
     }
@@ -109,6 +111,7 @@ stoa__side_leave(stoa_interp_record *record)
         Py_DECREF(object);
     }
     stoa__things_leave(side);
+    stoa__shapes_leave(side);
     for (size_t i = 0; i < STOA_NAME_CACHE; i++) {
         Py_CLEAR(side->names[i].name);
     }
@@ -295,8 +298,10 @@ stoa__side_make_proxy(stoa_side *side, stoa_handle handle, bool plain)
     side->refs++;
     self->vectorcall = stoa__proxy_vectorcall;
     self->weak_references = NULL;
-    self->name = NULL;
-    self->kind = STOA_TARGET_UNKNOWN;
+    self->function = NULL;
+    self->shape = NULL;
+    self->shapes_seen = 0;
+    self->asked = 0;
     self->busy = 0;
     self->exported = 0;
     self->release_wanted = false;

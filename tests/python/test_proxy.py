@@ -217,8 +217,11 @@ class Methods(Case):
     """p.append is not asked for until something other than a call is done with it; nobody can tell."""
 
     def numbers(self):
-        p = self.interp.call("builtins:list", (3, 1, 2))
-        self.assertEqual(p.count(1), 1)  # its owner has told what it is
+        return self.known(self.interp.call("builtins:list", (3, 1, 2)))
+
+    def known(self, p):
+        for _ in range(3):  # asked more than once, its owner tells what these are
+            self.assertTrue(p.append and p.pop and p.sort)
         return p
 
     def test_one_crossing(self):
@@ -293,8 +296,7 @@ class Methods(Case):
         self.assertEqual(p[-1], 7)
 
     def test_settled_while_others_call(self):
-        p = self.interp.call("builtins:list")
-        p.count(1)
+        p = self.known(self.interp.call("builtins:list"))
         m = p.append
 
         def work():
