@@ -61,9 +61,12 @@ class Case(unittest.TestCase):
             self.assertEqual(self.crossings(lambda: getattr(p, name)), 0, name)
 
     def crossings(self, function):
-        before = stoa.stats()["counters"]["calls"]
-        function()
-        return stoa.stats()["counters"]["calls"] - before
+        """The least of a few: the thread that lets go of dead objects may enter, too."""
+        def once():
+            before = stoa.stats()["counters"]["calls"]
+            function()
+            return stoa.stats()["counters"]["calls"] - before
+        return min(once() for _ in range(4))
 
 
 class OneCrossing(Case):
