@@ -54,7 +54,7 @@ bool stoa__os_populate(void *writable, size_t size);
  * promise that all are huge (there may be too few). */
 bool stoa__os_make_huge(void *writable, void *readable, size_t size);
 /* Copies into whole pages of a writable view of the file that were never touched: the kernel fills a page as it takes it, so it
- * is not zeroed first, and nothing faults. `filler`: from stoa__os_filler_open, -1 does nothing. Returns how many bytes were
+ * is not zeroed first, and nothing faults. `source` NULL: zeros. `filler`: from stoa__os_filler_open, -1 does nothing. Returns how many bytes were
  * copied, from the start; the rest is for the caller. Nobody else touches these pages meanwhile. */
 size_t stoa__os_fill_pages(int filler, void *writable, const void *source, size_t size);
 /* -1: this kernel, or who set up the process, does not offer it. One a thread at a time. */

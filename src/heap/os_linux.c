@@ -426,6 +426,27 @@ stoa__os_filler_close(int filler)
     errno = saved;
 }
 
+#if defined(SYS_userfaultfd) && defined(UFFD_USER_MODE_ONLY) && defined(UFFD_FEATURE_MISSING_SHMEM)
+/* One request; *done grows by what it did. False: no more can be had. */
+static bool
+hand_over(int filler, uintptr_t writable, uintptr_t source, size_t size, size_t *done)
+{
+    int64_t got;
+    if (source != 0) {
+        struct uffdio_copy copy = {.dst = writable + *done, .src = source + *done, .len = size - *done};
+        (void)ioctl(filler, UFFDIO_COPY, &copy);
+        got = copy.copy;
+    }
+    else {
+        struct uffdio_zeropage zero = {.range = {writable + *done, size - *done}};
+        (void)ioctl(filler, UFFDIO_ZEROPAGE, &zero);
+        got = zero.zeropage;
+    }
+    *done += got > 0 ? (size_t)got : 0;
+    return got > 0 || got == -EAGAIN; /* the mappings changed meanwhile */
+}
+#endif
+
 size_t
 stoa__os_fill_pages(int filler, void *writable, const void *source, size_t size)
 {
@@ -434,18 +455,9 @@ stoa__os_fill_pages(int filler, void *writable, const void *source, size_t size)
     int saved = errno;
     struct uffdio_register range = {.range = {(uintptr_t)writable, size}, .mode = UFFDIO_REGISTER_MODE_MISSING};
     if (filler >= 0 && ioctl(filler, UFFDIO_REGISTER, &range) == 0) {
-        struct uffdio_copy copy = {.dst = (uintptr_t)writable, .src = (uintptr_t)source, .len = size};
-        for (int tries = 0; done < size && tries < 4;
-             tries++) { /* it may stop half way when the mappings change */
-            copy.dst = (uintptr_t)writable + done;
-            copy.src = (uintptr_t)source + done;
-            copy.len = size - done;
-            copy.copy = 0;
-            if (ioctl(filler, UFFDIO_COPY, &copy) == 0) {
-                done = size;
-            }
-            else if (copy.copy > 0) {
-                done += (size_t)copy.copy;
+        for (int tries = 0; done < size && tries < 4; tries++) {
+            if (!hand_over(filler, (uintptr_t)writable, (uintptr_t)source, size, &done)) {
+                break;
             }
         }
         /* before anybody writes here by hand: a fault in a registered range would wait for ever */

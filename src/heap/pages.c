@@ -7,6 +7,8 @@
 #define LEAST_PAUSE ((size_t)64 << 20)
 #define MOST_PAUSE ((size_t)4 << 30)
 #define PROBE_SHARE 64 /* a probe that loses may cost 1/64 of what the small pages until the next one cost */
+#define ZERO_WORTH ((size_t)128 << 10) /* below, asking for the kernel's service costs more than it saves */
+#define ZERO_PROBE 64                  /* calls */
 #define MOST_HUGE \
     (4 * STOA_HUGE_PAGE) /* at once: the fixed price is spread, the processor's cache is not flooded */
 
@@ -95,15 +97,52 @@ make_huge(stoa_pages *pages, char *writable, char *readable, size_t size, bool p
     }
 }
 
+/* Which way gets small pages now? The one that lost gets its turn, too. */
+static bool
+zero_by_kernel(stoa_pages *pages, size_t size)
+{
+    if (size < ZERO_WORTH || load(&pages->no_filler) != 0) {
+        return false;
+    }
+    uint32_t by_faults = load(&pages->zero_cost[0]), by_kernel = load(&pages->zero_cost[1]);
+    if (by_kernel == 0 || by_faults == 0) {
+        return by_kernel == 0;
+    }
+    uint32_t turn = atomic_fetch_add_explicit(&pages->zero_turn, 1, memory_order_relaxed);
+    /* one dear sample says little: a neighbour, or memory that the host had to find */
+    return (by_kernel / 2 <= by_faults) != (turn % ZERO_PROBE == ZERO_PROBE - 1);
+}
+
+/* Fresh pages, zeroed as they are taken and mapped all at once. Returns how many bytes were: pages that are there already
+ * end it. */
+static size_t
+zero_pages(stoa_pages *pages, char *writable, size_t size)
+{
+    int filler = stoa__os_filler_open();
+    size_t done = 0;
+    if (filler < 0) {
+        atomic_store_explicit(&pages->no_filler, 1, memory_order_relaxed);
+    }
+    else {
+        done = stoa__os_fill_pages(filler, writable, NULL, size);
+        stoa__os_filler_close(filler);
+    }
+    return done;
+}
+
 static bool
 populate(stoa_pages *pages, char *writable, size_t size)
 {
+    bool by_kernel = zero_by_kernel(pages, size);
     int64_t start = stoa__os_thread_time();
-    if (!stoa__os_populate(writable, size)) {
+    size_t done = by_kernel ? zero_pages(pages, writable, size) : 0;
+    if (done < size && !stoa__os_populate(writable + done, size - done)) {
         return false;
     }
     if (size >= UNIT) {
-        learn(&pages->small_cost, stoa__os_thread_time() - start, size);
+        int64_t taken = stoa__os_thread_time() - start;
+        learn(&pages->zero_cost[by_kernel], taken, size);
+        learn(&pages->small_cost, taken, size);
     }
     return true;
 }
