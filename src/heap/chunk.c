@@ -188,7 +188,8 @@ stoa__chunk_prepare(stoa_chunk *chunk, size_t least, size_t wanted)
         return ready < room ? ready : room;
     }
     size_t from = chunk->prepared;
-    if (from <= chunk->fill) { /* a page that is begun is there, as a rule; where pages are scarce it is asked for */
+    if (from <=
+        chunk->fill) { /* a page that is begun is there, as a rule; where pages are scarce it is asked for */
         from = space()->scarce ? chunk->fill & ~(stoa__os_page_size() - 1) : page_up(chunk->fill);
     }
     size_t to = page_up(chunk->fill + wanted);

@@ -52,15 +52,20 @@ is_open_part_of(uintptr_t object, uintptr_t batch)
            object - chunk >= atomic_load_explicit(&first->sealed, memory_order_relaxed);
 }
 
-static inline bool
-is_visible(uintptr_t object, uintptr_t batch)
+/* Where the bytes of an object may be read: of the own batch in the writable view, whose pages are there already, where the
+ * public one would fault them in. NULL: another batch's, not sealed. */
+static inline const void *
+readable(uintptr_t object, uintptr_t batch)
 {
     const stoa_space *space = &stoa__process->space;
     const stoa_granule *first = stoa__granule_first(space, (const void *)object);
     uintptr_t chunk = space->public_base + ((uintptr_t)(first - space->granules) << STOA_GRANULE_SHIFT);
     /* acquire: pairs with the release store of stoa__chunk_seal */
-    return object - chunk < atomic_load_explicit(&first->sealed, memory_order_acquire) ||
-           atomic_load_explicit(&first->batch, memory_order_relaxed) == batch;
+    if (object - chunk < atomic_load_explicit(&first->sealed, memory_order_acquire)) {
+        return (const void *)object;
+    }
+    return atomic_load_explicit(&first->batch, memory_order_relaxed) == batch ? stoa__rw((const void *)object)
+                                                                              : NULL;
 }
 
 static const void *
@@ -81,7 +86,8 @@ look_up(stoa_intern_table *table, uintptr_t batch, uint64_t tag, stoa_same_fn sa
         }
         if (entry_tag(table, entry) == kept && entry != TOMBSTONE) {
             uintptr_t object = entry_object(table, entry);
-            if (is_visible(object, batch) && same((const void *)object, wanted)) {
+            const void *bytes = readable(object, batch);
+            if (bytes != NULL && same(bytes, wanted)) {
                 return (const void *)object;
             }
         }

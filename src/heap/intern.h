@@ -20,7 +20,8 @@ typedef struct stoa_key {
     uint64_t lo, hi; /* XXH3-128 */
 } stoa_key;
 
-/* Full comparison: has `candidate` (sealed or of the own batch) exactly the content described by `wanted`? */
+/* Full comparison: has `candidate` (sealed, or of the own batch: then the writable twin is passed) exactly the content
+ * described by `wanted`? Its address is good for reading its own bytes only. */
 typedef bool (*stoa_same_fn)(const void *candidate, const void *wanted);
 
 /* XXH3-128 of `size` bytes, `tag` (type, kind, encoding) mixed in. */

@@ -58,7 +58,7 @@ stoa__recent_find(const stoa_recent *recent, uint64_t tag, stoa_same_fn same, co
     if (table == NULL) {
         for (uint32_t i = 0; i < recent->count; i++) {
             const stoa_batch_entry *entry = &recent->few[i];
-            if (entry->tag == tag && same(entry->object, wanted)) {
+            if (entry->tag == tag && same(stoa__rw(entry->object), wanted)) {
                 return entry->object;
             }
         }
@@ -71,7 +71,7 @@ stoa__recent_find(const stoa_recent *recent, uint64_t tag, stoa_same_fn same, co
         }
         if ((slot & ~STOA_RECENT_NUMBER) == stoa__recent_check(tag)) {
             const stoa_batch_entry *entry = &table->entries[(slot & STOA_RECENT_NUMBER) - 1];
-            if (entry->tag == tag && same(entry->object, wanted)) {
+            if (entry->tag == tag && same(stoa__rw(entry->object), wanted)) {
                 return entry->object;
             }
         }

@@ -21,8 +21,8 @@
 typedef struct stoa_pages {
     _Atomic uint32_t small_cost; /* nanoseconds for 64 KiB, smoothed; 0: not known */
     _Atomic uint32_t huge_cost;
-    _Atomic uint32_t no_huge;      /* 1: the kernel has no huge pages for us */
-    _Atomic uint32_t no_filler;    /* 1: the kernel does not hand out pages ready made */
+    _Atomic uint32_t no_huge;   /* 1: the kernel has no huge pages for us */
+    _Atomic uint32_t no_filler; /* 1: the kernel does not hand out pages ready made */
     _Atomic uint32_t zero_cost[2]; /* of small pages: nanoseconds for 64 KiB by faults, by the kernel; 0: not known */
     _Atomic uint32_t zero_turn;    /* counts choices between the two */
     _Atomic uint32_t fill_cost[2]; /* of filling: nanoseconds for 64 KiB by hand, by the kernel; 0: not known */

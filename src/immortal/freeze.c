@@ -2,138 +2,14 @@
 
 #include "heap/error.h"
 #include "heap/process.h"
-#include "immortal/canonical.h"
-#include "immortal/equal.h"
-#include "immortal/datetime_like.h"
+#include "immortal/ahead.h"
 #include "immortal/apart.h"
 #include "immortal/exceptions.h"
 #include "immortal/foreign_walk.h"
-#include "immortal/hash.h"
-#include "immortal/image.h"
-#include "immortal/source.h"
-#include "immortal/walk.h"
+#include "immortal/step.h"
 
-#include <math.h>
 #include <stdlib.h>
 #include <string.h>
-
-/* NaN is equal to nothing but is found by identity, so two NaNs that are two keys must stay two objects. */
-static stoa_shared *
-make_without_interning(stoa_batch *batch, PyObject *number)
-{
-    unsigned flags = batch->flags;
-    batch->flags &= ~STOA_BATCH_INTERN;
-    stoa_shared *made;
-    if (PyFloat_CheckExact(number)) {
-        made = stoa__make_float(batch, PyFloat_AS_DOUBLE(number));
-    }
-    else {
-        Py_complex value = ((PyComplexObject *)number)->cval;
-        made = stoa__make_complex(batch, value.real, value.imag);
-    }
-    batch->flags = flags;
-    return made;
-}
-
-/* `key`: see stoa__make_str_keyed. */
-static inline stoa_shared *
-freeze_str(stoa_batch *batch, const stoa_key *key, PyObject *text)
-{
-    return stoa__make_str_keyed(batch, key, (int)PyUnicode_KIND(text), PyUnicode_IS_ASCII(text),
-                                PyUnicode_DATA(text), PyUnicode_GET_LENGTH(text),
-                                ((PyASCIIObject *)text)->hash);
-}
-
-/* Without interning: the same as one made lately, or a new one. */
-static stoa_shared *
-freeze_str_again(stoa_walk *walk, PyObject *text)
-{
-    int kind = (int)PyUnicode_KIND(text);
-    Py_ssize_t length = PyUnicode_GET_LENGTH(text);
-    Py_hash_t hash = ((PyASCIIObject *)text)->hash;
-    if (hash == -1) {
-        hash = stoa__hash_bytes(PyUnicode_DATA(text), (size_t)length * (size_t)kind);
-    }
-    size_t at = (size_t)hash & (STOA_TEXTS - 1);
-    stoa_shared *made = walk->texts->last[at].shared;
-    if (made != NULL && walk->texts->last[at].hash == hash && stoa__equal_str(made, text)) {
-        return made;
-    }
-    made = stoa__make_str(&walk->batch, kind, PyUnicode_IS_ASCII(text), PyUnicode_DATA(text), length, hash);
-    walk->texts->last[at].hash = hash;
-    walk->texts->last[at].shared = made;
-    return made;
-}
-
-static inline stoa_shared *
-freeze_int(stoa_batch *batch, const stoa_key *key, PyObject *number)
-{
-    return stoa__make_int_digits_keyed(batch, key, stoa__int_is_negative(number), stoa__int_digits(number),
-                                       stoa__int_digit_count(number));
-}
-
-static inline stoa_shared *
-freeze_float(stoa_batch *batch, const stoa_key *key, PyObject *number)
-{
-    double value = PyFloat_AS_DOUBLE(number);
-    return isnan(value) ? make_without_interning(batch, number) : stoa__make_float_keyed(batch, key, value);
-}
-
-/* The key of the object in the current slot, if it was computed ahead. */
-static inline const stoa_key *
-known_key(const stoa_walk *walk, const PyObject *object)
-{
-    const stoa_ahead *ahead = &walk->ahead[walk->frames[walk->depth - 1].next % STOA_KEY_RING];
-    return ahead->object == object ? &ahead->key : NULL;
-}
-
-/* Asks for what visiting the object in this slot will touch: the intern table's slot of a leaf, the inside of a
- * container. Most of the time of interning is waiting for those. */
-static inline void
-look_ahead(stoa_walk *walk, size_t at)
-{
-    PyObject *object = walk->slots[at];
-    if (stoa__memo_cached(&walk->memo, object)->source == object || stoa__in_heap(object)) {
-        return;
-    }
-    PyTypeObject *type = Py_TYPE(object);
-    stoa_ahead *ahead = &walk->ahead[at % STOA_KEY_RING];
-    if (type == &PyUnicode_Type) {
-        ahead->key = stoa__key_of_str((int)PyUnicode_KIND(object), PyUnicode_IS_ASCII(object),
-                                      PyUnicode_DATA(object), PyUnicode_GET_LENGTH(object));
-    }
-    else if (type == &PyFloat_Type) {
-        ahead->key = stoa__key_of_float(PyFloat_AS_DOUBLE(object));
-    }
-    else if (type == &PyLong_Type) {
-        size_t count = stoa__int_digit_count(object);
-        if (count == 0 || (count == 1 && stoa__int_digits(object)[0] <= 1024)) {
-            return; /* likely one of the runtime's own */
-        }
-        ahead->key = stoa__key_of_int(stoa__int_is_negative(object), stoa__int_digits(object), count);
-    }
-    else {
-        stoa__prefetch_inside(object);
-        return;
-    }
-    ahead->object = object;
-    stoa__intern_prefetch(&walk->batch, ahead->key);
-}
-
-static stoa_shared *
-freeze_range(stoa_batch *batch, PyObject *range)
-{
-    const stoa_range *r = (const stoa_range *)range;
-    PyObject *source[4] = {r->start, r->stop, r->step, r->length};
-    stoa_shared *twin[4];
-    for (int i = 0; i < 4; i++) {
-        twin[i] = freeze_int(batch, NULL, source[i]);
-        if (twin[i] == NULL) {
-            return NULL;
-        }
-    }
-    return stoa__make_range(batch, twin[0], twin[1], twin[2], twin[3]);
-}
 
 /* Is this shared object usable from where we are freezing to? The dict behind a shared mappingproxy is in the heap, too,
  * and may be got hold of; but it is no value of its own. */
@@ -142,132 +18,6 @@ is_reachable(const stoa_walk *walk, const PyObject *object)
 {
     return stoa__region_reaches(walk->batch.region, stoa__region_of(object)) &&
            !Py_IS_TYPE((PyObject *)object, &PyDict_Type);
-}
-
-static inline stoa_visit_result
-enter_mutable(stoa_walk *walk, PyObject *container, stoa_frame_kind kind, bool in_memo)
-{
-    if (!(walk->flags & STOA_FREEZE_CONVERT)) {
-        stoa__refuse_mutable(walk, container);
-        return STOA_VISIT_FAILED;
-    }
-    return stoa__walk_enter(walk, container, kind, container, in_memo) ? STOA_VISIT_ENTERED : STOA_VISIT_FAILED;
-}
-
-static stoa_visit_result
-enter_proxy(stoa_walk *walk, PyObject *proxy, stoa_shared **out)
-{
-    PyObject *mapping = stoa__proxy_target(proxy);
-    if (!stoa__is_any_dict(mapping)) {
-        stoa__refuse_because(walk, proxy, "the mapping behind it is no plain dict; freeze dict(it) instead");
-        return STOA_VISIT_FAILED;
-    }
-    /* In a cycle the proxy may have one reference and the mapping, too: so the mapping is always remembered, under an
-     * odd address, since met by itself it is another thing: a dict, which share() refuses. */
-    const PyObject *source = (const PyObject *)((const char *)mapping + 1);
-    void *twin = stoa__memo_find(&walk->memo, source);
-    if (twin == STOA_MEMO_OPEN) {
-        stoa__refuse_cycle(walk, proxy, source);
-        return STOA_VISIT_FAILED;
-    }
-    if (twin != NULL) {
-        *out = twin;
-        return STOA_VISIT_LEAF;
-    }
-    return stoa__walk_enter(walk, mapping, STOA_FRAME_MAPPING, source, true) ? STOA_VISIT_ENTERED
-                                                                             : STOA_VISIT_FAILED;
-}
-
-/* Types that are rare, and then those that are not native. */
-static stoa_visit_result
-step_rare(stoa_walk *walk, PyObject *object, bool in_memo, stoa_shared **out)
-{
-    stoa_batch *batch = &walk->batch;
-    PyTypeObject *type = Py_TYPE(object);
-    if (type == &PyComplex_Type) {
-        Py_complex value = ((PyComplexObject *)object)->cval;
-        *out = isnan(value.real) || isnan(value.imag) ? make_without_interning(batch, object)
-                                                      : stoa__make_complex(batch, value.real, value.imag);
-    }
-    else if (type == &PyRange_Type) {
-        *out = freeze_range(batch, object);
-    }
-    else if (type == &PyByteArray_Type) {
-        if (!(walk->flags & STOA_FREEZE_CONVERT)) {
-            stoa__refuse_mutable(walk, object);
-            return STOA_VISIT_FAILED;
-        }
-        *out = stoa__make_bytes(batch, PyByteArray_AS_STRING(object), (size_t)PyByteArray_GET_SIZE(object), -1);
-    }
-    else if (stoa__is_canonical(object)) {
-        *out = object;
-    }
-    else {
-        const char *why = NULL;
-        if (!stoa__is_datetime_like(object, &why) || why != NULL) {
-            return stoa__foreign_step(walk, object, in_memo, out);
-        }
-        *out = stoa__make_datetime_like(batch, object);
-    }
-    return *out == NULL ? STOA_VISIT_FAILED : STOA_VISIT_LEAF;
-}
-
-/* Freezes one object, or opens a frame for it. */
-static inline stoa_visit_result
-step(stoa_walk *walk, PyObject *object, bool in_memo, stoa_shared **out)
-{
-    stoa_batch *batch = &walk->batch;
-    PyTypeObject *type = Py_TYPE(object);
-    if (type == &PyUnicode_Type) {
-        *out = walk->texts != NULL ? freeze_str_again(walk, object)
-                                   : freeze_str(batch, known_key(walk, object), object);
-    }
-    else if (type == &PyLong_Type) {
-        *out = freeze_int(batch, known_key(walk, object), object);
-    }
-    else if (type == &PyDict_Type) {
-        return enter_mutable(walk, object, STOA_FRAME_MAPPING, in_memo);
-    }
-    else if (type == &PyList_Type) {
-        return enter_mutable(walk, object, STOA_FRAME_TUPLE, in_memo);
-    }
-    else if (type == &PyFloat_Type) {
-        *out = freeze_float(batch, known_key(walk, object), object);
-    }
-    else if (type == &PyTuple_Type) {
-        return stoa__walk_enter(walk, object, STOA_FRAME_TUPLE, object, in_memo) ? STOA_VISIT_ENTERED
-                                                                                 : STOA_VISIT_FAILED;
-    }
-    else if (object == Py_None || type == &PyBool_Type) {
-        *out = object;
-    }
-    else if (type == &PyBytes_Type) {
-        *out = stoa__make_bytes(batch, PyBytes_AS_STRING(object), (size_t)PyBytes_GET_SIZE(object), -1);
-    }
-    else if (type == &PySet_Type) {
-        return enter_mutable(walk, object, STOA_FRAME_SET, in_memo);
-    }
-    else if (type == &PyFrozenSet_Type) {
-        return stoa__walk_enter(walk, object, STOA_FRAME_SET, object, in_memo) ? STOA_VISIT_ENTERED
-                                                                               : STOA_VISIT_FAILED;
-    }
-    else if (type == &PyDictProxy_Type) {
-        return enter_proxy(walk, object, out);
-#if STOA_HAS_FROZENDICT
-    }
-    else if (type == &PyFrozenDict_Type) {
-        return stoa__walk_enter(walk, object, STOA_FRAME_MAPPING, object, in_memo) ? STOA_VISIT_ENTERED
-                                                                                   : STOA_VISIT_FAILED;
-#endif
-    }
-    else if (type == &PySlice_Type) {
-        return stoa__walk_enter(walk, object, STOA_FRAME_SLICE, object, in_memo) ? STOA_VISIT_ENTERED
-                                                                                 : STOA_VISIT_FAILED;
-    }
-    else {
-        return step_rare(walk, object, in_memo, out);
-    }
-    return *out == NULL ? STOA_VISIT_FAILED : STOA_VISIT_LEAF;
 }
 
 /* The table of the dict that a frame was opened for, if it has no gaps: then the shared one has the same. */
@@ -407,7 +157,7 @@ visit(stoa_walk *walk, PyObject *object, stoa_shared **out)
             return known > 0 ? STOA_VISIT_LEAF : STOA_VISIT_FAILED;
         }
     }
-    stoa_visit_result result = step(walk, object, in_memo, out);
+    stoa_visit_result result = stoa__step(walk, object, in_memo, out);
     if (result == STOA_VISIT_LEAF && in_memo) {
         if (*out != object && !stoa__memo_put(&walk->memo, object, *out)) {
             walk->batch.err = stoa__fail(STOA_ENOMEM, "no memory to remember objects met twice");
@@ -427,14 +177,14 @@ run_frame(stoa_walk *walk, bool interning)
     size_t top = walk->top;
     if (interning && frame->next == frame->base) {
         for (size_t at = frame->base; at < top && at < frame->base + STOA_AHEAD; at++) {
-            look_ahead(walk, at);
+            stoa__look_ahead(walk, at);
         }
     }
     for (size_t at = frame->next; at < top; at++) {
         PyObject *object = walk->slots[at];
         __builtin_prefetch(walk->slots[at + STOA_SPARE - 1]);
         if (interning && at + STOA_AHEAD < top) {
-            look_ahead(walk, at + STOA_AHEAD);
+            stoa__look_ahead(walk, at + STOA_AHEAD);
         }
         const stoa_memo_entry *cached = stoa__memo_cached(&walk->memo, object);
         if (cached->source == object) {

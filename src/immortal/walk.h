@@ -1,4 +1,5 @@
-/* The state of one freeze: shared by freeze.c (the loop), enter.c (opening and closing containers) and refuse.c (errors).
+/* The state of one freeze: shared by freeze.c (the loop), step.c (one object), enter.c (opening containers), ahead.h (asking
+ * for memory) and refuse.c (errors).
  *
  * `slots` holds, for every container that the walk stands in, its children: from the frame's base up to where it has come
  * they are frozen, from there on they are still sources. So a container is complete when its slots are, and they lie

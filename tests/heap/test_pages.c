@@ -38,6 +38,38 @@ what_is_there_stays(void **state)
     }
 }
 
+/* Zeroed pages handed out by the kernel: writable, and one that is there already stays and is no hindrance. */
+static void
+small_pages_come_ready_made(void **state)
+{
+    (void)state;
+    for (uint32_t no_filler = 0; no_filler < 2; no_filler++) {
+        char *range = new_range(2 * MIB);
+        stoa_pages pages;
+        stoa__pages_init(&pages);
+        atomic_store(&pages.no_filler, no_filler);
+        memset(stoa__rw(range + 512 * 1024), 7, 1);
+        for (size_t done = 0; done < 2 * MIB; done += 256 << 10) {
+            size_t got = stoa__pages_prepare(&pages, stoa__rw(range + done), range + done, 256 << 10,
+                                             256 << 10, false);
+            assert_int_equal(got, 256 << 10);
+            unsigned char present[64];
+            assert_int_equal(mincore(stoa__rw(range + done), 256 << 10, present), 0);
+            assert_int_equal(present[0] & present[63] & 1, 1);
+        }
+        for (size_t i = 0; i < 2 * MIB; i += 4096) {
+            assert_int_equal(range[i], i == 512 * 1024 ? 7 : 0);
+            assert_int_equal(range[i + 4095], 0);
+            memset(stoa__rw(range + i), 1, 4096);
+            assert_int_equal(range[i + 4095], 1);
+        }
+        bool by_kernel = atomic_load(&pages.zero_cost[1]) != 0;
+        assert_true(by_kernel == (atomic_load(&pages.no_filler) == 0));
+        assert_true(no_filler == 0 || !by_kernel);
+        assert_true(atomic_load(&pages.zero_cost[0]) != 0);
+    }
+}
+
 static void
 who_is_not_big_gets_what_he_asks_for(void **state)
 {
@@ -89,6 +121,7 @@ main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_is_there_stays),
+        cmocka_unit_test(small_pages_come_ready_made),
         cmocka_unit_test(who_is_not_big_gets_what_he_asks_for),
         cmocka_unit_test(the_cheaper_way_is_taken_and_the_other_tried_again),
     };
