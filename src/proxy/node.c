@@ -12,7 +12,7 @@ takes(PyObject *object)
     return stoa__is_proxy(object) || stoa__is_thing(object);
 }
 
-/* A method of a container that was not asked for yet is asked for first: reduce. */
+/* A method that was not asked for yet is asked for first: reduce. */
 static stoa_shared *
 freeze(stoa_batch *batch, PyObject *object, bool convert, const char **why)
 {
@@ -21,7 +21,7 @@ freeze(stoa_batch *batch, PyObject *object, bool convert, const char **why)
         *why = "stands for an object that can be changed, and share() takes only what cannot; use freeze()";
         return NULL;
     }
-    if (stoa__is_proxy(object) && stoa__proxy(object)->name != NULL) {
+    if (stoa__is_proxy(object) && stoa__proxy(object)->function != NULL) {
         return NULL;
     }
     stoa_side *side = stoa__side_here();
