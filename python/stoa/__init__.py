@@ -15,6 +15,7 @@ Region, stats                    memory: limits and figures
 import sys as _sys
 
 __all__ = [
+    "ArrowArray",
     "Barrier",
     "BoundedSemaphore",
     "BrokenLock",
@@ -131,6 +132,7 @@ try:
         unpublish,
     )
     from ._array import array, array_from_file
+    from ._arrow import ArrowArray
     from ._evolve import evolve
 except Exception:
     if not _diagnosing():

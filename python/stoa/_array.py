@@ -13,13 +13,13 @@ def array(buffer_or_iterable, /, format=None, shape=None, *, region=None):
     """A read-only array in memory that every interpreter of the process uses without a copy.
 
     buffer_or_iterable: anything with the buffer protocol (bytes, array.array, memoryview of any layout, mmap), a NumPy
-    array of a fixed-size dtype, an Arrow array (__arrow_c_array__) of numbers without nulls, or an iterable of
-    numbers. It is copied once, in C order; what lies in the shared heap already is not copied at all.
+    array of a fixed-size dtype, an Arrow array (__arrow_c_array__), or an iterable of numbers. It is copied once, in C order; what lies in the shared heap already is not copied at all.
     format: what the bytes are taken for instead, as in memoryview.cast(); for an iterable it is needed: a letter of the
     struct module. shape: dimensions, when they are to be others. region: a Region, default the one of the process.
 
     Returns a numpy.ndarray with writeable=False in the main interpreter where NumPy can be imported, and in others that have
-    imported it; else a read-only memoryview. TypeError, ValueError: no such array; MemoryError: a limit.
+    imported it; else a read-only memoryview. What Arrow has and they have not (nulls, text, lists, structs, dictionaries) is an ArrowArray: a
+    sequence of values, shared as well. TypeError, ValueError: no such array; MemoryError: a limit.
     """
     obj = buffer_or_iterable
     if format is None and shape is None and _stoa._array_is(obj):
@@ -29,6 +29,8 @@ def array(buffer_or_iterable, /, format=None, shape=None, *, region=None):
         return _from_numpy(numpy, obj, format, shape, region)
     if hasattr(type(obj), "__arrow_c_array__") and not isinstance(obj, memoryview):
         made = _stoa._array_arrow(*obj.__arrow_c_array__(), region)
+        if type(made) is tuple:
+            return _from_tree(made, format, shape, region)
         return made if format is None and shape is None else _stoa._array(made, format, shape, None, region)
     try:
         view = memoryview(obj)
@@ -41,6 +43,14 @@ def array(buffer_or_iterable, /, format=None, shape=None, *, region=None):
     if format is None:
         raise TypeError("array() of an iterable needs a format: a letter of the struct module, as in array(x, 'd')")
     return _stoa._array(_packed(obj, format), format, shape, None, region)
+
+
+def _from_tree(tree, format, shape, region):
+    if format is not None or shape is not None:
+        raise TypeError(f"an Arrow array of type {tree[0]!r}, or with nulls, takes no other format or shape")
+    from ._arrow import ArrowArray
+
+    return _stoa.freeze(ArrowArray(tree), region=region)
 
 
 def array_from_file(file, /, format=None, shape=None, *, offset=0, size=None, region=None):

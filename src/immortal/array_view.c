@@ -328,6 +328,13 @@ stoa__exporter_array(PyObject *object)
     return Py_IS_TYPE(object, state->exporter) ? ((exporter_object *)object)->array : NULL;
 }
 
+const stoa_array *
+stoa__array_of_object(PyObject *object)
+{
+    PyObject *node = stoa__delivered_node(object);
+    return node != NULL && stoa__is_array(node) ? stoa__array_of_node(node) : stoa__exporter_array(object);
+}
+
 bool
 stoa__array_is_delivered(PyObject *object)
 {

@@ -21,6 +21,9 @@ PyObject *stoa__array_exporter(const stoa_array *array);
 /* The node of an exporter; NULL: not one. No exception. */
 const stoa_array *stoa__exporter_array(PyObject *object);
 
+/* The array that this object, delivered or an exporter, stands for as a whole; NULL: none. No exception. */
+const stoa_array *stoa__array_of_object(PyObject *object);
+
 /* Is it what was delivered for an array? No exception. */
 bool stoa__array_is_delivered(PyObject *object);
 

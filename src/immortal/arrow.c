@@ -2,29 +2,11 @@
 
 #include "heap/fill.h"
 #include "heap/process.h"
+#include "immortal/arrow_tree.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-/* The two structs are fixed by Arrow's specification: their layout is the interface. */
-typedef struct arrow_schema {
-    const char *format, *name, *metadata;
-    int64_t flags, n_children;
-    struct arrow_schema **children;
-    struct arrow_schema *dictionary;
-    void (*release)(struct arrow_schema *);
-    void *private_data;
-} arrow_schema;
-
-typedef struct arrow_array {
-    int64_t length, null_count, offset, n_buffers, n_children;
-    const void **buffers;
-    struct arrow_array **children;
-    struct arrow_array *dictionary;
-    void (*release)(struct arrow_array *);
-    void *private_data;
-} arrow_array;
 
 /* Arrow's letter and ours (itemsize tells i from l). */
 static const struct {
@@ -151,26 +133,6 @@ fill_array(arrow_array *array, const stoa_array *a, size_t axis, int64_t length)
     return true;
 }
 
-static void
-free_schema_capsule(PyObject *capsule)
-{
-    arrow_schema *schema = PyCapsule_GetPointer(capsule, "arrow_schema");
-    if (schema->release != NULL) { /* else somebody has moved it away */
-        schema->release(schema);
-    }
-    free(schema);
-}
-
-static void
-free_array_capsule(PyObject *capsule)
-{
-    arrow_array *array = PyCapsule_GetPointer(capsule, "arrow_array");
-    if (array->release != NULL) {
-        array->release(array);
-    }
-    free(array);
-}
-
 PyObject *
 stoa__arrow_schema(const stoa_array *a)
 {
@@ -183,12 +145,7 @@ stoa__arrow_schema(const stoa_array *a)
         free(schema);
         return PyErr_NoMemory();
     }
-    PyObject *capsule = PyCapsule_New(schema, "arrow_schema", free_schema_capsule);
-    if (capsule == NULL) {
-        schema->release(schema);
-        free(schema);
-    }
-    return capsule;
+    return stoa__arrow_schema_capsule(schema);
 }
 
 PyObject *
@@ -206,12 +163,8 @@ stoa__arrow_export(const stoa_array *a)
         Py_XDECREF(schema);
         return PyErr_Occurred() ? NULL : PyErr_NoMemory();
     }
-    PyObject *capsule = PyCapsule_New(array, "arrow_array", free_array_capsule);
-    if (capsule == NULL) {
-        array->release(array);
-        free(array);
-    }
-    else {
+    PyObject *capsule = stoa__arrow_array_capsule(array);
+    if (capsule != NULL) {
         result = PyTuple_Pack(2, schema, capsule);
         Py_DECREF(capsule);
     }
@@ -225,7 +178,8 @@ stoa__arrow_export(const stoa_array *a)
 typedef struct source {
     char format[24]; /* ours */
     size_t itemsize;
-    bool bits; /* booleans, eight a byte */
+    bool bits;  /* booleans, eight a byte */
+    bool other; /* it is no array of numbers, or has nulls: no exception is set */
     int64_t shape[STOA_ARRAY_MAX_NDIM];
     size_t ndim;
     const char *values;
@@ -233,12 +187,9 @@ typedef struct source {
 } source;
 
 static bool
-refuse_type(const char *format)
+is_other(source *s)
 {
-    PyErr_Format(
-        PyExc_TypeError,
-        "an Arrow array of type '%.32s' is no array of fixed-width numbers; freeze() its to_pylist() instead",
-        format);
+    s->other = true;
     return false;
 }
 
@@ -260,22 +211,21 @@ read_number_format(source *s, const char *format)
     }
     if (strncmp(format, "w:", 2) == 0) {
         long width = strtol(format + 2, NULL, 10);
-        if (width > 0 && width < INT32_MAX) {
+        if (width > 0 && width < INT32_MAX && stoa__arrow_fixed_width(format) != 0) {
             snprintf(s->format, sizeof(s->format), "%lds", width);
             s->itemsize = (size_t)width;
             return true;
         }
     }
-    if (format[0] == 't') { /* dates and times: as the numbers they are kept as */
-        bool small = strcmp(format, "tdD") == 0 || strcmp(format, "tts") == 0 || strcmp(format, "ttm") == 0;
-        if (small || strncmp(format, "ts", 2) == 0 || strncmp(format, "tD", 2) == 0 ||
-            strcmp(format, "tdm") == 0 || strcmp(format, "ttu") == 0 || strcmp(format, "ttn") == 0) {
-            strcpy(s->format, small ? "i" : "q");
-            s->itemsize = small ? 4 : 8;
+    if (format[0] == 't' && format[1] != 'i') { /* dates and times: as the numbers they are kept as */
+        int64_t width = stoa__arrow_fixed_width(format);
+        if (width != 0) {
+            strcpy(s->format, width == 4 ? "i" : "q");
+            s->itemsize = (size_t)width;
             return true;
         }
     }
-    return refuse_type(format);
+    return is_other(s);
 }
 
 static bool
@@ -294,24 +244,12 @@ has_nulls(const arrow_array *array, int64_t first, int64_t count)
 }
 
 static bool
-is_sound(const arrow_array *array)
-{
-    if (array->release == NULL || array->length < 0 || array->offset < 0 || array->n_buffers < 0 ||
-        array->length > PTRDIFF_MAX / 64 || array->offset > PTRDIFF_MAX / 64 ||
-        (array->n_buffers > 0 && array->buffers == NULL)) {
-        PyErr_SetString(PyExc_ValueError, "the Arrow array was released already, or its counts are damaged");
-        return false;
-    }
-    return true;
-}
-
-static bool
 read_source(source *s, const arrow_schema *schema, const arrow_array *array)
 {
     int64_t first = 0, count = array->length;
     s->shape[s->ndim++] = count;
     for (;;) {
-        if (!is_sound(array)) {
+        if (!stoa__arrow_is_sound(schema, array)) {
             return false;
         }
         if (count > array->length - first) {
@@ -321,21 +259,20 @@ read_source(source *s, const arrow_schema *schema, const arrow_array *array)
         }
         first += array->offset;
         if (schema->dictionary != NULL) {
-            return refuse_type("dictionary");
+            return is_other(s);
         }
         if (has_nulls(array, first, count)) {
-            PyErr_SetString(PyExc_ValueError,
-                            "the Arrow array has nulls, which an array cannot hold; fill them first");
-            return false;
+            return is_other(s);
         }
         if (strncmp(schema->format, "+w:", 3) != 0) {
             break;
         }
-        int64_t width = strtoll(schema->format + 3, NULL, 10);
-        if (schema->n_children != 1 || array->n_children != 1 || width < 0 || width > INT32_MAX ||
-            s->ndim == STOA_ARRAY_MAX_NDIM || first > PTRDIFF_MAX / 64 / (width + 1) ||
-            count > PTRDIFF_MAX / 64 / (width + 1)) {
-            return refuse_type(schema->format);
+        char *end;
+        int64_t width = strtoll(schema->format + 3, &end, 10);
+        if (end == schema->format + 3 || *end != '\0' || schema->n_children != 1 || array->n_children != 1 ||
+            width < 0 || width > INT32_MAX || s->ndim == STOA_ARRAY_MAX_NDIM ||
+            first > PTRDIFF_MAX / 64 / (width + 1) || count > PTRDIFF_MAX / 64 / (width + 1)) {
+            return is_other(s);
         }
         s->shape[s->ndim++] = width;
         first *= width;
@@ -357,19 +294,12 @@ read_source(source *s, const arrow_schema *schema, const arrow_array *array)
 }
 
 stoa_array *
-stoa__arrow_import(stoa_batch *batch, PyObject *schema_capsule, PyObject *array_capsule)
+stoa__arrow_import(stoa_batch *batch, const arrow_schema *schema, const arrow_array *array, bool *out_other)
 {
     source s = {.ndim = 0};
-    const arrow_schema *schema = PyCapsule_GetPointer(schema_capsule, "arrow_schema");
-    const arrow_array *array = schema == NULL ? NULL : PyCapsule_GetPointer(array_capsule, "arrow_array");
-    if (array == NULL || !is_sound(array)) {
-        return NULL;
-    }
-    if (schema->release == NULL || schema->format == NULL) {
-        PyErr_SetString(PyExc_ValueError, "the Arrow schema was released already");
-        return NULL;
-    }
+    *out_other = false;
     if (!read_source(&s, schema, array)) {
+        *out_other = s.other;
         return NULL;
     }
     stoa_layout layout = {.format = s.format, .itemsize = s.itemsize, .ndim = s.ndim, .shape = s.shape};

@@ -2,6 +2,7 @@
 #include "immortal/array_source.h"
 #include "immortal/array_view.h"
 #include "immortal/arrow.h"
+#include "immortal/arrow_tree.h"
 #include "immortal/exceptions.h"
 #include "module/module.h"
 #include "module/region.h"
@@ -115,18 +116,30 @@ array_of_buffer(PyObject *Py_UNUSED(module), PyObject *args)
     return result;
 }
 
-/* _array_arrow(schema, array, region) */
+/* _array_arrow(schema, array, region): an array, or the tree (a tuple) of what is none. */
 static PyObject *
 array_of_arrow(PyObject *Py_UNUSED(module), PyObject *args)
 {
-    PyObject *schema, *array, *region_object;
+    PyObject *schema_capsule, *array_capsule, *region_object;
+    const arrow_schema *schema;
+    const arrow_array *array;
     stoa_region *region = NULL;
     stoa_batch batch;
-    if (!PyArg_ParseTuple(args, "OOO:_array_arrow", &schema, &array, &region_object) ||
-        stoa__region_argument(region_object, &region) < 0 || !begin(&batch, region)) {
+    bool other;
+    if (!PyArg_ParseTuple(args, "OOO:_array_arrow", &schema_capsule, &array_capsule, &region_object) ||
+        stoa__region_argument(region_object, &region) < 0 ||
+        !stoa__arrow_open(schema_capsule, array_capsule, &schema, &array) || !begin(&batch, region)) {
         return NULL;
     }
-    return finish(&batch, stoa__arrow_import(&batch, schema, array));
+    const stoa_array *node = stoa__arrow_import(&batch, schema, array, &other);
+    return other ? stoa__arrow_take(&batch, schema, array) : finish(&batch, node);
+}
+
+/* _arrow_give(tree): two capsules. */
+static PyObject *
+arrow_give(PyObject *Py_UNUSED(module), PyObject *tree)
+{
+    return stoa__arrow_give(tree);
 }
 
 /* _array_file(fd, offset, size, format, shape, region) */
@@ -156,19 +169,11 @@ array_of_file(PyObject *Py_UNUSED(module), PyObject *args)
                                               shape.given ? shape.numbers : NULL, shape.ndim));
 }
 
-/* The array that this object stands for as a whole; NULL: none. */
-static const stoa_array *
-array_of(PyObject *object)
-{
-    PyObject *node = stoa__delivered_node(object);
-    return node != NULL && stoa__is_array(node) ? stoa__array_of_node(node) : stoa__exporter_array(object);
-}
-
 /* _array_is(x): is it a shared array? */
 static PyObject *
 array_is(PyObject *Py_UNUSED(module), PyObject *object)
 {
-    return PyBool_FromLong(array_of(object) != NULL);
+    return PyBool_FromLong(stoa__array_of_object(object) != NULL);
 }
 
 /* _array_numpy(): the module if arrays arrive as ndarrays here, else None. */
@@ -190,7 +195,10 @@ PyDoc_STRVAR(arrow_doc,
 static PyObject *
 py_arrow(PyObject *Py_UNUSED(module), PyObject *object)
 {
-    const stoa_array *array = array_of(object);
+    const stoa_array *array = stoa__array_of_object(object);
+    if (array == NULL && PyObject_HasAttrString((PyObject *)Py_TYPE(object), "__arrow_c_array__")) {
+        return Py_NewRef(object); /* an ArrowArray, for one, speaks for itself */
+    }
     if (array == NULL) {
         return PyErr_Format(PyExc_TypeError, "arrow() takes a shared array, as array() makes it, not %.100s",
                             Py_TYPE(object)->tp_name);
@@ -202,6 +210,7 @@ static PyMethodDef functions[] = {
     {"arrow", py_arrow, METH_O, arrow_doc},
     {"_array", array_of_buffer, METH_VARARGS, NULL},
     {"_array_arrow", array_of_arrow, METH_VARARGS, NULL},
+    {"_arrow_give", arrow_give, METH_O, NULL},
     {"_array_file", array_of_file, METH_VARARGS, NULL},
     {"_array_numpy", array_numpy, METH_NOARGS, NULL},
     {"_array_is", array_is, METH_O, NULL},

@@ -1,0 +1,364 @@
+/* In: from Arrow's structs to a tree. */
+#include "heap/fill.h"
+#include "heap/process.h"
+#include "immortal/arrow_tree.h"
+#include "immortal/exceptions.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define LET_GO_WORTH ((size_t)256 << 10) /* bytes from which on others may run meanwhile */
+#define MOST_PARTS 65536 /* a struct may be its own child: that is not what depth alone can stop */
+#define MOST_METADATA ((int32_t)1 << 24) /* bytes of one key or value, and how many */
+
+/* A buffer that is to be shown in a tuple, once the batch is committed. */
+typedef struct pending {
+    PyObject *buffers; /* borrowed: part of the tree */
+    Py_ssize_t place;
+    stoa_array *array;
+} pending;
+
+typedef struct taker {
+    stoa_batch *batch;
+    pending *pending;
+    size_t count, room;
+    int parts;
+} taker;
+
+/* A part of an array that is meant: items [at, at + count) of its buffers. */
+typedef struct part {
+    const arrow_schema *schema;
+    const arrow_array *array;
+    int64_t at, count;
+    stoa_arrow_layout layout;
+    PyObject *buffers; /* borrowed */
+} part;
+
+static PyObject *
+take(taker *t, const arrow_schema *schema, const arrow_array *array, int64_t first, int64_t count, int depth);
+
+static bool
+damaged(const char *what)
+{
+    PyErr_Format(PyExc_ValueError, "the Arrow array is damaged: %s", what);
+    return false;
+}
+
+/* A buffer of `size` bytes; where to write it, as a public address. */
+static char *
+new_buffer(taker *t, const part *p, Py_ssize_t place, int64_t size)
+{
+    stoa_layout layout = {.format = "B", .itemsize = 1, .ndim = 1, .shape = &size};
+    char *data;
+    stoa_array *array = stoa__array_make(t->batch, &layout, true, &data);
+    if (array != NULL && t->count == t->room) {
+        size_t room = 2 * t->room + 16;
+        pending *more = realloc(t->pending, room * sizeof(*more));
+        if (more == NULL) {
+            PyErr_NoMemory();
+            return NULL;
+        }
+        t->pending = more;
+        t->room = room;
+    }
+    if (array == NULL) {
+        return NULL;
+    }
+    t->pending[t->count++] = (pending){p->buffers, place, array};
+    return data;
+}
+
+static bool
+copy_bytes(taker *t, const part *p, Py_ssize_t place, const char *from, int64_t size)
+{
+    char *to = new_buffer(t, p, place, size);
+    if (to == NULL || size == 0) {
+        return to != NULL;
+    }
+    if ((size_t)size < LET_GO_WORTH) {
+        stoa__fill(to, from, (size_t)size);
+        return true;
+    }
+    Py_BEGIN_ALLOW_THREADS
+        stoa__fill(to, from, (size_t)size);
+    Py_END_ALLOW_THREADS
+    return true;
+}
+
+/* Bits [at, at + count) of `from`, moved to the front. */
+static bool
+copy_bits(taker *t, const part *p, Py_ssize_t place, const uint8_t *from)
+{
+    int64_t size = (p->count + 7) / 8, end = p->at + p->count;
+    char *public = new_buffer(t, p, place, size);
+    if (public == NULL) {
+        return false;
+    }
+    uint8_t *to = stoa__rw(public);
+    unsigned shift = (unsigned)(p->at % 8);
+    from += p->at / 8;
+    for (int64_t i = 0; i < size; i++) {
+        bool more = shift != 0 && (p->at / 8 + i + 1) * 8 < end;
+        to[i] = (uint8_t)(from[i] >> shift | (more ? from[i + 1] << (8 - shift) : 0));
+    }
+    if (p->count % 8 != 0) {
+        to[size - 1] &= (uint8_t)((1u << (p->count % 8)) - 1);
+    }
+    return true;
+}
+
+static int64_t
+count_nulls(const part *p, const uint8_t *valid)
+{
+    int64_t nulls = 0;
+    for (int64_t i = p->at; i < p->at + p->count; i++) {
+        nulls += !(valid[i / 8] >> (i % 8) & 1);
+    }
+    return nulls;
+}
+
+static bool
+take_validity(taker *t, const part *p, int64_t *nulls)
+{
+    const uint8_t *valid = p->layout.buffers > 0 ? p->array->buffers[0] : NULL;
+    *nulls = p->layout.kind == STOA_ARROW_NULL ? p->count : 0;
+    if (p->layout.buffers > 0 && valid == NULL && p->array->null_count > 0) {
+        return damaged("it has nulls, but does not say which items they are");
+    }
+    if (valid == NULL || p->array->null_count == 0) {
+        return true;
+    }
+    *nulls = count_nulls(p, valid);
+    return *nulls == 0 || copy_bits(t, p, 0, valid);
+}
+
+static inline int64_t
+offset_at(const part *p, int64_t i)
+{
+    const void *offsets = p->array->buffers[1];
+    return p->layout.width == 4 ? ((const int32_t *)offsets)[i] : ((const int64_t *)offsets)[i];
+}
+
+/* Offsets, moved to begin at 0. *first and *size: what they reach of the bytes or the child. */
+static bool
+take_offsets(taker *t, const part *p, int64_t *first, int64_t *size)
+{
+    char *public = new_buffer(t, p, 1, (p->count + 1) * p->layout.width);
+    *first = *size = 0;
+    if (public == NULL) {
+        return false;
+    }
+    if (p->count == 0) {
+        memset(stoa__rw(public), 0, (size_t)p->layout.width);
+        return true; /* the buffer may be missing altogether */
+    }
+    if (p->array->buffers[1] == NULL) {
+        return damaged("it has no offsets");
+    }
+    int64_t base = offset_at(p, p->at), before = base;
+    for (int64_t i = 0; i <= p->count; i++) {
+        int64_t offset = offset_at(p, p->at + i);
+        if (offset < before || base < 0 || offset > PTRDIFF_MAX / 64) {
+            return damaged("its offsets go back, or nowhere");
+        }
+        before = offset;
+        if (p->layout.width == 4) {
+            ((int32_t *)stoa__rw(public))[i] = (int32_t)(offset - base);
+        }
+        else {
+            ((int64_t *)stoa__rw(public))[i] = offset - base;
+        }
+    }
+    *first = base;
+    *size = before - base;
+    return true;
+}
+
+/* The buffers behind the first one. *first, *size: the part of the children. */
+static bool
+take_values(taker *t, const part *p, int64_t *first, int64_t *size)
+{
+    const void *values = p->layout.buffers > 1 ? p->array->buffers[p->layout.buffers - 1] : NULL;
+    switch (p->layout.kind) {
+    case STOA_ARROW_NULL:
+        return true;
+    case STOA_ARROW_STRUCT:
+        *first = p->at;
+        *size = p->count;
+        return true;
+    case STOA_ARROW_FIXED_LIST:
+        if (p->at > PTRDIFF_MAX / 64 / (p->layout.width + 1) ||
+            p->count > PTRDIFF_MAX / 64 / (p->layout.width + 1)) {
+            return damaged("its lists are longer than memory");
+        }
+        *first = p->at * p->layout.width;
+        *size = p->count * p->layout.width;
+        return true;
+    case STOA_ARROW_LIST:
+        return take_offsets(t, p, first, size);
+    case STOA_ARROW_BYTES:
+        return take_offsets(t, p, first, size) &&
+               (*size == 0 || values != NULL || damaged("it has no bytes")) &&
+               copy_bytes(t, p, 2, *size == 0 ? "" : (const char *)values + *first, *size);
+    default:
+        break;
+    }
+    if (p->count == 0) {
+        return copy_bytes(t, p, 1, "", 0);
+    }
+    if (values == NULL || p->count > PTRDIFF_MAX / 64 / (p->layout.width + 1) ||
+        p->at > PTRDIFF_MAX / 64 / (p->layout.width + 1)) {
+        return damaged("it has no values, or more than memory holds");
+    }
+    return p->layout.kind == STOA_ARROW_BITS
+               ? copy_bits(t, p, 1, values)
+               : copy_bytes(t, p, 1, (const char *)values + p->at * p->layout.width,
+                            p->count * p->layout.width);
+}
+
+/* Pairs of keys and values: a count, then sizes and bytes. None where there are none. */
+static PyObject *
+take_metadata(const char *metadata)
+{
+    int32_t pairs = 0, size;
+    if (metadata == NULL) {
+        Py_RETURN_NONE;
+    }
+    const char *at = metadata + sizeof(pairs);
+    memcpy(&pairs, metadata, sizeof(pairs));
+    if (pairs < 0 || pairs > MOST_METADATA / 8) {
+        damaged("its metadata says that it has more keys than can be");
+        return NULL;
+    }
+    for (int32_t i = 0; i < 2 * pairs; i++, at += sizeof(size) + (size_t)size) {
+        memcpy(&size, at, sizeof(size));
+        if (size < 0 || size > MOST_METADATA) {
+            damaged("its metadata has a text of a size that cannot be");
+            return NULL;
+        }
+    }
+    return PyBytes_FromStringAndSize(metadata, at - metadata);
+}
+
+static PyObject *
+take_children(taker *t, const part *p, int64_t first, int64_t size, int depth)
+{
+    PyObject *children = PyTuple_New((Py_ssize_t)p->array->n_children);
+    for (Py_ssize_t i = 0; children != NULL && i < PyTuple_GET_SIZE(children); i++) {
+        PyObject *child = take(t, p->schema->children[i], p->array->children[i], first, size, depth + 1);
+        if (child == NULL) {
+            Py_CLEAR(children);
+            break;
+        }
+        PyTuple_SET_ITEM(children, i, child);
+    }
+    return children;
+}
+
+static PyObject *
+take_dictionary(taker *t, const part *p, int depth)
+{
+    if (p->schema->dictionary == NULL) {
+        Py_RETURN_NONE;
+    }
+    if (p->array->dictionary == NULL || p->layout.kind != STOA_ARROW_FIXED || p->schema->format[1] != '\0' ||
+        strchr("cCsSiIlL", p->schema->format[0]) == NULL) {
+        damaged("its dictionary is missing, or is not looked up by whole numbers");
+        return NULL;
+    }
+    return take(t, p->schema->dictionary, p->array->dictionary, 0, p->array->dictionary->length, depth + 1);
+}
+
+static bool
+check_part(taker *t, part *p, int64_t first, int depth)
+{
+    if (depth > STOA_ARROW_DEPTH || ++t->parts > MOST_PARTS) {
+        PyErr_Format(PyExc_ValueError,
+                     "the Arrow array is nested deeper than %d levels, or has more than %d parts",
+                     STOA_ARROW_DEPTH, MOST_PARTS);
+        return false;
+    }
+    if (!stoa__arrow_is_sound(p->schema, p->array) || !stoa__arrow_layout(p->schema->format, &p->layout)) {
+        return false;
+    }
+    if (p->count > p->array->length - first) {
+        return damaged("a child has fewer items than are asked of it");
+    }
+    if (p->array->n_buffers != p->layout.buffers ||
+        (p->layout.children >= 0 && p->array->n_children != p->layout.children)) {
+        return damaged("it has not the buffers and children that its type has");
+    }
+    return true;
+}
+
+static PyObject *
+take(taker *t, const arrow_schema *schema, const arrow_array *array, int64_t first, int64_t count, int depth)
+{
+    part p = {.schema = schema, .array = array, .count = count};
+    int64_t nulls, inner_first = 0, inner_size = 0;
+    if (!check_part(t, &p, first, depth)) {
+        return NULL;
+    }
+    p.at = first + array->offset;
+    PyObject *buffers = PyTuple_New(p.layout.buffers), *children = NULL, *dictionary = NULL, *tree = NULL;
+    PyObject *metadata = buffers == NULL ? NULL : take_metadata(schema->metadata);
+    for (Py_ssize_t i = 0; metadata != NULL && i < p.layout.buffers; i++) {
+        PyTuple_SET_ITEM(buffers, i, Py_NewRef(Py_None));
+    }
+    p.buffers = buffers;
+    if (metadata != NULL && take_validity(t, &p, &nulls) && take_values(t, &p, &inner_first, &inner_size)) {
+        children = take_children(t, &p, inner_first, inner_size, depth);
+        dictionary = children == NULL ? NULL : take_dictionary(t, &p, depth);
+    }
+    if (dictionary != NULL) {
+        tree = Py_BuildValue("szLOLLOOO", schema->format, schema->name, (long long)schema->flags, metadata,
+                             (long long)count, (long long)nulls, buffers, children, dictionary);
+    }
+    Py_XDECREF(buffers);
+    Py_XDECREF(metadata);
+    Py_XDECREF(children);
+    Py_XDECREF(dictionary);
+    return tree;
+}
+
+/* The batch is committed: what has been copied is put in its places. */
+static bool
+show(const taker *t)
+{
+    for (size_t i = 0; i < t->count; i++) {
+        PyObject *shown = stoa__deliver(stoa__array_node(t->pending[i].array));
+        if (shown == NULL) {
+            return false;
+        }
+        PyObject *old = PyTuple_GET_ITEM(t->pending[i].buffers, t->pending[i].place);
+        PyTuple_SET_ITEM(t->pending[i].buffers, t->pending[i].place, shown);
+        Py_DECREF(old);
+    }
+    return true;
+}
+
+PyObject *
+stoa__arrow_take(stoa_batch *batch, const arrow_schema *schema, const arrow_array *array)
+{
+    taker t = {.batch = batch};
+    PyObject *tree = take(&t, schema, array, 0, array->length, 0);
+    if (tree == NULL) {
+        stoa_err err = batch->err;
+        stoa__batch_abort(batch);
+        if (!PyErr_Occurred()) {
+            stoa__raise(err != STOA_OK ? err : STOA_ENOMEM);
+        }
+    }
+    else {
+        stoa__batch_commit(batch);
+        if (batch->err != STOA_OK) {
+            stoa__raise(batch->err);
+            Py_CLEAR(tree);
+        }
+        else if (!show(&t)) {
+            Py_CLEAR(tree);
+        }
+    }
+    free(t.pending);
+    return tree;
+}
