@@ -126,23 +126,30 @@ def _from_numpy(numpy, array, format, shape, region):
         if shape is not None:
             array = array.reshape(shape)
         return _stoa.freeze(_Objects(array), region=region)
-    if dtype.hasobject or dtype.itemsize == 0 or dtype.kind not in "biufcmMSUV":
-        raise TypeError(
-            f"an array of dtype {dtype} has items that hold objects, have no size, or are kept elsewhere; convert it with "
-            "astype() to a dtype of fixed size, or to object"
-        )
-    plain = numpy.asarray(array)
-    with _numpy_buffer(numpy, plain, dtype) as view:
+    _check(dtype)
+    with _numpy_buffer(numpy, numpy.asarray(array), dtype) as view:
         if format is not None:
             return _stoa._array(view, format, shape, None, region)
         return _stoa._array(view, None, shape, pickle.dumps(dtype, 4), region)
 
 
+def _check(dtype):
+    if dtype.hasobject or dtype.itemsize == 0 or dtype.kind not in "biufcmMSUV":
+        raise TypeError(
+            f"an array of dtype {dtype} has items that hold objects, have no size, or are kept elsewhere; convert it with "
+            "astype() to a dtype of fixed size, or to object"
+        )
+
+
 def _for_freeze(array):
-    """What freeze() freezes instead of an ndarray."""
+    """What freeze() freezes instead of an ndarray: a carrier of its items; or a buffer and the pickled dtype, to be copied."""
+    import pickle
+
     if array.dtype.kind == "O":
         return _Objects(array)
-    return _from_numpy(sys.modules["numpy"], array, None, None, None)
+    _check(array.dtype)
+    numpy = sys.modules["numpy"]
+    return _numpy_buffer(numpy, numpy.asarray(array), array.dtype), pickle.dumps(array.dtype, 4)
 
 
 def _make_carrier():

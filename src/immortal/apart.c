@@ -11,7 +11,7 @@
     100000 /* parts of parts …: a __reduce__ that always gives a new object of its kind ends here */
 
 stoa_apart *
-stoa__apart_new(void)
+stoa__apart_new(stoa_region *region)
 {
     stoa_foreign_side *side = stoa__foreign_side();
     stoa_apart *apart = side == NULL ? NULL : calloc(1, sizeof(*apart));
@@ -25,6 +25,7 @@ stoa__apart_new(void)
         stoa__plans_clear(side);
     }
     apart->side = side;
+    apart->region = region;
     stoa__memo_init(&apart->found);
     apart->keep = PyList_New(0);
     apart->pending = apart->keep == NULL ? NULL : PyList_New(0);
@@ -186,7 +187,7 @@ take_registered(stoa_foreign_side *side, const stoa_plan *plan, PyObject *object
 }
 
 static PyObject *
-take_kind(PyObject *object, bool *taken)
+take_kind(const stoa_apart *apart, PyObject *object, bool *taken)
 {
     for (unsigned i = 0; i < STOA_NODE_KINDS; i++) {
         const stoa_foreign_kind *kind = stoa__foreign_kind(i);
@@ -195,7 +196,7 @@ take_kind(PyObject *object, bool *taken)
         }
         *taken = true;
         unsigned flags = 0;
-        PyObject *parts = kind->reduce(object, &flags), *result = NULL;
+        PyObject *parts = kind->reduce(object, apart->region, &flags), *result = NULL;
         if (parts != NULL && !PyTuple_CheckExact(parts)) {
             PyErr_SetString(PyExc_SystemError, "stoa: a kind's reduce() gave no tuple");
         }
@@ -213,15 +214,15 @@ take_kind(PyObject *object, bool *taken)
 }
 
 PyObject *
-stoa__take_apart(stoa_foreign_side *side, const stoa_plan *plan, PyObject *object)
+stoa__take_apart(const stoa_apart *apart, const stoa_plan *plan, PyObject *object)
 {
     bool taken;
-    PyObject *result = take_kind(object, &taken);
+    PyObject *result = take_kind(apart, object, &taken);
     if (taken) {
         return result;
     }
     if (plan->registered) {
-        return take_registered(side, plan, object);
+        return take_registered(apart->side, plan, object);
     }
     if (plan->twin) {
         return take_twin(object);
@@ -319,7 +320,7 @@ take_one(stoa_apart *apart, PyObject *object, PyObject *more)
         return 0;
     }
     const stoa_plan copy = *plan; /* code may have the plan made anew */
-    PyObject *result = stoa__take_apart(apart->side, &copy, object);
+    PyObject *result = stoa__take_apart(apart, &copy, object);
     if (result == NULL) {
         return keep_failure(apart, object);
     }

@@ -12,14 +12,15 @@
 
 typedef struct stoa_apart {
     stoa_foreign_side *side;
-    stoa_memo found;   /* object -> what it was taken apart into: borrowed from `keep` */
-    PyObject *keep;    /* list: objects, and what they were taken apart into */
-    PyObject *pending; /* list: objects to be taken apart, in the order met */
-    size_t depth;      /* objects taken apart as parts of others, one inside the other */
+    stoa_region *region; /* that is frozen into; borrowed */
+    stoa_memo found;     /* object -> what it was taken apart into: borrowed from `keep` */
+    PyObject *keep;      /* list: objects, and what they were taken apart into */
+    PyObject *pending;   /* list: objects to be taken apart, in the order met */
+    size_t depth;        /* objects taken apart as parts of others, one inside the other */
 } stoa_apart;
 
 /* NULL with an exception. */
-stoa_apart *stoa__apart_new(void);
+stoa_apart *stoa__apart_new(stoa_region *region);
 void stoa__apart_free(stoa_apart *apart);
 
 /* Notes one for later; the walk's half. No Python code. false: no memory. */
@@ -33,7 +34,7 @@ PyObject *stoa__apart_find(const stoa_apart *apart, const PyObject *object);
 int stoa__apart_run(stoa_apart *apart);
 
 /* What is to be frozen instead of one object: new reference to (kind, flags, part …), NULL with an exception. */
-PyObject *stoa__take_apart(stoa_foreign_side *side, const stoa_plan *plan, PyObject *object);
+PyObject *stoa__take_apart(const stoa_apart *apart, const stoa_plan *plan, PyObject *object);
 
 /* The same for a member of an enumeration: class, name or None, value. */
 PyObject *stoa__take_member(PyObject *member);

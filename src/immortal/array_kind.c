@@ -3,6 +3,8 @@
 #include "heap/region.h"
 #include "immortal/array_source.h"
 #include "immortal/array_view.h"
+#include "immortal/exceptions.h"
+#include "immortal/image.h"
 
 static PyObject *
 build(const stoa_node *node, PyObject *const *parts)
@@ -78,12 +80,47 @@ freeze_ndarray(stoa_batch *batch, PyObject *object, bool convert, const char **w
     return NULL;
 }
 
+/* A shared array of the bytes that `view` shows, delivered. */
 static PyObject *
-reduce_ndarray(PyObject *object, unsigned *flags)
+copy_into(stoa_region *region, PyObject *view_object, PyObject *dtype_object)
+{
+    Py_buffer view;
+    stoa_batch batch;
+    if (PyObject_GetBuffer(view_object, &view, PyBUF_FULL_RO) < 0) {
+        return NULL;
+    }
+    const stoa_array *node = NULL;
+    stoa_err err = stoa__batch_begin(&batch, region, STOA_BATCH_INTERN);
+    if (err == STOA_OK) {
+        PyObject *dtype = stoa__make_bytes(&batch, PyBytes_AS_STRING(dtype_object),
+                                           (size_t)PyBytes_GET_SIZE(dtype_object), -1);
+        node = dtype == NULL ? NULL : stoa__array_of_buffer(&batch, &view, NULL, NULL, 0, dtype, false);
+        if (node == NULL) {
+            err = batch.err != STOA_OK ? batch.err : STOA_ENOMEM;
+            stoa__batch_abort(&batch);
+        }
+        else {
+            stoa__batch_commit(&batch);
+            err = batch.err;
+        }
+    }
+    PyBuffer_Release(&view);
+    if (err != STOA_OK) {
+        return PyErr_Occurred() ? NULL : stoa__raise(err);
+    }
+    return stoa__deliver(stoa__array_node(node));
+}
+
+static PyObject *
+reduce_ndarray(PyObject *object, stoa_region *region, unsigned *flags)
 {
     (void)flags;
     PyObject *module = PyImport_ImportModule("stoa._array");
     PyObject *part = module == NULL ? NULL : PyObject_CallMethod(module, "_for_freeze", "O", object);
+    if (part != NULL && PyTuple_CheckExact(part)) { /* a buffer, and a dtype */
+        PyObject *copy = copy_into(region, PyTuple_GET_ITEM(part, 0), PyTuple_GET_ITEM(part, 1));
+        Py_SETREF(part, copy);
+    }
     PyObject *parts = part == NULL ? NULL : PyTuple_Pack(1, part);
     Py_XDECREF(part);
     Py_XDECREF(module);

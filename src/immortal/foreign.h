@@ -102,8 +102,8 @@ typedef struct stoa_foreign_kind {
      * with the remedy); NULL without: the batch failed or, where it has not and there is a reduce(), that is to be asked. `convert`: freeze(), not share(). */
     stoa_shared *(*freeze)(stoa_batch *batch, PyObject *object, bool convert, const char **why);
     /* Or: what to freeze instead, while nothing is held; Python code may run. New reference to a tuple of parts, which are
-     * then frozen as children of a node of this kind; NULL with an exception. */
-    PyObject *(*reduce)(PyObject *object, unsigned *flags);
+     * then frozen, into `region`, as children of a node of this kind; NULL with an exception. */
+    PyObject *(*reduce)(PyObject *object, stoa_region *region, unsigned *flags);
 } stoa_foreign_kind;
 
 /* `kind` must stay valid for ever. Before the first freeze or delivery, idempotent. */

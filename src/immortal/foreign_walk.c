@@ -146,7 +146,7 @@ enter_sequence(stoa_walk *walk, PyObject *object, bool in_memo, stoa_shared **ou
 static stoa_visit_result
 postpone(stoa_walk *walk, PyObject *object, bool stop, stoa_shared **out)
 {
-    if (walk->apart == NULL && (walk->apart = stoa__apart_new()) == NULL) {
+    if (walk->apart == NULL && (walk->apart = stoa__apart_new(walk->batch.region)) == NULL) {
         PyErr_Clear();
         return fail_memory(walk, "to take objects apart");
     }

@@ -454,6 +454,14 @@ class NumPy(unittest.TestCase):
         self.assertFalse(graph["b"][0].flags.writeable)
         with self.assertRaisesRegex(stoa.NotFreezable, "can change"):
             stoa.share([numpy.arange(3)][0])
+        region = stoa.Region("ndarray-in-a-graph")
+        graph = region.freeze([{"big": numpy.zeros(100_000), "small": numpy.arange(3, dtype="m8[s]")}])
+        self.assertGreater(region.stats()["used_bytes"], 800_000)
+        self.assertEqual(graph[0]["small"].dtype, numpy.dtype("m8[s]"))
+        limited = stoa.Region("ndarray-in-a-small-one", limit=1 << 19)
+        with self.assertRaises(MemoryError):
+            limited.freeze([numpy.zeros(100_000)])
+        self.assertEqual(limited.stats()["objects"], 0)
         made = stoa.array(source)
         self.assertIs(stoa.share(made), made)
         copy = stoa.thaw(made)
