@@ -62,6 +62,7 @@
 #include "stoa/names.h"
 #include "stoa/pool.h"
 #include "stoa/queue.h"
+#include "stoa/record.h"
 #include "stoa/region.h"
 #include "stoa/runtime.h"
 #include "stoa/value.h"

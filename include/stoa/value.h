@@ -36,7 +36,13 @@ typedef struct stoa_object stoa_object;
     X(STOA_KIND_RANGE, 11, "range")                                                           \
     X(STOA_KIND_SLICE, 12, "slice")                                                           \
     X(STOA_KIND_DATETIME, 13, "datetime") /* date, time, datetime, timedelta, timezone.utc */ \
-    X(STOA_KIND_ARRAY, 14, "array")       /* stoa/array.h */
+    X(STOA_KIND_ARRAY, 14, "array")       /* stoa/array.h */                                  \
+    X(STOA_KIND_RECORD, 15, "record")     /* this one and those below: stoa/record.h */       \
+    X(STOA_KIND_NAMED_TUPLE, 16, "named tuple")                                               \
+    X(STOA_KIND_MEMBER, 17, "member of an enumeration")                                       \
+    X(STOA_KIND_INSTANCE, 18, "instance")                                                     \
+    X(STOA_KIND_GLOBAL, 19, "class or function")                                              \
+    X(STOA_KIND_HANDLE, 20, "handle") /* a proxy, a queue, a lock … */
 
 typedef enum stoa_kind {
 #define STOA_KIND_ENUM(symbol, number, name) symbol = number,
@@ -51,8 +57,8 @@ STOA_API stoa_kind stoa_object_kind(const stoa_object *object);
 STOA_API const char *stoa_kind_name(stoa_kind kind);
 
 /* Are two shared objects equal, as two items of Python lists are: the same object, or ==? Containers are compared to any
- * depth, without recursion; a mapping equals a mapping of the same pairs in any order; objects of STOA_KIND_OTHER are
- * equal when identical. */
+ * depth, without recursion; a mapping equals a mapping of the same pairs in any order; objects of STOA_KIND_OTHER and those
+ * of stoa/record.h, and containers with such inside, are equal when identical, which equal values frozen with interning are. */
 STOA_API bool stoa_object_equal(const stoa_object *a, const stoa_object *b);
 
 /* ---- one value --------------------------------------------------------------------------------------------------- */
@@ -82,10 +88,10 @@ STOA_API stoa_err stoa_get_bytes(const stoa_object *object, const void **out_byt
 
 /* ---- containers -------------------------------------------------------------------------------------------------- */
 
-/* Items of a tuple, members of a set, pairs of a mapping, characters of a text, bytes of bytes. */
+/* Items of a tuple, attributes of a record, members of a set, pairs of a mapping, characters of a text, bytes of bytes. */
 STOA_API stoa_err stoa_get_length(const stoa_object *object, size_t *out_length);
 
-/* Item `index` of a tuple; start, stop, step (0, 1, 2) of a range or slice. STOA_ENOTFOUND: no such index. */
+/* Item `index` of a tuple, also a named one; start, stop, step (0, 1, 2) of a range or slice. STOA_ENOTFOUND: no such index. */
 STOA_API stoa_err stoa_tuple_item(const stoa_object *tuple, size_t index, const stoa_object **out_item);
 
 /* All items of a tuple as an array: borrowed. */
@@ -93,7 +99,8 @@ STOA_API stoa_err stoa_tuple_items(const stoa_object *tuple, const stoa_object *
                                    size_t *out_count);
 
 /* The value of a key, found by the mapping's own hash table: as fast as in Python. `key` is any shared object, text as
- * UTF-8, or a number. 1, 1.0 and True are one key, as in Python. STOA_ENOTFOUND (then no message is left, since
+ * UTF-8, or a number. 1, 1.0 and True are one key, as in Python. A mapping with objects of classes inside has no hash table in
+ * C: its keys are compared one by one. STOA_ENOTFOUND (then no message is left, since
  * asking is not a failure); STOA_ETYPE: no mapping, or the key is unhashable; STOA_EUTF8: no UTF-8. */
 STOA_API stoa_err stoa_mapping_get(const stoa_object *mapping, const stoa_object *key,
                                    const stoa_object **out_value);

@@ -2,9 +2,9 @@
 #include "immortal/read.h"
 
 #include "heap/error.h"
-#include "immortal/array.h"
 #include "immortal/cpython/cpython.h"
 #include "immortal/equal.h"
+#include "immortal/foreign.h"
 
 #include <math.h>
 
@@ -19,6 +19,20 @@ stoa_kind_name(stoa_kind kind)
 #undef KIND_NAME
     }
     return "unknown";
+}
+
+static stoa_kind
+kind_of_node(const stoa_node *node)
+{
+    static const uint8_t kinds[STOA_NODE_KINDS] = {
+        [STOA_NODE_TUPLE] = STOA_KIND_TUPLE,   [STOA_NODE_MAPPING] = STOA_KIND_MAPPING,
+        [STOA_NODE_FROZENSET] = STOA_KIND_SET, [STOA_NODE_SLICE] = STOA_KIND_SLICE,
+        [STOA_NODE_GLOBAL] = STOA_KIND_GLOBAL, [STOA_NODE_MODULE] = STOA_KIND_GLOBAL,
+        [STOA_NODE_MEMBER] = STOA_KIND_MEMBER, [STOA_NODE_RECORD] = STOA_KIND_RECORD,
+        [STOA_NODE_CALL] = STOA_KIND_INSTANCE, [STOA_NODE_NAMED] = STOA_KIND_NAMED_TUPLE,
+        [STOA_NODE_ARRAY] = STOA_KIND_ARRAY,   [STOA_NODE_HANDLE] = STOA_KIND_HANDLE,
+    };
+    return node->kind < STOA_NODE_KINDS ? (stoa_kind)kinds[node->kind] : STOA_KIND_OTHER;
 }
 
 stoa_kind
@@ -65,8 +79,8 @@ stoa_object_kind(const stoa_object *object)
     if (type == &PySlice_Type) {
         return STOA_KIND_SLICE;
     }
-    if (stoa__is_array(o)) {
-        return STOA_KIND_ARRAY;
+    if (stoa__is_node(o)) {
+        return kind_of_node((const stoa_node *)(const void *)o);
     }
     bool is_date = type == stoa__runtime.date || type == stoa__runtime.time ||
                    type == stoa__runtime.datetime || type == stoa__runtime.timedelta || o == stoa__runtime.utc;

@@ -7,6 +7,7 @@
 
 #include "heap/error.h"
 #include "immortal/equal.h"
+#include "immortal/foreign.h"
 #include "immortal/hash.h"
 #include "immortal/lookup.h"
 #include "immortal/source.h"
@@ -21,6 +22,16 @@ as_type(const stoa_object *object, const PyTypeObject *type)
 {
     const PyObject *o = (const PyObject *)object;
     return o != NULL && o->ob_type == type ? o : NULL;
+}
+
+/* A container that has objects of classes inside is a node, with its parts in a row. NULL: it is not that. */
+static const stoa_node *
+as_node(const stoa_object *object, stoa_kind kind)
+{
+    const PyObject *o = (const PyObject *)object;
+    return o != NULL && stoa__is_node(o) && stoa_object_kind(object) == kind
+               ? (const stoa_node *)(const void *)o
+               : NULL;
 }
 
 static stoa_err
@@ -38,7 +49,21 @@ stoa_get_length(const stoa_object *object, size_t *out_length)
     if (out_length == NULL) {
         return null_out(__func__);
     }
-    switch (stoa_object_kind(object)) {
+    stoa_kind kind = stoa_object_kind(object);
+    const stoa_node *node = as_node(object, kind);
+    if (node != NULL && (kind == STOA_KIND_TUPLE || kind == STOA_KIND_SET)) {
+        *out_length = node->count;
+        return STOA_OK;
+    }
+    if (node != NULL && kind == STOA_KIND_MAPPING) {
+        *out_length = node->count / 2;
+        return STOA_OK;
+    }
+    switch (kind) {
+    case STOA_KIND_RECORD: /* behind the shape or the class */
+    case STOA_KIND_NAMED_TUPLE:
+        *out_length = node->count - 1;
+        return STOA_OK;
     case STOA_KIND_TEXT:
         *out_length = (size_t)((const PyASCIIObject *)o)->length;
         return STOA_OK;
@@ -53,7 +78,7 @@ stoa_get_length(const stoa_object *object, size_t *out_length)
         *out_length = (size_t)stoa__mapping_dict(o)->ma_used;
         return STOA_OK;
     default:
-        return stoa__wrong_kind(__func__, object, "text, bytes, tuple, set or mapping");
+        return stoa__wrong_kind(__func__, object, "text, bytes, tuple, set, mapping or record");
     }
 }
 
@@ -66,7 +91,18 @@ stoa_tuple_item(const stoa_object *tuple, size_t index, const stoa_object **out_
     if (out_item == NULL) {
         return null_out(__func__);
     }
-    switch (stoa_object_kind(tuple)) {
+    stoa_kind kind = stoa_object_kind(tuple);
+    const stoa_node *node = as_node(tuple, kind);
+    if (node != NULL && (kind == STOA_KIND_TUPLE || kind == STOA_KIND_NAMED_TUPLE || kind == STOA_KIND_SLICE)) {
+        size_t first = kind == STOA_KIND_NAMED_TUPLE;
+        if (index >= node->count - first) {
+            return stoa__fail(STOA_ENOTFOUND, "%s: no item %zu, the length is %zu", __func__, index,
+                              node->count - first);
+        }
+        *out_item = (const stoa_object *)node->parts[first + index];
+        return STOA_OK;
+    }
+    switch (kind) {
     case STOA_KIND_TUPLE:
         items = ((const PyTupleObject *)o)->ob_item;
         count = (size_t)((const PyVarObject *)o)->ob_size;
@@ -93,6 +129,13 @@ stoa_tuple_items(const stoa_object *tuple, const stoa_object *const **out_items,
     const PyObject *o = as_type(tuple, &PyTuple_Type);
     if (out_items == NULL || out_count == NULL) {
         return null_out(__func__);
+    }
+    const stoa_node *plain = as_node(tuple, STOA_KIND_TUPLE), *named = as_node(tuple, STOA_KIND_NAMED_TUPLE);
+    if (plain != NULL || named != NULL) {
+        const stoa_node *node = plain != NULL ? plain : named;
+        *out_items = (const stoa_object *const *)(const void *)(node->parts + (named != NULL));
+        *out_count = node->count - (named != NULL);
+        return STOA_OK;
     }
     if (o == NULL) {
         return stoa__wrong_kind(__func__, tuple, "tuple");
@@ -181,9 +224,31 @@ not_found(const char *function, const PyObject *key)
     return STOA_ENOTFOUND;
 }
 
+/* Looks at every step-th part of a node for one that is equal. NULL: none is. */
+static PyObject *const *
+find_part(const stoa_node *node, const PyObject *wanted, size_t step)
+{
+    for (size_t i = 0; i < node->count; i += step) {
+        bool equal = false;
+        if (stoa__equal(node->parts[i], wanted, &equal) == STOA_OK && equal) {
+            return &node->parts[i];
+        }
+    }
+    return NULL;
+}
+
 static stoa_err
 find_value(const char *function, const stoa_object *mapping, const PyObject *key, const stoa_object **out_value)
 {
+    const stoa_node *node = as_node(mapping, STOA_KIND_MAPPING);
+    if (node != NULL) {
+        PyObject *const *found = find_part(node, key, 2);
+        if (found == NULL) {
+            return stoa__is_node(key) ? STOA_ENOTFOUND : not_found(function, key);
+        }
+        *out_value = (const stoa_object *)found[1];
+        return STOA_OK;
+    }
     PyObject *value = stoa__mapping_find((const PyObject *)mapping, key);
     if (value == NULL) {
         return not_found(function, key);
@@ -198,7 +263,7 @@ stoa_mapping_get(const stoa_object *mapping, const stoa_object *key, const stoa_
     if (out_value == NULL || key == NULL) {
         return stoa__fail(STOA_EINVAL, "%s: the key or out_value is NULL", __func__);
     }
-    if (as_type(mapping, &STOA_MAPPING_TYPE) == NULL) {
+    if (stoa_object_kind(mapping) != STOA_KIND_MAPPING) {
         return stoa__wrong_kind(__func__, mapping, "mapping");
     }
     return find_value(__func__, mapping, (const PyObject *)key, out_value);
@@ -210,7 +275,7 @@ stoa_mapping_get_text(const stoa_object *mapping, const char *utf8, size_t size,
     if (out_value == NULL) {
         return null_out(__func__);
     }
-    if (as_type(mapping, &STOA_MAPPING_TYPE) == NULL) {
+    if (stoa_object_kind(mapping) != STOA_KIND_MAPPING) {
         return stoa__wrong_kind(__func__, mapping, "mapping");
     }
     key_object key;
@@ -228,7 +293,7 @@ stoa_mapping_get_int(const stoa_object *mapping, int64_t key, const stoa_object 
     if (out_value == NULL) {
         return null_out(__func__);
     }
-    if (as_type(mapping, &STOA_MAPPING_TYPE) == NULL) {
+    if (stoa_object_kind(mapping) != STOA_KIND_MAPPING) {
         return stoa__wrong_kind(__func__, mapping, "mapping");
     }
     key_object number;
@@ -236,13 +301,33 @@ stoa_mapping_get_int(const stoa_object *mapping, int64_t key, const stoa_object 
     return find_value(__func__, mapping, number.object, out_value);
 }
 
+static bool
+next_pair(const stoa_node *node, size_t *position, const stoa_object **out_key, const stoa_object **out_value)
+{
+    if (*position >= node->count / 2) {
+        return false;
+    }
+    PyObject *const *pair = &node->parts[2 * (*position)++];
+    if (out_key != NULL) {
+        *out_key = (const stoa_object *)pair[0];
+    }
+    if (out_value != NULL) {
+        *out_value = (const stoa_object *)pair[1];
+    }
+    return true;
+}
+
 bool
 stoa_mapping_next(const stoa_object *mapping, size_t *position, const stoa_object **out_key,
                   const stoa_object **out_value)
 {
     const PyObject *o = as_type(mapping, &STOA_MAPPING_TYPE);
-    if (o == NULL || position == NULL) {
+    const stoa_node *node = as_node(mapping, STOA_KIND_MAPPING);
+    if ((o == NULL && node == NULL) || position == NULL) {
         return false;
+    }
+    if (node != NULL) {
+        return next_pair(node, position, out_key, out_value);
     }
     const stoa_keys *keys = stoa__dict_keys(stoa__mapping_dict(o));
     if (*position >= (size_t)keys->nentries) { /* a shared table has no deleted entries */
@@ -264,7 +349,10 @@ stoa_mapping_next(const stoa_object *mapping, size_t *position, const stoa_objec
 static stoa_err
 find_member(const char *function, const stoa_object *set, const PyObject *member)
 {
-    return stoa__frozenset_has((const PyObject *)set, member) ? STOA_OK : not_found(function, member);
+    const stoa_node *node = as_node(set, STOA_KIND_SET);
+    bool found = node != NULL ? find_part(node, member, 1) != NULL
+                              : stoa__frozenset_has((const PyObject *)set, member);
+    return found ? STOA_OK : stoa__is_node(member) ? STOA_ENOTFOUND : not_found(function, member);
 }
 
 stoa_err
@@ -273,7 +361,7 @@ stoa_set_contains(const stoa_object *set, const stoa_object *member)
     if (member == NULL) {
         return stoa__fail(STOA_EINVAL, "%s: the member is NULL", __func__);
     }
-    if (as_type(set, &PyFrozenSet_Type) == NULL) {
+    if (stoa_object_kind(set) != STOA_KIND_SET) {
         return stoa__wrong_kind(__func__, set, "set");
     }
     return find_member(__func__, set, (const PyObject *)member);
@@ -282,7 +370,7 @@ stoa_set_contains(const stoa_object *set, const stoa_object *member)
 stoa_err
 stoa_set_contains_text(const stoa_object *set, const char *utf8, size_t size)
 {
-    if (as_type(set, &PyFrozenSet_Type) == NULL) {
+    if (stoa_object_kind(set) != STOA_KIND_SET) {
         return stoa__wrong_kind(__func__, set, "set");
     }
     key_object key;
@@ -297,7 +385,7 @@ stoa_set_contains_text(const stoa_object *set, const char *utf8, size_t size)
 stoa_err
 stoa_set_contains_int(const stoa_object *set, int64_t member)
 {
-    if (as_type(set, &PyFrozenSet_Type) == NULL) {
+    if (stoa_object_kind(set) != STOA_KIND_SET) {
         return stoa__wrong_kind(__func__, set, "set");
     }
     key_object number;
@@ -309,7 +397,14 @@ bool
 stoa_set_next(const stoa_object *set, size_t *position, const stoa_object **out_member)
 {
     const PyObject *o = as_type(set, &PyFrozenSet_Type);
-    PyObject *member = o == NULL || position == NULL ? NULL : stoa__set_next(o, position);
+    const stoa_node *node = as_node(set, STOA_KIND_SET);
+    PyObject *member = NULL;
+    if (position != NULL && node != NULL) {
+        member = *position < node->count ? node->parts[(*position)++] : NULL;
+    }
+    else if (position != NULL && o != NULL) {
+        member = stoa__set_next(o, position);
+    }
     if (member == NULL) {
         return false;
     }
