@@ -84,7 +84,7 @@ def _thawed(view):
     """A private copy of a shared memoryview; as bytes where a memoryview cannot be of its format."""
     copy = memoryview(bytearray(view.tobytes()))
     try:
-        return copy.cast(view.format, view.shape)
+        return copy.cast(view.format) if view.ndim == 1 else copy.cast(view.format, view.shape)  # no axis of a shape may be 0
     except (ValueError, TypeError):
         return copy
 

@@ -54,6 +54,12 @@ library_class_of(PyTypeObject *type)
         if (strcmp(library[i].name, name) != 0 || (is_zone && stoa__runtime.date == NULL)) {
             continue; /* on 3.12 zoneinfo cannot be imported in an interpreter with a GIL of its own */
         }
+        size_t length = strlen(library[i].module);
+        bool of_c = strncmp(type->tp_name, library[i].module, length) == 0 && type->tp_name[length] == '.';
+        PyObject *module = of_c ? PyImport_ImportModule(library[i].module)
+                                : NULL; /* a date may be here before it */
+        Py_XDECREF(module);
+        PyErr_Clear();
         PyObject *found = stoa__import_attribute(library[i].module, library[i].name);
         Py_XDECREF(found);
         if (found == (PyObject *)type) {
@@ -66,7 +72,7 @@ library_class_of(PyTypeObject *type)
 static bool
 is_struct_sequence(PyTypeObject *type)
 {
-    PyObject *dict = type->tp_base == &PyTuple_Type ? PyType_GetDict(type) : NULL;
+    PyObject *dict = type->tp_base == &PyTuple_Type && type->tp_new != NULL ? PyType_GetDict(type) : NULL;
     bool result = dict != NULL && PyDict_GetItemString(dict, "n_sequence_fields") != NULL &&
                   PyDict_GetItemString(dict, "n_unnamed_fields") != NULL;
     Py_XDECREF(dict);
@@ -179,43 +185,59 @@ take_member(PyObject *object, stoa_value_parts *out)
     return out->rest == NULL ? -1 : 1;
 }
 
-static int
-take_record(stoa_plan *plan, PyObject *object, stoa_value_parts *out)
+/* Its attributes as a tuple, in the order of the shape; NULL without an exception: it has odd ones. */
+static PyObject *
+attributes_of(const stoa_plan *plan, PyObject *object, const stoa_instance *instance, uint64_t present)
 {
-    PyObject *parts[STOA_PLAN_SLOTS + STOA_ORDER_MAX];
-    stoa_instance instance;
-    uint64_t present = 0;
-    size_t count = 0;
-    if (!stoa__instance_look(object, &instance) ||
-        (instance.dict != NULL && PyDict_GET_SIZE(instance.dict) > STOA_ORDER_MAX) ||
-        instance.count > STOA_ORDER_MAX) {
-        return 0;
+    size_t slots = (size_t)__builtin_popcountll(present), filled = 0;
+    size_t others = instance->dict != NULL ? (size_t)PyDict_GET_SIZE(instance->dict) : instance->count;
+    PyObject *values = PyTuple_New((Py_ssize_t)(slots + others)); /* no gc runs in this */
+    if (values == NULL) {
+        return NULL;
     }
     for (size_t i = 0; i < plan->slot_count; i++) {
-        PyObject *value = *(PyObject **)(void *)((char *)object + plan->slots[i].offset);
-        if (value != NULL) {
-            present |= (uint64_t)1 << i;
-            parts[count++] = value;
+        if (present >> i & 1) {
+            PyObject *value = *(PyObject **)(void *)((char *)object + plan->slots[i].offset);
+            PyTuple_SET_ITEM(values, (Py_ssize_t)filled++, Py_NewRef(value));
         }
     }
-    for (size_t i = 0; instance.keys != NULL && i < instance.count; i++) {
-        parts[count++] = stoa__instance_value(&instance, i);
+    for (size_t i = 0; instance->keys != NULL && i < instance->count; i++) {
+        PyTuple_SET_ITEM(values, (Py_ssize_t)filled++, Py_NewRef(stoa__instance_value(instance, i)));
     }
     PyObject *name, *value;
     Py_ssize_t position = 0;
-    while (instance.dict != NULL && PyDict_Next(instance.dict, &position, &name, &value)) {
+    while (instance->dict != NULL && PyDict_Next(instance->dict, &position, &name, &value)) {
         if (!PyUnicode_CheckExact(name)) {
-            return 0;
+            Py_DECREF(values);
+            return NULL;
         }
-        parts[count++] = value;
+        PyTuple_SET_ITEM(values, (Py_ssize_t)filled++, Py_NewRef(value));
+    }
+    return values;
+}
+
+static int
+take_record(stoa_plan *plan, PyObject *object, stoa_value_parts *out)
+{
+    stoa_instance instance;
+    uint64_t present = 0;
+    if (!stoa__instance_look(object, &instance)) {
+        return 0;
+    }
+    for (size_t i = 0; i < plan->slot_count; i++) {
+        present |= (uint64_t)(*(PyObject **)(void *)((char *)object + plan->slots[i].offset) != NULL) << i;
     }
     out->kind = STOA_NODE_RECORD;
-    out->first = stoa__plan_shape(plan, &instance, present);
-    out->rest = out->first == NULL ? PyErr_NoMemory() : PyTuple_New((Py_ssize_t)count);
-    for (size_t i = 0; out->rest != NULL && i < count; i++) {
-        PyTuple_SET_ITEM(out->rest, (Py_ssize_t)i, Py_NewRef(parts[i]));
+    out->rest = attributes_of(plan, object, &instance, present);
+    if (out->rest == NULL) {
+        return PyErr_Occurred() ? -1 : 0;
     }
-    return out->rest == NULL ? -1 : 1;
+    out->first = stoa__plan_shape(plan, &instance, present);
+    if (out->first == NULL) {
+        PyErr_NoMemory();
+        return -1;
+    }
+    return 1;
 }
 
 int

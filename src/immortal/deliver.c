@@ -7,6 +7,7 @@
 #include "immortal/foreign_walk.h"
 #include "immortal/freeze.h"
 #include "immortal/path.h"
+#include "immortal/record.h"
 #include "immortal/sequence.h"
 #include "immortal/table.h"
 
@@ -196,6 +197,30 @@ close_frame(delivery *d)
     return push_built(d, node, object);
 }
 
+/* A record of native values whose class is known here, without a frame for it. Its values lie anywhere, and counting a
+ * reference reads each: they are all fetched at once. NULL without an exception: it is not that, or building it fails, which
+ * the long way tells better. */
+static PyObject *
+quick_record(const stoa_foreign_side *side, const stoa_node *node)
+{
+    if (node->kind != STOA_NODE_RECORD) {
+        return NULL;
+    }
+    for (size_t i = 1; i < node->count; i++) {
+        __builtin_prefetch(node->parts[i]);
+    }
+    PyObject *shape = stoa__table_find(side, node->parts[0]);
+    for (size_t i = 1; shape != NULL && i < node->count; i++) {
+        if (stoa__is_node(node->parts[i])) {
+            return NULL;
+        }
+    }
+    PyObject *record = shape == NULL ? NULL : stoa__record_of(Py_NewRef(shape), node->parts + 1);
+    Py_XDECREF(shape);
+    PyErr_Clear();
+    return record;
+}
+
 /* One part, or the root: delivered at once, or a frame is opened. */
 static int
 visit(delivery *d, PyObject *part)
@@ -209,6 +234,10 @@ visit(delivery *d, PyObject *part)
     if (known != NULL) {
         d->values[d->top++] = Py_NewRef(known);
         return 0;
+    }
+    PyObject *record = quick_record(d->side, node);
+    if (record != NULL) {
+        return push_built(d, node, record);
     }
     const stoa_foreign_kind *kind = stoa__foreign_kind(node->kind);
     if (kind != NULL && kind->build_lazily != NULL) {

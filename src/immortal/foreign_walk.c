@@ -1,5 +1,6 @@
 #include "immortal/foreign_walk.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #include "heap/error.h"
@@ -311,10 +312,17 @@ kind_of_frame(const stoa_frame *frame)
     }
 }
 
+static int
+by_address(const void *a, const void *b)
+{
+    const stoa_shared *const *first = a, *const *second = b;
+    return (*first > *second) - (*first < *second);
+}
+
 stoa_shared *
 stoa__foreign_close(stoa_walk *walk, const stoa_frame *frame)
 {
-    stoa_shared *const *children = walk->slots + frame->base;
+    stoa_shared **children = walk->slots + frame->base;
     size_t count = walk->top - frame->base;
     if (walk->postponed) {
         return Py_None; /* this attempt makes nothing any more */
@@ -322,6 +330,10 @@ stoa__foreign_close(stoa_walk *walk, const stoa_frame *frame)
     stoa_node_kind kind = kind_of_frame(frame);
     if (kind == STOA_NODE_SAME) {
         return children[0];
+    }
+    if (kind ==
+        STOA_NODE_FROZENSET) { /* the order of a set is that of its table, another one in each interpreter */
+        qsort(children, count, sizeof(*children), by_address);
     }
     unsigned flags = frame->kind == STOA_FRAME_FOREIGN ? frame->node_flags : STOA_NODE_VALUE;
     /* what was delivered and was not changed is what it was */

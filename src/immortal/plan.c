@@ -254,6 +254,10 @@ classify(stoa_foreign_side *side, stoa_plan *plan, PyObject *object, const char 
             plan->mutable = false;
         }
     }
+    else if (type->tp_new == NULL && PyType_IsSubtype(type, &PyTuple_Type)) { /* sys.flags */
+        plan->how = STOA_HOW_REFUSE;
+        PyErr_SetString(PyExc_TypeError, "its type makes no instances: freeze tuple(x)");
+    }
     else if (is_settled(type)) {
         plan->flags = STOA_NODE_VALUE;
         plan->mutable = false;

@@ -141,14 +141,20 @@ stoa__shape_class(PyObject *capsule)
     return s == NULL ? NULL : (PyObject *)s->type;
 }
 
+static shape *
+shape_of(PyObject *capsule)
+{
+    shape *s = PyCapsule_GetPointer(capsule, "stoa.shape");
+    return s == NULL || ((s->version == 0 || s->version != s->type->tp_version_tag) && find_fields(s) < 0)
+               ? NULL
+               : s;
+}
+
 PyObject *
 stoa__record_new(PyObject *capsule)
 {
-    shape *s = PyCapsule_GetPointer(capsule, "stoa.shape");
-    if (s == NULL || ((s->version == 0 || s->version != s->type->tp_version_tag) && find_fields(s) < 0)) {
-        return NULL;
-    }
-    return s->type->tp_alloc(s->type, 0);
+    const shape *s = shape_of(capsule);
+    return s == NULL ? NULL : s->type->tp_alloc(s->type, 0);
 }
 
 int
@@ -159,13 +165,21 @@ stoa__record_set(PyObject *object, PyObject *capsule, size_t index, PyObject *va
 }
 
 PyObject *
-stoa__build_record(const stoa_node *node, PyObject *const *parts)
+stoa__record_of(PyObject *capsule, PyObject *const *values)
 {
-    PyObject *object = stoa__record_new(parts[0]);
-    for (size_t i = 1; object != NULL && i < node->count; i++) {
-        if (stoa__record_set(object, parts[0], i - 1, parts[i]) < 0) {
+    const shape *s = shape_of(capsule);
+    PyObject *object = s == NULL ? NULL : s->type->tp_alloc(s->type, 0);
+    for (size_t i = 0; object != NULL && i < s->count; i++) {
+        if (set_field(object, &s->fields[i], values[i]) < 0) {
             Py_CLEAR(object);
         }
     }
     return object;
+}
+
+PyObject *
+stoa__build_record(const stoa_node *node, PyObject *const *parts)
+{
+    (void)node; /* it has as many values as its shape has names */
+    return stoa__record_of(parts[0], parts + 1);
 }

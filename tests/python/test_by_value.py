@@ -95,6 +95,17 @@ class ByValue(unittest.TestCase):
         self.assertIs(self.other.call("values_zoo:same", mine).a, items)
         self.assertIs(self.other.call(lambda f: f.a is f.b, zoo.Fixed(fixed, fixed)), True)
 
+    def test_attributes_of_all_kinds(self):
+        many, odd, late = zoo.Fixed(1), zoo.Fixed(2), zoo.Fixed(3)
+        for i in range(100):
+            object.__setattr__(many, f"a{i}", i)
+        odd.__dict__[5] = 6
+        object.__delattr__(late, "a")
+        object.__setattr__(late, "a", 4)
+        self.assertEqual(self.other.call(lambda f: tuple(vars(f).items()), many), tuple(vars(many).items()))
+        self.assertTrue(self.other.call(stoa.is_proxy, odd))  # no class statement makes such an attribute
+        self.assertEqual(self.other.call(lambda f: tuple(vars(f)), late), ("b", "a"))
+
     def test_what_can_be_changed_stays(self):
         for value in (zoo.Point(1, 2.0), zoo.Node(1), zoo.Plain(), zoo.Reduced(1), collections.deque(), types.SimpleNamespace(), zoo.Fixed, zoo.same):
             with self.subTest(repr(value)):

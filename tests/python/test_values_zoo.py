@@ -5,11 +5,14 @@ import enum
 import importlib
 import io
 import pickle
+import sys
 import types
 import unittest
 import warnings
 
 import stoa
+
+import values_zoo as zoo
 
 # Modules whose classes can be made without side effects.
 MODULES = """array ast builtins calendar cmath collections collections.abc colorsys configparser contextlib copy csv dataclasses datetime decimal
@@ -17,11 +20,41 @@ difflib dis email.message email.policy enum errno fractions functools graphlib h
 keyword locale math numbers operator optparse os pathlib pprint random re reprlib shlex signal socket stat statistics string struct sys
 sysconfig textwrap time timeit token tokenize traceback types typing unicodedata urllib.parse uuid zlib zoneinfo""".split()
 
+# Modules that do something when they are imported, or are for other systems.
+SKIPPED = """antigravity curses ensurepip idlelib lib2to3 msilib msvcrt nt ntpath pydoc_data readline rlcompleter test this tkinter turtle turtledemo venv
+webbrowser winreg winsound""".split()
+
+# Types of the library's own constants that nothing can take to another interpreter, and pickle only by looking for the very object.
+REFUSED = {"builtins.object", "builtins.builtin_function_or_method", "builtins.method-wrapper", "builtins.method", "builtins.NoDefaultType", "typing.NoDefaultType",
+           "sys.flags", "sys.version_info", "sys.getwindowsversion", "types.SimpleNamespace", "_io.StringIO", "_io.TextIOWrapper"}
+
 ARGUMENTS = [(), (1,), ("a",), (b"a",), ("1",), ((1, 2),), (1, 2), ("a", "b"), (1, 2, 3), (2020, 1, 2), ("a", 1, 2), ("a", "b", "c"), ("10.0.0.1",),
              ("10.0.0.0/8",), ("::1",), ("::/64",), ("UTC",), ({"a": 1},), ([1, 2],), (int, "1"), (len,), ("i", [1, 2]), ("a", "b", "c", "d", "e"),
              ("a", "b", "c", "d", "e", "f"), ("12345678123456781234567812345678",), (range(3),), (print, 1)]
 
 BUILTIN = (int, float, complex, str, bytes, bytearray, tuple, list, dict, set, frozenset, bool, type(None), range, slice, types.MappingProxyType)
+
+
+def library():
+    """All its modules that can be imported here, but for the private ones."""
+    with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
+        warnings.simplefilter("ignore")
+        for name in sorted(sys.stdlib_module_names):
+            if name not in SKIPPED and not name.startswith("_"):
+                with contextlib.suppress(Exception):
+                    yield importlib.import_module(name)
+
+
+def constants():
+    for module in library():
+        for key, value in sorted(vars(module).items()):
+            if not key.startswith("__") and not isinstance(value, (types.ModuleType, type)) and type(value) not in (int, str, float, bool):
+                yield f"{module.__name__}.{key}", value
+
+
+def all_classes():
+    seen = {c for m in library() for c in vars(m).values() if isinstance(c, type)}
+    return sorted(seen, key=lambda c: (c.__module__ or "", c.__qualname__))
 
 
 def classes():
@@ -93,7 +126,7 @@ class Zoo(unittest.TestCase):
 
     def test_members_of_enumerations(self):
         count = 0
-        for cls in classes():
+        for cls in all_classes():
             if not issubclass(cls, enum.Enum):
                 continue
             for member in cls:
@@ -102,17 +135,47 @@ class Zoo(unittest.TestCase):
                     count += 1
                 except stoa.NotFreezable:
                     self.assertIsNot(pickle_or_none(member), member)
-        self.assertGreater(count, 100)
+        self.assertGreater(count, 300)
 
     def test_classes_and_functions_are_found_by_name(self):
         count = 0
-        for cls in classes():
+        for cls in all_classes():
             try:
                 self.assertIs(stoa.share(cls), cls)
                 count += 1
             except stoa.NotFreezable:
                 pass
         self.assertGreater(count, 300)
+
+    def test_every_constant_of_the_library(self):
+        """What its modules hold by name: frozen, it is what pickle makes of it, or it is refused for a reason that we know."""
+        good, refused, wrong = 0, set(), []
+        for name, value in constants():
+            try:
+                again = pickle.loads(pickle.dumps(value, 4))
+            except Exception:
+                again = None
+            try:
+                frozen = stoa.freeze(value)
+            except stoa.NotFreezable as error:
+                self.assertIn("$", error.path)
+                if again is not None or value is None:
+                    refused.add(f"{type(value).__module__}.{type(value).__qualname__}")
+                continue
+            except stoa.Error as error:
+                wrong.append((name, str(error)))
+                continue
+            same = again is None or equal(frozen, value) or looks(frozen) == looks(again)
+            try:
+                same = same or zoo.canonical(frozen) == zoo.canonical(again)
+            except Exception:
+                pass
+            good += same
+            if not same:
+                wrong.append((name, f"{looks(frozen)!s:.80} != {looks(again)!s:.80}"))
+        self.assertEqual(wrong, [])
+        self.assertLessEqual(refused, REFUSED)
+        self.assertGreater(good, 1000)
 
     def test_everywhere_the_same(self):
         """What all interpreters can import arrives as the same value in one with a GIL of its own."""

@@ -120,3 +120,31 @@ class Problem(Exception):
 
 def same(x):
     return x
+
+
+def canonical(x):
+    """What x is, as text: equal for equal values in every interpreter, and with by pickle's round trip. list and tuple are one, and so
+    on: what freezing makes of a container is the same container here."""
+    import array
+    import types
+
+    cls = type(x)
+    if isinstance(x, (list, tuple)) and not hasattr(x, "_fields"):
+        return "(" + ", ".join(map(canonical, x)) + ")"
+    if isinstance(x, (set, frozenset)):
+        return "{" + ", ".join(sorted(map(canonical, x))) + "}"
+    if isinstance(x, (dict, types.MappingProxyType)) or cls.__name__ == "frozendict":
+        return "{" + ", ".join(f"{canonical(k)}: {canonical(x[k])}" for k in x) + "}"
+    if isinstance(x, (array.array, memoryview)) or cls.__name__ == "ndarray":
+        view = memoryview(x)
+        return f"array {view.format} {view.shape} {view.tobytes()!r}"
+    if cls.__name__ == "SharedSequence":
+        return canonical(tuple(x))
+    if dataclasses.is_dataclass(x) or hasattr(x, "_fields"):
+        names = getattr(x, "_fields", None) or [f.name for f in dataclasses.fields(x)]
+        return f"{cls.__module__}.{cls.__qualname__}(" + ", ".join(f"{n}={canonical(getattr(x, n))}" for n in names) + ")"
+    if isinstance(x, slice):
+        return f"slice({canonical(x.start)}, {canonical(x.stop)}, {canonical(x.step)})"
+    if isinstance(x, (bytes, bytearray)):
+        return repr(bytes(x))
+    return f"{cls.__module__.replace('_pydatetime', 'datetime')}.{cls.__qualname__} {x!r}"
