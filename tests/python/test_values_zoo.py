@@ -163,7 +163,8 @@ class Zoo(unittest.TestCase):
                     refused.add(f"{type(value).__module__}.{type(value).__qualname__}")
                 continue
             except stoa.Error as error:
-                wrong.append((name, str(error)))
+                if again is not None:  # pickle cannot build it either: codecs.CodecInfo
+                    wrong.append((name, str(error)))
                 continue
             same = again is None or equal(frozen, value) or looks(frozen) == looks(again)
             try:
