@@ -109,7 +109,10 @@ take_back_stop(stoa_work *work)
     while (atomic_load(&work->stop) == STOPPING) {
         (void)sched_yield();
     }
-    if (stoa__enter(work->stopped_in, &entry) == STOA_OK) {
+    if (work->stopped_in == work->owner) {
+        (void)PyThreadState_SetAsyncExc(work->thread, NULL); /* we are there, even if it is being closed */
+    }
+    else if (stoa__enter(work->stopped_in, &entry) == STOA_OK) {
         (void)PyThreadState_SetAsyncExc(work->thread, NULL);
         stoa__leave(&entry);
     }
@@ -224,19 +227,26 @@ stoa__work_init(stoa_work *work, stoa_interp_record *owner, void (*inside)(stoa_
 typedef struct stopper {
     stoa_posted call;
     stoa_work *work; /* a reference */
+    bool held; /* counted as inside of the owner: who closes it as soon as the caller is back waits for the stop */
 } stopper;
 
 /* On a service thread: raises the exception where the runner is now. */
 static void
 stop_work(stoa_posted *call)
 {
-    stoa_work *work = ((stopper *)call)->work;
+    stopper *s = (stopper *)call;
+    stoa_work *work = s->work;
     stoa_interp_record *there = atomic_load_explicit(&work->runner->innermost, memory_order_relaxed);
     stoa_visit visit;
     if (there == NULL) {
         there = work->owner;
     }
-    if (atomic_load(&work->stop) != RUNNING || stoa__visit(there, &visit) != STOA_OK) {
+    if (atomic_load(&work->stop) != RUNNING) {
+        return;
+    }
+    bool by_hold = s->held && there == work->owner;
+    s->held = s->held && !by_hold;
+    if ((by_hold ? stoa__visit_held(there, &visit) : stoa__visit(there, &visit)) != STOA_OK) {
         return;
     }
     PyObject *class = stoa__exception_out_of_time();
@@ -257,8 +267,12 @@ stop_work(stoa_posted *call)
 static void
 free_stopper(stoa_posted *call)
 {
-    stoa__work_unref(((stopper *)call)->work);
-    free(call);
+    stopper *s = (stopper *)call;
+    if (s->held) {
+        stoa__interp_leave(s->work->owner);
+    }
+    stoa__work_unref(s->work);
+    free(s);
 }
 
 /* The caller leaves: takes it back, or has it stopped. */
@@ -273,6 +287,7 @@ give_up(stoa_work *work)
     }
     stoa__call_init(&s->call, NULL, stop_work, free_stopper);
     s->work = work;
+    s->held = stoa__interp_enter(work->owner) == STOA_OK;
     stoa__call_ref(&work->call);
     (void)stoa__serve(&s->call); /* else it runs on, and what comes of it is dropped */
     stoa__call_unref(&s->call);

@@ -34,13 +34,16 @@ set_up(void)
 static void
 run_all(stoa_waiter *self)
 {
-    stoa_posted *call;
-    while ((call = stoa__mailbox_take(&work)) != NULL) {
+    while (stoa__mailbox_count(&work) > 0) {
+        /* before it takes one: else who posts meanwhile sees no call waiting and a thread that is free */
         atomic_fetch_sub(&idle, 1);
-        stoa__waiter_runs(self, call);
-        call->run(call);
-        stoa__waiter_ran(call);
-        stoa__call_done(call);
+        stoa_posted *call = stoa__mailbox_take(&work);
+        if (call != NULL) {
+            stoa__waiter_runs(self, call);
+            call->run(call);
+            stoa__waiter_ran(call);
+            stoa__call_done(call);
+        }
         atomic_fetch_add(&idle, 1);
     }
 }

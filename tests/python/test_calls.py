@@ -359,6 +359,24 @@ class TestTimeout(Owner):
             time.sleep(0.005)
         self.fail("still running")
 
+    def test_closed_as_soon_as_the_time_is_up(self):
+        for _ in range(8):
+            with stoa.Interpreter() as it:
+                with self.assertRaises(stoa.Timeout):
+                    it.exec("while True: pass", timeout=0.02)
+                it.close(timeout=30)
+
+    def test_many_limits_at_once(self):
+        def run():
+            for _ in range(20):
+                self.assertEqual(self.it.call(eval, "6 * 7", timeout=30), 42)
+        threads = [threading.Thread(target=run) for _ in range(6)]
+        self.check(lambda: [t.start() for t in threads] and self.it.exec("while True: pass", timeout=0.3))
+        for thread in threads:
+            thread.join(30)
+            self.assertFalse(thread.is_alive())
+        self.settled()
+
     def test_exec_and_call(self):
         self.check(lambda: self.it.exec("while True: pass", timeout=0.1))
         self.settled()
