@@ -1,15 +1,25 @@
 """A program that was written for the standard library's executors: one line decides which one works.
 
-    python examples/swap_executor.py [threads | processes | interpreters]
+    python examples/swap_executor.py [threads | processes | interpreters | dask]
 
-With Dask it is the same line: dask.config.set(scheduler="threads", pool=InterpreterPoolExecutor(2)).
+With Dask, too, it is one line, dask.config.set(scheduler="processes", pool=PoolForDask(2)). Its "threads" scheduler hands over
+the graph's own objects, which go to a worker by proxy, so that their code runs where they are; "processes" hands over bytes.
 """
 
 import concurrent.futures
+import importlib.util
 import sys
 import time
 
 import stoa
+
+
+class PoolForDask(stoa.InterpreterPoolExecutor):
+    """Functions among the arguments would be proxies; frozen, they are the worker's own. What is frozen stays in the heap."""
+
+    def submit(self, fn, /, *args):
+        return super().submit(fn, *stoa.freeze(args))
+
 
 EXECUTORS = {
     "threads": concurrent.futures.ThreadPoolExecutor,
@@ -31,8 +41,22 @@ def longest(executor, limit):
     return max(range(1, limit), key=lambda n: steps[n - 1])
 
 
+def with_dask():
+    if importlib.util.find_spec("dask") is None:
+        print("Dask is not installed")
+        return
+    import dask
+
+    with PoolForDask(2) as pool, dask.config.set(scheduler="processes", pool=pool):
+        steps = dask.compute(*[dask.delayed(collatz)(n) for n in range(1, 60)])
+    print(f"dask: {max(steps)} steps")
+    assert steps[26] == 111
+
+
 def main():
     kind = sys.argv[1] if len(sys.argv) > 1 else "interpreters"
+    if kind == "dask":
+        return with_dask()
     with EXECUTORS[kind](2) as executor:
         started = time.perf_counter()
         best = longest(executor, 20_000)

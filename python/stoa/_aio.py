@@ -35,6 +35,23 @@ async def _settled(ticket):
     return ticket.take()
 
 
+def until_over(future):
+    """What Future.__await__ waits by."""
+    wait = _stoa._await(bell(), future)
+    if wait is None:
+        return
+    wait.future = asyncio.get_running_loop().create_future()
+    if wait.by_callback:
+        future.add_done_callback(wait.ring)
+    try:
+        yield from wait.future.__await__()
+    except BaseException:
+        if wait.leave():  # nobody else waits for it
+            future.cancel()
+        raise
+    wait.leave()
+
+
 async def put(queue, item):
     await _settled(_stoa._ticket(bell(), queue, "put", item))
 

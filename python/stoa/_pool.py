@@ -46,7 +46,7 @@ def _at_exit():
     for pool in pools:
         hung = 0  # an initializer in C code, which SystemExit does not reach: left to the end of the program
         pool._interrupt_preparing()
-        while hung < 2 and not pool._wait(0.5):
+        while hung < 2 and not pool._wait(0.25):
             hung = hung + 1 if pool._interrupt_preparing() else 0
 
 

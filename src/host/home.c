@@ -1,44 +1,13 @@
-#include "host/home.h"
+#include "host/home_struct.h"
 
 #include <pthread.h>
 #include <signal.h>
-#include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
-#include <time.h>
 
 #include "heap/error.h"
-#include "heap/fork.h"
-#include "host/threading_end.h"
-#include "immortal/cpython/gilstate.h"
-#include "immortal/cpython/minor.h"
-#include "immortal/exceptions.h"
-#include "proxy/cross.h"
-#include "proxy/proxy.h"
 #include "proxy/wait.h"
 
-struct stoa_home {
-    _Atomic uint32_t refs;  /* the member, the thread, whoever waits */
-    _Atomic uint32_t phase; /* STOA_HOME_*; futex of those who wait for the thread */
-    stoa_waiter *waiter; /* the thread's: a reference; const from RUNNING on. News with each job and phase */
-    stoa_lock lock;      /* guards the queue, and changes of phase by others */
-    stoa_job *first, *last;
-    stoa_job *stoppable;        /* the job under way, if it has `stop`; guarded by `lock` */
-    stoa_interp_record *record; /* reference; set by the thread that makes it, const from RUNNING on */
-    PyThreadState *initial;     /* const from RUNNING on; NULL: somebody else's interpreter */
-    unsigned long thread_id;    /* as Python counts; const from RUNNING on */
-    _Atomic bool in_job;
-    const char *name; /* STARTING only, as the three below: the maker waits */
-    bool shared_gil;
-    const stoa_parcel *path;
-    stoa_err err;
-    char message[400];
-};
-
 static _Thread_local stoa_home *home_here;
-
-/* Python 3.12 makes one interpreter at a time: 1 + the fork generation of who is at it, 0 when nobody is. */
-static _Atomic uint64_t being_made;
 
 static stoa_home *
 home_new(stoa_interp_record *record)
@@ -52,8 +21,8 @@ home_new(stoa_interp_record *record)
     return home;
 }
 
-static void
-home_unref(stoa_home *home)
+void
+stoa__home_unref(stoa_home *home)
 {
     if (atomic_fetch_sub(&home->refs, 1) == 1) {
         if (home->record != NULL) {
@@ -129,174 +98,6 @@ stoa__home_serial(void)
     return home_here == NULL || home_here->record == NULL ? 0 : home_here->record->serial;
 }
 
-/* ---- making, on the home thread ---------------------------------------------------------------------------------- */
-
-static void
-lock_making(void)
-{
-    uint64_t mine = 1 + stoa__fork_generation();
-    for (uint64_t seen = 0; !atomic_compare_exchange_strong(&being_made, &seen, mine); seen = 0) {
-        if (seen != mine && atomic_compare_exchange_strong(&being_made, &seen, mine)) {
-            return; /* its owner exists in the parent only */
-        }
-        nanosleep(&(struct timespec){.tv_nsec = 500000}, NULL); /* 3.12 only, and making takes 20 ms */
-    }
-}
-
-static void
-unlock_making(void)
-{
-    being_made = 0;
-}
-
-static void
-keep_message(stoa_home *home, stoa_err err)
-{
-    home->err = err;
-    const char *text = stoa_error_message();
-    const char *rest = strstr(text, ": ");
-    (void)snprintf(home->message, sizeof(home->message), "%s", rest == NULL ? text : rest + 2);
-}
-
-/* The exception that is set becomes the message. */
-static void
-keep_exception(stoa_home *home)
-{
-    PyObject *exception = PyErr_GetRaisedException();
-    PyObject *text = exception == NULL ? NULL : PyObject_Str(exception);
-    const char *utf8 = text == NULL ? NULL : PyUnicode_AsUTF8(text);
-    home->err = STOA_EPYTHON;
-    (void)snprintf(home->message, sizeof(home->message), "interpreter '%s' could not be set up: %s: %s",
-                   home->name == NULL ? "" : home->name,
-                   exception == NULL ? "?" : Py_TYPE(exception)->tp_name, utf8 == NULL ? "?" : utf8);
-    PyErr_Clear();
-    Py_XDECREF(text);
-    Py_XDECREF(exception);
-}
-
-/* Inside the new interpreter. */
-static int
-set_up(stoa_home *home)
-{
-    if (stoa__member_register(home->name, true, home->shared_gil, home->initial) < 0 ||
-        stoa__threading_prepare() < 0) {
-        return -1;
-    }
-    if (home->path != NULL) {
-        PyObject *path = stoa__unpack(home->path);
-        int result = path == NULL ? -1 : PySys_SetObject("path", path);
-        Py_XDECREF(path);
-        return result;
-    }
-    return 0;
-}
-
-static stoa_err
-new_interpreter(stoa_home *home)
-{
-    PyInterpreterConfig config = {
-        .use_main_obmalloc = home->shared_gil,
-        .allow_fork = 0, /* the child of a fork has the main interpreter only */
-        .allow_exec = 0,
-        .allow_threads = 1,
-        .allow_daemon_threads = 0, /* 3.12 and 3.13 abort when one is left */
-        .check_multi_interp_extensions = !home->shared_gil,
-        .gil = home->shared_gil ? PyInterpreterConfig_SHARED_GIL : PyInterpreterConfig_OWN_GIL,
-    };
-    stoa_interp_record *main_record = stoa__main_record();
-    stoa_entry entry;
-    stoa_err err = main_record == NULL
-                       ? stoa__fail(STOA_EGONE, "the main interpreter has ended, and with it Python: no "
-                                                "further interpreter can be made")
-                       : stoa__enter(main_record, &entry);
-    if (err != STOA_OK) {
-        keep_message(home, err);
-        if (main_record != NULL) {
-            stoa__interp_unref(main_record);
-        }
-        return err;
-    }
-    PyStatus status = Py_NewInterpreterFromConfig(&home->initial, &config);
-    if (PyStatus_Exception(status)) {
-        (void)stoa__fail(STOA_EPYTHON, "Python could not make an interpreter: %s",
-                         status.err_msg == NULL ? "no reason given" : status.err_msg);
-        keep_message(home, err = STOA_EPYTHON);
-        home->initial = NULL;
-    }
-    else if (set_up(home) < 0) {
-        keep_exception(home);
-        err = home->err;
-        stoa_interp_record *half = stoa__interp_find_python(PyInterpreterState_GetID(home->initial->interp), 0);
-        if (half != NULL) {
-            (void)stoa__interp_start_close(half);
-            stoa__member_gone(half);
-            stoa__interp_unref(half);
-        }
-        Py_EndInterpreter(home->initial);
-        home->initial = NULL;
-    }
-    else {
-        home->record = stoa__interp_ref(stoa__current_record());
-        home->thread_id = home->initial->thread_id;
-    }
-    (void)PyThreadState_Swap(entry.entered);
-    stoa__leave(&entry);
-    stoa__interp_unref(main_record);
-    return err;
-}
-
-static stoa_err
-make_here(stoa_home *home)
-{
-#if STOA_INTERPS_ONE_AT_A_TIME
-    lock_making();
-    stoa_err err = new_interpreter(home);
-    unlock_making();
-#else
-    (void)lock_making;
-    (void)unlock_making;
-    stoa_err err = new_interpreter(home);
-#endif
-    if (err == STOA_OK) {
-        stoa__lock(&home->record->lock);
-        stoa__member(home->record)->worker = home;
-        atomic_fetch_add(&home->refs, 1);
-        stoa__unlock(&home->record->lock);
-        /* while this thread is not inside, PyGILState_Ensure on it and stoa__enter use the initial state */
-        stoa__gilstate_set(home->initial);
-    }
-    return err;
-}
-
-/* ---- ending, on the home thread ---------------------------------------------------------------------------------- */
-
-static void
-end_interpreter(stoa_home *home)
-{
-    stoa_interp_record *record = home->record;
-    PyInterpreterState *interp = home->initial->interp;
-    (void)PyThreadState_Swap(home->initial);
-    stoa__side_leave(record);
-    stoa__thread_states_take_down(record, false);
-    stoa__threading_wait_for_strays(interp, home->initial);
-    /* the member stays until the end: what runs in Py_EndInterpreter may still use Stoa */
-    stoa__lock(&record->lock);
-    stoa__member(record)->worker = NULL;
-    stoa__unlock(&record->lock);
-    home_unref(home);
-#if STOA_INTERPS_ONE_AT_A_TIME
-    PyThreadState *state = PyEval_SaveThread();
-    lock_making();
-    PyEval_RestoreThread(state);
-#endif
-    Py_EndInterpreter(home->initial);
-#if STOA_INTERPS_ONE_AT_A_TIME
-    unlock_making();
-#endif
-    stoa__member_gone(record);
-    stoa__futex_wake(&record->state, INT32_MAX); /* closers that wait for another closer */
-}
-
 /* ---- the thread -------------------------------------------------------------------------------------------------- */
 
 static stoa_job *
@@ -346,18 +147,18 @@ home_main(void *arg)
     home_here = home;
     stoa_waiter *self = stoa__waiter_here();
     if (self == NULL) {
-        keep_message(home, STOA_ENOMEM);
+        stoa__home_keep_message(home, STOA_ENOMEM);
     }
     else {
         stoa__lock(&home->lock);
         home->waiter = stoa__waiter_ref(self);
         stoa__unlock(&home->lock);
     }
-    if (self == NULL || (home->record == NULL && make_here(home) != STOA_OK)) {
+    if (self == NULL || (home->record == NULL && stoa__home_make_here(home) != STOA_OK)) {
         refuse_all(home);
         set_phase(home, STOA_HOME_ENDED);
         home_here = NULL;
-        home_unref(home);
+        stoa__home_unref(home);
         return NULL;
     }
     set_phase(home, STOA_HOME_RUNNING);
@@ -387,11 +188,11 @@ home_main(void *arg)
         }
     }
     if (home->initial != NULL) {
-        end_interpreter(home);
+        stoa__home_end_here(home);
     }
     set_phase(home, STOA_HOME_ENDED);
     home_here = NULL;
-    home_unref(home);
+    stoa__home_unref(home);
     return NULL;
 }
 
@@ -411,7 +212,7 @@ start_thread(stoa_home *home)
     pthread_attr_destroy(&attributes);
     pthread_sigmask(SIG_SETMASK, &before, NULL);
     if (os_error != 0) {
-        home_unref(home);
+        stoa__home_unref(home);
         return stoa__fail_os(os_error, "cannot start a thread for an interpreter");
     }
     return STOA_OK;
@@ -441,7 +242,7 @@ stoa__home_make(const char *name, bool shared_gil, const stoa_parcel *path, stoa
             *out = stoa__interp_ref(home->record);
         }
     }
-    home_unref(home);
+    stoa__home_unref(home);
     return err;
 }
 
@@ -458,7 +259,7 @@ stoa__home_start(const char *name, bool shared_gil, const stoa_parcel *path, sto
     job->next = NULL;
     home->first = home->last = job;
     stoa_err err = start_thread(home);
-    home_unref(home);
+    stoa__home_unref(home);
     return err;
 }
 
@@ -485,9 +286,9 @@ start_for_member(stoa_interp_record *record)
         stoa__lock(&record->lock);
         member->worker = NULL;
         stoa__unlock(&record->lock);
-        home_unref(home);
+        stoa__home_unref(home);
     }
-    home_unref(home);
+    stoa__home_unref(home);
     return err;
 }
 
@@ -514,7 +315,7 @@ stoa__home_submit(stoa_interp_record *record, stoa_job *job)
         home->last = job;
         stoa__unlock(&home->lock);
         wake_thread(home);
-        home_unref(home);
+        stoa__home_unref(home);
     }
     stoa__interp_leave(record);
     return err;
@@ -553,7 +354,7 @@ stoa__home_stop(stoa_interp_record *record, stoa_deadline deadline)
     }
     ask_for_phase(home, STOA_HOME_RUNNING, STOA_HOME_STOPPING);
     stoa_err err = wait_for_phase(home, STOA_HOME_STOPPED, deadline, "a submitted call is still running in it");
-    home_unref(home);
+    stoa__home_unref(home);
     return err;
 }
 
@@ -564,7 +365,7 @@ stoa__home_go_on(stoa_interp_record *record)
     if (home != NULL) {
         ask_for_phase(home, STOA_HOME_STOPPING, STOA_HOME_RUNNING);
         ask_for_phase(home, STOA_HOME_STOPPED, STOA_HOME_RUNNING);
-        home_unref(home);
+        stoa__home_unref(home);
     }
 }
 
@@ -579,13 +380,22 @@ stoa__home_end(stoa_interp_record *record, stoa_deadline deadline)
         stoa__lock(&record->lock);
         stoa__member(record)->worker = NULL;
         stoa__unlock(&record->lock);
-        home_unref(home);
+        stoa__home_unref(home);
     }
     ask_for_phase(home, STOA_HOME_STOPPED, STOA_HOME_ENDING);
     stoa_err err = wait_for_phase(home, STOA_HOME_ENDED, deadline,
                                   "threads that Python code started are still running in it");
-    home_unref(home);
+    stoa__home_unref(home);
     return err;
+}
+
+static bool
+is_at_work(stoa_home *home)
+{
+    stoa__lock(&home->lock);
+    bool rests = home->stoppable != NULL && home->stoppable->rests;
+    stoa__unlock(&home->lock);
+    return home->in_job && !rests;
 }
 
 int
@@ -593,14 +403,14 @@ stoa__home_interrupt(stoa_interp_record *record, PyObject *exception)
 {
     stoa_home *home = home_of(record);
     int raised = 0;
-    if (home != NULL && home->initial != NULL && home->in_job && !stoa__home_is_here(record)) {
+    if (home != NULL && home->initial != NULL && is_at_work(home) && !stoa__home_is_here(record)) {
         raised = PyThreadState_SetAsyncExc(home->thread_id, exception) > 0;
         if (raised) {
             stoa__waiter_interrupt(home->waiter); /* it may be waiting */
         }
     }
     if (home != NULL) {
-        home_unref(home);
+        stoa__home_unref(home);
     }
     return raised;
 }

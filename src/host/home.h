@@ -31,6 +31,7 @@ typedef struct stoa_job {
     /* NULL, or: the interpreter is to be closed, end soon. Any thread, under a lock: may set flags and wake, no more. A job
      * that has one outlives its run. */
     void (*stop)(struct stoa_job *job);
+    _Atomic bool rests; /* such a job's: it has nothing to do just now, so there is nothing to interrupt */
 } stoa_job;
 
 typedef struct stoa_home stoa_home;

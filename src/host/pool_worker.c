@@ -331,7 +331,9 @@ work(stoa_worker *worker)
             break;
         }
         if (next == RUN) {
+            worker->job.rests = false;
             run_task(worker, task);
+            worker->job.rests = true;
             continue;
         }
         if (inside) {
@@ -356,6 +358,7 @@ run_worker(stoa_job *job, stoa_interp_record *record)
     worker->waiter = stoa__waiter_ref(stoa__waiter_here()); /* the home thread has made it */
     worker_here = worker;
     if (prepare(worker)) {
+        worker->job.rests = true;
         work(worker);
     }
     drop_cache(worker);

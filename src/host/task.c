@@ -62,7 +62,12 @@ wake(stoa_task *task)
     }
     stoa__lock(&task->lock);
     for (stoa_sleeper *s = task->first_sleeper; s != NULL; s = s->next) {
-        stoa__waiter_wake(s->waiter);
+        if (s->waiter != NULL) {
+            stoa__waiter_wake(s->waiter);
+        }
+        else {
+            stoa__ticket_ring(s->ticket);
+        }
     }
     stoa__unlock(&task->lock);
 }
@@ -112,7 +117,7 @@ stoa__task_add_sleeper(stoa_task *task, stoa_sleeper *sleeper)
     stoa__unlock(&task->lock);
 }
 
-void
+bool
 stoa__task_remove_sleeper(stoa_task *task, stoa_sleeper *sleeper)
 {
     stoa__lock(&task->lock);
@@ -121,8 +126,10 @@ stoa__task_remove_sleeper(stoa_task *task, stoa_sleeper *sleeper)
         link = &(*link)->next;
     }
     *link = sleeper->next;
-    atomic_store(&task->sleepers, task->first_sleeper != NULL);
+    bool last = task->first_sleeper == NULL;
+    atomic_store(&task->sleepers, !last);
     stoa__unlock(&task->lock);
+    return last;
 }
 
 static bool
@@ -192,6 +199,6 @@ stoa__task_wait(stoa_task *task, stoa_deadline deadline)
     }
     stoa__task_add_sleeper(task, &sleeper);
     err = sleep_until_over(task, sleeper.waiter, deadline);
-    stoa__task_remove_sleeper(task, &sleeper);
+    (void)stoa__task_remove_sleeper(task, &sleeper);
     return err;
 }

@@ -19,6 +19,7 @@
 
 #include "heap/interp_table.h"
 #include "heap/waiter.h"
+#include "sync/bell.h"
 
 #define STOA_TASK_PENDING 0u
 #define STOA_TASK_RUNNING 1u
@@ -42,8 +43,10 @@ typedef struct stoa_task_ops {
     void (*dispose)(stoa_task *task);
 } stoa_task_ops;
 
+/* Who is to be woken when the task is over: a thread, or an event loop by one of its tickets. */
 typedef struct stoa_sleeper {
-    stoa_waiter *waiter;
+    stoa_waiter *waiter; /* NULL: the other one */
+    stoa_ticket *ticket; /* rung once */
     struct stoa_sleeper *next;
 } stoa_sleeper;
 
@@ -101,10 +104,11 @@ uint32_t stoa__task_watch(stoa_task *task);
  * handler ran, call again; STOA_EFORKED: its worker is a thread of the parent process. */
 stoa_err stoa__task_wait(stoa_task *task, stoa_deadline deadline);
 
-/* What stoa__task_wait is made of, for who waits in another way (proxy/wait.h). A sleeper's waiter is woken when the task is
- * over. check: STOA_EFORKED, as above. */
+/* What stoa__task_wait is made of, for who waits in another way (proxy/wait.h, an event loop). A sleeper is woken when the
+ * task is over; who adds one looks afterwards whether it was over already. remove: was it the last one? check: STOA_EFORKED,
+ * as above. */
 void stoa__task_add_sleeper(stoa_task *task, stoa_sleeper *sleeper);
-void stoa__task_remove_sleeper(stoa_task *task, stoa_sleeper *sleeper);
+bool stoa__task_remove_sleeper(stoa_task *task, stoa_sleeper *sleeper);
 stoa_err stoa__task_check(const stoa_task *task);
 
 #endif

@@ -53,10 +53,10 @@ typedef struct bell_object {
 
 typedef struct ticket_object {
     PyObject_HEAD
+    PyObject *future;    /* as in stoa_awaiter */
     stoa_ticket *ticket; /* a reference */
     stoa_thing *thing;   /* a reference */
     stoa_side *side;     /* a reference */
-    PyObject *future;    /* what deliver() makes done; or NULL */
     int kind;            /* KIND_* */
     bool waiting;        /* it was left with the thing */
     bool over;           /* taken, or withdrawn */
@@ -65,6 +65,12 @@ typedef struct ticket_object {
 } ticket_object;
 
 enum { KIND_PUT, KIND_GET, KIND_JOIN, KIND_MUTEX, KIND_SEMAPHORE, KIND_EVENT, KIND_CONDITION, KIND_BARRIER };
+
+stoa_bell *
+stoa__bell_of(PyObject *object)
+{
+    return ((bell_object *)object)->bell;
+}
 
 static void
 bell_dealloc(PyObject *self)
@@ -124,7 +130,7 @@ bell_deliver(PyObject *self, PyObject *unused)
     stoa_ticket *ticket;
     stoa__bell_heard(bell);
     while ((ticket = stoa__bell_take(bell)) != NULL) {
-        ticket_object *object = ticket->user;
+        stoa_awaiter *object = ticket->user;
         PyObject *future = object == NULL ? NULL : Py_XNewRef(object->future);
         stoa__ticket_unref(ticket);
         if (future != NULL && finish(future) < 0) {

@@ -8,6 +8,16 @@
 #define STOA_MODULE_ASYNC_H
 
 #include "module/module.h"
+#include "sync/bell.h"
+
+/* How what a ticket's `user` points to begins: what waits for the bell. */
+typedef struct stoa_awaiter {
+    PyObject_HEAD
+    PyObject *future; /* of the loop, done when the ticket has rung; or NULL */
+} stoa_awaiter;
+
+/* The bell of a _Bell object: borrowed. */
+stoa_bell *stoa__bell_of(PyObject *object);
 
 /* stoa._aio.<function>(self, *args): new reference, NULL with an exception. */
 PyObject *stoa__async_call(const char *function, PyObject *self, PyObject *const *args, Py_ssize_t count);

@@ -29,13 +29,31 @@ unwrap_method(stoa_callee *c)
     return result;
 }
 
+/* From 3.14 on a partial may leave places open, which are filled by what it is called with. */
+static int
+refuse_placeholders(PyObject *args)
+{
+    for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(args); i++) {
+        if (strcmp(Py_TYPE(PyTuple_GET_ITEM(args, i))->tp_name, "functools._PlaceholderType") == 0) {
+            PyErr_SetString(
+                PyExc_TypeError,
+                "a functools.partial with placeholders cannot be submitted: use a function or a lambda");
+            return -1;
+        }
+    }
+    return 0;
+}
+
 static int
 unwrap_partial(stoa_callee *c)
 {
     PyObject *function = PyObject_GetAttrString(c->function, "func");
     PyObject *args = function == NULL ? NULL : PyObject_GetAttrString(c->function, "args");
     PyObject *keywords = args == NULL ? NULL : PyObject_GetAttrString(c->function, "keywords");
-    int result = keywords == NULL || !PyTuple_Check(args) || !PyDict_Check(keywords) ? -1 : prepend(c, args);
+    int result = keywords == NULL || !PyTuple_Check(args) || !PyDict_Check(keywords) ||
+                         refuse_placeholders(args) < 0
+                     ? -1
+                     : prepend(c, args);
     if (result == 0 && PyDict_GET_SIZE(keywords) > 0) {
         PyObject *all = PyDict_Copy(keywords);
         if (all == NULL || (c->kwargs != NULL && PyDict_Update(all, c->kwargs) < 0)) {

@@ -184,7 +184,7 @@ wait_for_task(future_object *future, stoa_deadline deadline)
     stoa__task_ref(task);
     stoa__task_add_sleeper(task, &sleeper);
     int result = stoa__wait_until(task_over, task, deadline, NULL, "the result of a task");
-    stoa__task_remove_sleeper(task, &sleeper);
+    (void)stoa__task_remove_sleeper(task, &sleeper);
     stoa__task_unref(task);
     if (result == 1) {
         PyErr_SetNone(PyExc_TimeoutError);
@@ -240,6 +240,38 @@ read_timeout(PyObject *const *args, Py_ssize_t count, PyObject *names, PyObject 
     return 0;
 }
 
+/* What result() and exception() share; `get` makes of a future that is FINISHED what the caller wants. */
+static PyObject *
+outcome(PyObject *self, PyObject *const *args, Py_ssize_t count, PyObject *names, const char *method,
+        PyObject *(*get)(future_object *))
+{
+    PyObject *timeout;
+    if (read_timeout(args, count, names, &timeout) < 0) {
+        return NULL;
+    }
+    int over = wait_until_over(future_of(self), timeout);
+    if (over <= 0) {
+        return over < 0 ? NULL : call_base(self, method, timeout);
+    }
+    return future_of(self)->state == FINISHED ? get(future_of(self)) : raise_cancelled();
+}
+
+static PyObject *
+get_exception(future_object *future)
+{
+    return Py_NewRef(future->exception == NULL ? Py_None : future->exception);
+}
+
+static PyObject *
+get_result(future_object *future)
+{
+    if (future->exception != NULL && future->exception != Py_None) {
+        PyErr_SetRaisedException(Py_NewRef(future->exception));
+        return NULL;
+    }
+    return Py_NewRef(future->result == NULL ? Py_None : future->result);
+}
+
 PyDoc_STRVAR(result_doc,
              "result($self, timeout=None)\n--\n\n"
              "The result of the call, or raises what it raised; waits up to timeout seconds for it.");
@@ -247,23 +279,7 @@ PyDoc_STRVAR(result_doc,
 static PyObject *
 future_result(PyObject *self, PyObject *const *args, Py_ssize_t count, PyObject *names)
 {
-    future_object *future = future_of(self);
-    PyObject *timeout;
-    if (read_timeout(args, count, names, &timeout) < 0) {
-        return NULL;
-    }
-    int over = wait_until_over(future, timeout);
-    if (over <= 0) {
-        return over < 0 ? NULL : call_base(self, "result", timeout);
-    }
-    if (future->state != FINISHED) {
-        return raise_cancelled();
-    }
-    if (future->exception != NULL && future->exception != Py_None) {
-        PyErr_SetRaisedException(Py_NewRef(future->exception));
-        return NULL;
-    }
-    return Py_NewRef(future->result == NULL ? Py_None : future->result);
+    return outcome(self, args, count, names, "result", get_result);
 }
 
 PyDoc_STRVAR(exception_doc, "exception($self, timeout=None)\n--\n\n"
@@ -272,19 +288,7 @@ PyDoc_STRVAR(exception_doc, "exception($self, timeout=None)\n--\n\n"
 static PyObject *
 future_exception(PyObject *self, PyObject *const *args, Py_ssize_t count, PyObject *names)
 {
-    future_object *future = future_of(self);
-    PyObject *timeout;
-    if (read_timeout(args, count, names, &timeout) < 0) {
-        return NULL;
-    }
-    int over = wait_until_over(future, timeout);
-    if (over <= 0) {
-        return over < 0 ? NULL : call_base(self, "exception", timeout);
-    }
-    if (future->state != FINISHED) {
-        return raise_cancelled();
-    }
-    return Py_NewRef(future->exception == NULL ? Py_None : future->exception);
+    return outcome(self, args, count, names, "exception", get_exception);
 }
 
 /* ---- looking, cancelling ----------------------------------------------------------------------------------------- */
@@ -532,8 +536,9 @@ static PyType_Spec spec = {
 int
 stoa__module_add_future(PyObject *module)
 {
-    PyObject *type = PyType_FromModuleAndSpec(module, &spec, NULL);
-    int result = type == NULL ? -1 : PyModule_AddObjectRef(module, "FutureBase", type);
-    Py_XDECREF(type);
-    return result;
+    stoa_module_state *state = stoa__module_state(module);
+    state->future_type = (PyTypeObject *)PyType_FromModuleAndSpec(module, &spec, NULL);
+    return state->future_type == NULL
+               ? -1
+               : PyModule_AddObjectRef(module, "FutureBase", (PyObject *)state->future_type);
 }

@@ -20,6 +20,7 @@ typedef struct future_object {
     PyObject_HEAD
     stoa_call_task *task; /* a reference, or NULL: not a pool's, or settled */
     bool watched;
+    uint32_t awaiters; /* tasks of event loops that await it */
     future_state state;
     PyObject *condition, *waiters, *callbacks; /* made when asked for */
     PyObject *result, *exception;

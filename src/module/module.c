@@ -14,9 +14,9 @@ static int (*const parts[])(PyObject *module) = {
     stoa__module_add_array,      stoa__module_add_evolve, stoa__module_add_objects,
     stoa__module_add_region,     stoa__module_add_names,  stoa__module_add_interpreter,
     stoa__module_add_stats,      stoa__module_add_proxy,  stoa__module_add_proxy_list,
-    stoa__module_add_build_info, stoa__module_add_future, stoa__module_add_pool,
-    stoa__module_add_sync,       stoa__module_add_async,  stoa__module_add_foreign,
-    stoa__module_add_look,
+    stoa__module_add_build_info, stoa__module_add_future, stoa__module_add_future_await,
+    stoa__module_add_pool,       stoa__module_add_sync,   stoa__module_add_async,
+    stoa__module_add_foreign,    stoa__module_add_look,
 };
 
 int
@@ -102,6 +102,8 @@ traverse_module(PyObject *module, visitproc visit, void *arg)
     Py_VISIT(state->region_type);
     Py_VISIT(state->bell_type);
     Py_VISIT(state->ticket_type);
+    Py_VISIT(state->future_type);
+    Py_VISIT(state->await_type);
     return 0;
 }
 
@@ -113,6 +115,8 @@ clear_module(PyObject *module)
     Py_CLEAR(state->region_type);
     Py_CLEAR(state->bell_type);
     Py_CLEAR(state->ticket_type);
+    Py_CLEAR(state->future_type);
+    Py_CLEAR(state->await_type);
     return 0;
 }
 

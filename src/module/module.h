@@ -14,10 +14,11 @@
 #include "stoa/base.h"
 
 typedef struct stoa_module_state {
-    stoa_interp_record *record;            /* of this interpreter: a reference */
-    PyTypeObject *interpreter_type;        /* stoa.Interpreter */
-    PyTypeObject *region_type;             /* stoa.Region */
-    PyTypeObject *bell_type, *ticket_type; /* module/async.c */
+    stoa_interp_record *record;             /* of this interpreter: a reference */
+    PyTypeObject *interpreter_type;         /* stoa.Interpreter */
+    PyTypeObject *region_type;              /* stoa.Region */
+    PyTypeObject *bell_type, *ticket_type;  /* module/async.c */
+    PyTypeObject *future_type, *await_type; /* FutureBase; module/future_await.c */
 } stoa_module_state;
 
 static inline stoa_module_state *
@@ -36,6 +37,7 @@ int stoa__module_add_stats(PyObject *module);
 int stoa__module_add_proxy(PyObject *module);
 int stoa__module_add_proxy_list(PyObject *module);
 int stoa__module_add_future(PyObject *module);
+int stoa__module_add_future_await(PyObject *module);
 int stoa__module_add_pool(PyObject *module);
 int stoa__module_add_array(PyObject *module);
 int stoa__module_add_evolve(PyObject *module);

@@ -169,6 +169,9 @@ class Calls(unittest.TestCase):
             self.pool.submit()
         with self.assertRaises(ValueError):
             self.pool.map(square, [1], chunksize=0)
+        if hasattr(functools, "Placeholder"):
+            with self.assertRaisesRegex(TypeError, "placeholders"):
+                self.pool.submit(functools.partial(divmod, functools.Placeholder, 5), 17)
         error = self.pool.submit("no_such_module:f").exception(10)
         self.assertIsInstance(error, ModuleNotFoundError)
 

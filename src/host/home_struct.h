@@ -1,0 +1,36 @@
+/* What home.c (the thread, and those who speak to it) and home_make.c (the interpreter on it) share. */
+#ifndef STOA_HOST_HOME_STRUCT_H
+#define STOA_HOST_HOME_STRUCT_H
+
+#include "heap/waiter.h"
+#include "host/home.h"
+
+struct stoa_home {
+    _Atomic uint32_t refs;  /* the member, the thread, whoever waits */
+    _Atomic uint32_t phase; /* STOA_HOME_*; futex of those who wait for the thread */
+    stoa_waiter *waiter; /* the thread's: a reference; const from RUNNING on. News with each job and phase */
+    stoa_lock lock;      /* guards the queue, and changes of phase by others */
+    stoa_job *first, *last;
+    stoa_job *stoppable;        /* the job under way, if it has `stop`; guarded by `lock` */
+    stoa_interp_record *record; /* reference; set by the thread that makes it, const from RUNNING on */
+    PyThreadState *initial;     /* const from RUNNING on; NULL: somebody else's interpreter */
+    unsigned long thread_id;    /* as Python counts; const from RUNNING on */
+    _Atomic bool in_job;
+    const char *name; /* STARTING only, as the three below: the maker waits */
+    bool shared_gil;
+    const stoa_parcel *path;
+    stoa_err err;
+    char message[400];
+};
+
+void stoa__home_unref(stoa_home *home);
+
+/* On the home thread, with no GIL. Makes the interpreter and its record; else the reason is in err and message. */
+stoa_err stoa__home_make_here(stoa_home *home);
+/* The same thread, nobody inside: takes the interpreter down, ends it; its record is GONE then. Gives up the member's
+ * reference of the home. */
+void stoa__home_end_here(stoa_home *home);
+/* This thread's message becomes the home's. */
+void stoa__home_keep_message(stoa_home *home, stoa_err err);
+
+#endif
