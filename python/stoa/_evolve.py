@@ -19,7 +19,9 @@ def evolve(mapping, changes=(), /, *, remove=(), region=None):
 
     Returns a PersistentMapping: a read-only Mapping that every interpreter uses by pointer, hashable where its values are. Keys
     are in the order in which they came; one that was removed and comes back may take its old place. Once more has changed than
-    half of what there was, the next version is laid out anew, as a dict that grows.
+    half of what there was, the next version is laid out anew, as a dict that grows. Keys may be of any class that freeze()
+    takes (records, enums, Decimal): they are compared by their class, and come behind those of builtin types when a version is laid
+    out anew; TypeError for a key whose hash is by identity, since that is another one in every interpreter.
     """
     flat = []
     if isinstance(changes, Mapping):

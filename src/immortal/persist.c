@@ -1,4 +1,4 @@
-#include "immortal/persist.h"
+#include "immortal/persist_hamt.h"
 
 #include "heap/error.h"
 #include "heap/process.h"
@@ -8,24 +8,6 @@
 
 #include <stdlib.h>
 #include <string.h>
-
-#define HASH_LEVELS 13 /* of five bits: past them two hashes are equal */
-
-/* No instruction for it can be relied upon, and without one the compiler calls a function. */
-static inline unsigned
-count_bits(uint32_t x)
-{
-    x -= x >> 1 & 0x55555555;
-    x = (x & 0x33333333) + (x >> 2 & 0x33333333);
-    x = (x + (x >> 4)) & 0x0f0f0f0f;
-    return x * 0x01010101 >> 24;
-}
-
-static inline uint32_t
-bit_of(uint64_t number, unsigned shift)
-{
-    return (uint32_t)1 << (number >> shift & STOA_TRIE_MASK);
-}
 
 static inline const stoa_keys *
 base_keys(const stoa_persist *version)
@@ -42,50 +24,6 @@ stoa__persist_begin(stoa_persist *version, PyObject *mapping)
 
 /* ---- finding ----------------------------------------------------------------------------------------------------- */
 
-/* 1: the same key; 0: another; -1: an exception. `stored` is shared. */
-static inline int
-same_key(PyObject *stored, PyObject *key)
-{
-    if (stored == key) {
-        return 1;
-    }
-    if (stored->ob_type == &PyUnicode_Type && key->ob_type == &PyUnicode_Type) {
-        return stoa__str_is_compact(key) && stoa__equal_str(stored, key);
-    }
-    if (stoa__in_heap(key)) {
-        return stoa__shared_equal(stored, key);
-    }
-    return PyObject_RichCompareBool(stored, key, Py_EQ); /* what it runs cannot change a version */
-}
-
-static int64_t
-find_added(const stoa_hamt *node, PyObject *key, Py_hash_t hash)
-{
-    for (unsigned level = 0; node != NULL; level++) {
-        if (level == HASH_LEVELS) {
-            for (uint32_t i = 0; i < node->here; i++) {
-                int same = same_key(node->entries[i].key, key);
-                if (same != 0) {
-                    return same > 0 ? (int64_t)node->entries[i].number : -2;
-                }
-            }
-            return -1;
-        }
-        uint32_t bit = bit_of((uint64_t)hash, level * STOA_TRIE_BITS);
-        if (node->here & bit) {
-            const stoa_added *entry = &node->entries[count_bits(node->here & (bit - 1))];
-            int same = entry->hash == hash ? same_key(entry->key, key) : 0;
-            return same > 0 ? (int64_t)entry->number : same - 1;
-        }
-        if (!(node->below & bit)) {
-            return -1;
-        }
-        const stoa_hamt *const *children = (const void *)(node->entries + count_bits(node->here));
-        node = children[count_bits(node->below & (bit - 1))];
-    }
-    return -1;
-}
-
 int64_t
 stoa__persist_number(const stoa_persist *version, PyObject *key, Py_hash_t hash)
 {
@@ -95,12 +33,12 @@ stoa__persist_number(const stoa_persist *version, PyObject *key, Py_hash_t hash)
     for (Py_ssize_t at; (at = stoa__keys_probe_next(&probe)) >= 0;) {
         PyObject *stored, *value;
         stoa__keys_entry(keys, at, &stored, &value);
-        int same = same_key(stored, key);
+        int same = stoa__same_key(stored, key);
         if (same != 0) {
             return same > 0 ? (int64_t)at : -2;
         }
     }
-    return find_added(version->added, key, hash);
+    return stoa__hamt_find(version->added, key, hash);
 }
 
 /* The bottom that holds `number`, or NULL. */
@@ -112,8 +50,8 @@ find_bottom(const stoa_persist *version, uint64_t number)
         return NULL;
     }
     for (unsigned shift = version->shift; shift != 0 && node != NULL; shift -= STOA_TRIE_BITS) {
-        uint32_t bit = bit_of(number, shift);
-        node = node->bits & bit ? node->children[count_bits(node->bits & (bit - 1))] : NULL;
+        uint32_t bit = stoa__trie_bit(number, shift);
+        node = node->bits & bit ? node->children[stoa__count_bits(node->bits & (bit - 1))] : NULL;
     }
     return node;
 }
@@ -121,8 +59,9 @@ find_bottom(const stoa_persist *version, uint64_t number)
 static inline const stoa_pair *
 pair_in(const stoa_trie *bottom, uint64_t number)
 {
-    uint32_t bit = bit_of(number, 0);
-    return bottom != NULL && bottom->bits & bit ? &bottom->pairs[count_bits(bottom->bits & (bit - 1))] : NULL;
+    uint32_t bit = stoa__trie_bit(number, 0);
+    return bottom != NULL && bottom->bits & bit ? &bottom->pairs[stoa__count_bits(bottom->bits & (bit - 1))]
+                                                : NULL;
 }
 
 /* The pair of a number; false: it is removed. */
@@ -174,7 +113,8 @@ static stoa_trie *
 copy_trie(stoa_batch *batch, const stoa_trie *node, uint32_t bit, size_t size, stoa_trie **out_public)
 {
     uint32_t bits = node == NULL ? 0 : node->bits;
-    size_t count = count_bits(bits), at = count_bits(bits & (bit - 1)), head = offsetof(stoa_trie, pairs);
+    size_t count = stoa__count_bits(bits), at = stoa__count_bits(bits & (bit - 1)),
+           head = offsetof(stoa_trie, pairs);
     bool more = (bits & bit) == 0;
     char *made = stoa__batch_alloc(batch, head + (count + more) * size);
     if (made == NULL) {
@@ -196,8 +136,8 @@ copy_trie(stoa_batch *batch, const stoa_trie *node, uint32_t bit, size_t size, s
 static const stoa_trie *
 put_pair(stoa_batch *batch, const stoa_trie *node, unsigned shift, uint64_t number, stoa_pair pair)
 {
-    uint32_t bit = bit_of(number, shift);
-    size_t at = node == NULL ? 0 : count_bits(node->bits & (bit - 1));
+    uint32_t bit = stoa__trie_bit(number, shift);
+    size_t at = node == NULL ? 0 : stoa__count_bits(node->bits & (bit - 1));
     stoa_trie *made, *w;
     if (shift == 0) {
         w = copy_trie(batch, node, bit, sizeof(stoa_pair), &made);
@@ -245,135 +185,58 @@ change(stoa_batch *batch, stoa_persist *version, uint64_t number, stoa_pair pair
     return true;
 }
 
-/* ---- new keys ---------------------------------------------------------------------------------------------------- */
-
-static size_t
-hamt_size(size_t entries, size_t children)
-{
-    return sizeof(stoa_hamt) + entries * sizeof(stoa_added) + children * sizeof(stoa_hamt *);
-}
-
-/* A node of one or two entries: goes down as long as their hashes agree. */
-static const stoa_hamt *
-make_entries(stoa_batch *batch, unsigned level, const stoa_added *a, const stoa_added *b)
-{
-    if (level == HASH_LEVELS) {
-        stoa_hamt *made = stoa__batch_alloc(batch, hamt_size(2, 0));
-        if (made != NULL) {
-            stoa_hamt *w = stoa__rw(made);
-            w->here = 2;
-            w->entries[0] = *a;
-            w->entries[1] = *b;
-        }
-        return made;
-    }
-    uint32_t bit_a = bit_of((uint64_t)a->hash, level * STOA_TRIE_BITS);
-    uint32_t bit_b = b == NULL ? bit_a : bit_of((uint64_t)b->hash, level * STOA_TRIE_BITS);
-    bool split = b == NULL || bit_a != bit_b;
-    const stoa_hamt *child = split ? NULL : make_entries(batch, level + 1, a, b);
-    if (!split && child == NULL) {
-        return NULL;
-    }
-    stoa_hamt *made = stoa__batch_alloc(batch, split ? hamt_size(b == NULL ? 1 : 2, 0) : hamt_size(0, 1));
-    if (made == NULL) {
-        return NULL;
-    }
-    stoa_hamt *w = stoa__rw(made);
-    if (!split) {
-        w->below = bit_a;
-        memcpy(w->entries, &child, sizeof(child));
-        return made;
-    }
-    w->here = bit_a | bit_b;
-    w->entries[b != NULL && bit_b < bit_a] = *a;
-    if (b != NULL) {
-        w->entries[bit_b > bit_a] = *b;
-    }
-    return made;
-}
-
-/* A copy of `node` in which the child of `bit` is `child`; the entry of that bit, if there was one, has moved there. */
-static const stoa_hamt *
-with_child(stoa_batch *batch, const stoa_hamt *node, uint32_t bit, const stoa_hamt *child)
-{
-    size_t entries = count_bits(node->here), children = count_bits(node->below);
-    size_t entry_at = count_bits(node->here & (bit - 1)), child_at = count_bits(node->below & (bit - 1));
-    bool moved = node->here & bit, known = node->below & bit;
-    stoa_hamt *made = stoa__batch_alloc(batch, hamt_size(entries - moved, children + !known));
-    if (made == NULL) {
-        return NULL;
-    }
-    stoa_hamt *w = stoa__rw(made);
-    w->here = node->here & ~bit;
-    w->below = node->below | bit;
-    memcpy(w->entries, node->entries, entry_at * sizeof(stoa_added));
-    memcpy(w->entries + entry_at, node->entries + entry_at + moved,
-           (entries - moved - entry_at) * sizeof(stoa_added));
-    const stoa_hamt *const *from = (const void *)(node->entries + entries);
-    const stoa_hamt **to = (void *)(w->entries + (entries - moved));
-    memcpy(to, from, child_at * sizeof(child));
-    to[child_at] = child;
-    memcpy(to + child_at + 1, from + child_at + known, (children - child_at - known) * sizeof(child));
-    return made;
-}
-
-/* A copy of `node` with one entry more. */
-static const stoa_hamt *
-with_entry(stoa_batch *batch, const stoa_hamt *node, unsigned level, const stoa_added *entry)
-{
-    bool last = level == HASH_LEVELS;
-    uint32_t bit = last ? 0 : bit_of((uint64_t)entry->hash, level * STOA_TRIE_BITS);
-    size_t entries = last ? node->here : count_bits(node->here),
-           at = last ? entries : count_bits(node->here & (bit - 1));
-    size_t children = last ? 0 : count_bits(node->below);
-    stoa_hamt *made = stoa__batch_alloc(batch, hamt_size(entries + 1, children));
-    if (made == NULL) {
-        return NULL;
-    }
-    stoa_hamt *w = stoa__rw(made);
-    w->here = last ? node->here + 1 : node->here | bit;
-    w->below = node->below;
-    memcpy(w->entries, node->entries, at * sizeof(stoa_added));
-    w->entries[at] = *entry;
-    memcpy(w->entries + at + 1, node->entries + at,
-           (entries - at) * sizeof(stoa_added) + children * sizeof(node));
-    return made;
-}
-
-/* `node` with a key that it does not have. NULL: no memory. */
-static const stoa_hamt *
-add_key(stoa_batch *batch, const stoa_hamt *node, unsigned level, const stoa_added *entry)
-{
-    if (node == NULL) {
-        return make_entries(batch, level, entry, NULL);
-    }
-    if (level == HASH_LEVELS) {
-        return with_entry(batch, node, level, entry);
-    }
-    uint32_t bit = bit_of((uint64_t)entry->hash, level * STOA_TRIE_BITS);
-    const stoa_hamt *child;
-    if (node->here & bit) {
-        const stoa_added *other = &node->entries[count_bits(node->here & (bit - 1))];
-        child = make_entries(batch, level + 1, other, entry);
-    }
-    else if (node->below & bit) {
-        const stoa_hamt *const *children = (const void *)(node->entries + count_bits(node->here));
-        child = add_key(batch, children[count_bits(node->below & (bit - 1))], level + 1, entry);
-    }
-    else {
-        return with_entry(batch, node, level, entry);
-    }
-    return child == NULL ? NULL : with_child(batch, node, bit, child);
-}
-
 /* ---- versions ---------------------------------------------------------------------------------------------------- */
+
+/* A key that is to be put in, or out. */
+typedef struct sought {
+    PyObject *key;  /* shared, or a node */
+    PyObject *here; /* reference: what it is in this interpreter */
+    Py_hash_t hash;
+} sought;
+
+/* `out` is to be let go by Py_DECREF(out->here) when this has succeeded. */
+static stoa_err
+seek(PyObject *key, sought *out)
+{
+    out->key = key;
+    if (!stoa__is_node(key)) {
+        out->here = key; /* immortal: no reference to count */
+        stoa_err err = stoa__hash_fast(key, &out->hash);
+        return err != STOA_ETYPE
+                   ? err
+                   : stoa__fail(STOA_ETYPE, "a key of type %s is unhashable: it cannot be a key of a mapping",
+                                key->ob_type->tp_name);
+    }
+    out->here = stoa__deliver(key);
+    if (out->here == NULL) {
+        return STOA_EPYTHON;
+    }
+    if (Py_TYPE(out->here)->tp_hash == PyBaseObject_Type.tp_hash) {
+        stoa_err err = stoa__fail(
+            STOA_ETYPE,
+            "a key of type %.200s has a hash by identity, which is another one in every "
+            "interpreter; give its class __eq__ and __hash__",
+            Py_TYPE(out->here)->tp_name);
+        Py_DECREF(out->here);
+        return err;
+    }
+    out->hash = PyObject_Hash(out->here);
+    if (out->hash == -1) {
+        Py_DECREF(out->here);
+        return STOA_EPYTHON;
+    }
+    return STOA_OK;
+}
 
 /* 1: done; 0: there was nothing to remove; -1: batch->err is set, or an exception is. value NULL: remove. */
 static int
-set_key(stoa_batch *batch, stoa_persist *version, PyObject *key, Py_hash_t hash, PyObject *value)
+set_key(stoa_batch *batch, stoa_persist *version, const sought *what, PyObject *value)
 {
-    int64_t number = stoa__persist_number(version, key, hash);
-    PyObject *stored = key, *old = NULL;
+    int64_t number = stoa__persist_number(version, what->here, what->hash);
+    PyObject *key = what->key, *stored = key, *old = NULL;
+    if (number == -2) {
+        return -1;
+    }
     bool live = number >= 0 &&
                 pair_of(version, find_bottom(version, (uint64_t)number), (uint64_t)number, &stored, &old);
     if (!live && value == NULL) {
@@ -383,8 +246,8 @@ set_key(stoa_batch *batch, stoa_persist *version, PyObject *key, Py_hash_t hash,
         return 1;
     }
     if (number < 0) {
-        stoa_added entry = {hash, key, version->base_count + version->added_count};
-        const stoa_hamt *root = add_key(batch, version->added, 0, &entry);
+        stoa_added entry = {what->hash, key, version->base_count + version->added_count};
+        const stoa_hamt *root = stoa__hamt_add(batch, version->added, 0, &entry);
         if (root == NULL) {
             return -1;
         }
@@ -401,19 +264,72 @@ set_key(stoa_batch *batch, stoa_persist *version, PyObject *key, Py_hash_t hash,
     return 1;
 }
 
+/* Puts pairs in, one after the other. */
 static stoa_err
-hash_key(PyObject *key, Py_hash_t *hash)
+put_all(stoa_batch *batch, stoa_persist *version, PyObject *const *pairs, size_t count)
 {
-    stoa_err err = stoa__is_node(key) ? STOA_ETYPE : stoa__hash_fast(key, hash);
-    return err != STOA_ETYPE
-               ? err
-               : stoa__fail(STOA_ETYPE,
-                            "a key of type %s is unhashable, or its class belongs to an interpreter: it "
-                            "cannot be a key of an evolved mapping",
-                            stoa__is_node(key) ? "outside the heap" : key->ob_type->tp_name);
+    for (size_t i = 0; i < count; i++) {
+        sought what;
+        stoa_err err = seek(pairs[2 * i], &what);
+        if (err != STOA_OK) {
+            return err;
+        }
+        int done = set_key(batch, version, &what, pairs[2 * i + 1]);
+        Py_DECREF(what.here);
+        if (done < 0) {
+            return PyErr_Occurred() ? STOA_EPYTHON : batch->err;
+        }
+    }
+    return STOA_OK;
 }
 
-/* A base of its own: what is live and not removed, and the pairs behind it. */
+/* Moves the pairs whose keys are nodes behind the others. Returns how many others there are; SIZE_MAX: no memory. */
+static size_t
+part_nodes(PyObject **pairs, size_t count)
+{
+    size_t native = 0, nodes = 0;
+    PyObject **apart = malloc((2 * count + 1) * sizeof(*apart));
+    if (apart == NULL) {
+        return SIZE_MAX;
+    }
+    for (size_t i = 0; i < count; i++) {
+        bool node = stoa__is_node(pairs[2 * i]);
+        memmove(node ? apart + 2 * nodes : pairs + 2 * native, pairs + 2 * i, 2 * sizeof(*pairs));
+        nodes += node;
+        native += !node;
+    }
+    memcpy(pairs + 2 * native, apart, 2 * nodes * sizeof(*pairs));
+    free(apart);
+    return native;
+}
+
+/* Lays out `all` pairs, of which the first `old` have keys of their own each: a base for those of builtin types, the others to
+ * `added`. Those behind `old` go to the base with them, unless a class has a say in what is equal. */
+static stoa_err
+lay_out(stoa_batch *batch, stoa_persist *version, PyObject **all, size_t old, size_t count)
+{
+    bool nodes = false;
+    for (size_t i = 0; i < count && !nodes; i++) {
+        nodes = stoa__is_node(all[2 * i]);
+    }
+    size_t based = nodes ? part_nodes(all, old) : count;
+    if (based == SIZE_MAX) {
+        return stoa__fail(STOA_ENOMEM, "no memory to lay out a mapping of %zu keys anew", count);
+    }
+    unsigned flags = batch->flags;
+    batch->flags &= ~STOA_BATCH_INTERN; /* nobody has the like, and it may hold foreign nodes */
+    PyObject *mapping = stoa__make_mapping(batch, all, (Py_ssize_t)based);
+    batch->flags = flags;
+    if (mapping == NULL) {
+        return batch->err;
+    }
+    stoa__persist_begin(version, mapping);
+    stoa_err err = put_all(batch, version, all + 2 * based, count - based);
+    version->settled = version->added_count;
+    return err;
+}
+
+/* What is live and not removed, and the pairs behind it. */
 static stoa_err
 rebuild(stoa_batch *batch, stoa_persist *version, PyObject *const *pairs, size_t count, const uint8_t *gone)
 {
@@ -429,15 +345,9 @@ rebuild(stoa_batch *batch, stoa_persist *version, PyObject *const *pairs, size_t
         top += gone != NULL && gone[number / 8] >> (number % 8) & 1 ? 0 : 2;
     }
     memcpy(all + top, pairs, 2 * count * sizeof(*all));
-    unsigned flags = batch->flags;
-    batch->flags &= ~STOA_BATCH_INTERN; /* nobody has the like, and it may hold foreign nodes */
-    PyObject *mapping = stoa__make_mapping(batch, all, (Py_ssize_t)(top / 2 + count));
-    batch->flags = flags;
+    stoa_err err = lay_out(batch, version, all, top / 2, top / 2 + count);
     free(all);
-    if (mapping != NULL) {
-        stoa__persist_begin(version, mapping);
-    }
-    return mapping != NULL ? STOA_OK : batch->err;
+    return err;
 }
 
 /* Marks the numbers of the removed keys. */
@@ -446,13 +356,17 @@ mark_removed(const stoa_persist *version, PyObject *const *removed, size_t count
              size_t *out_missing)
 {
     for (size_t i = 0; i < count; i++) {
-        Py_hash_t hash;
-        stoa_err err = hash_key(removed[i], &hash);
+        sought what;
+        stoa_err err = seek(removed[i], &what);
         if (err != STOA_OK) {
             return err;
         }
-        int64_t number = stoa__persist_number(version, removed[i], hash);
+        int64_t number = stoa__persist_number(version, what.here, what.hash);
         PyObject *key, *value;
+        Py_DECREF(what.here);
+        if (number == -2) {
+            return STOA_EPYTHON;
+        }
         if (number < 0 || gone[number / 8] >> (number % 8) & 1 ||
             !pair_of(version, find_bottom(version, (uint64_t)number), (uint64_t)number, &key, &value)) {
             *out_missing = i;
@@ -473,8 +387,8 @@ evolve_anew(stoa_batch *batch, stoa_persist *version, PyObject *const *pairs, si
     }
     stoa_err err = mark_removed(version, removed, removed_count, gone, out_missing);
     for (size_t i = 0; i < count && err == STOA_OK; i++) {
-        Py_hash_t hash;
-        err = hash_key(pairs[2 * i], &hash);
+        sought what;
+        err = stoa__is_node(pairs[2 * i]) ? STOA_OK : seek(pairs[2 * i], &what);
     }
     if (err == STOA_OK) {
         err = rebuild(batch, version, pairs, count, gone);
@@ -487,24 +401,24 @@ stoa_err
 stoa__persist_evolve(stoa_batch *batch, stoa_persist *version, PyObject *const *pairs, size_t count,
                      PyObject *const *removed, size_t removed_count, size_t *out_missing)
 {
-    if (version->changed + count + removed_count > version->base_count / 2 + 32) {
+    uint64_t there = version->base_count + version->settled;
+    if (version->changed - version->settled + count + removed_count > there / 2 + 32) {
         return evolve_anew(batch, version, pairs, count, removed, removed_count, out_missing);
     }
-    for (size_t i = 0; i < removed_count + count; i++) {
-        bool remove = i < removed_count;
-        PyObject *key = remove ? removed[i] : pairs[2 * (i - removed_count)];
-        Py_hash_t hash;
-        stoa_err err = hash_key(key, &hash);
+    for (size_t i = 0; i < removed_count; i++) {
+        sought what;
+        stoa_err err = seek(removed[i], &what);
         if (err != STOA_OK) {
             return err;
         }
-        int done = set_key(batch, version, key, hash, remove ? NULL : pairs[2 * (i - removed_count) + 1]);
+        int done = set_key(batch, version, &what, NULL);
+        Py_DECREF(what.here);
         if (done <= 0) {
             *out_missing = i;
-            return done == 0 ? STOA_ENOTFOUND : batch->err;
+            return done == 0 ? STOA_ENOTFOUND : PyErr_Occurred() ? STOA_EPYTHON : batch->err;
         }
     }
-    return STOA_OK;
+    return put_all(batch, version, pairs, count);
 }
 
 PyObject *

@@ -10,8 +10,9 @@
  * changes in the same order. Both tries are copied along the path that changes, and shared but for that.
  * When there are more changes than half of the base, the next version gets a base of its own: as a dict that grows.
  *
- * Keys are native (their hash and equality need no interpreter, and are the same in all); values may be foreign nodes.
- * Nothing here needs a GIL but stoa__persist_find with a key that is not shared.
+ * Keys of builtin types lie in the base, or come later; keys of classes (foreign nodes) are always found by `added`, under the hash that their
+ * class gave them where they were put in, and compared as what they are here. So they need a hash that is the same in every
+ * interpreter: one by identity is refused. All of this needs the GIL, since classes compare by Python code.
  */
 #ifndef STOA_IMMORTAL_PERSIST_H
 #define STOA_IMMORTAL_PERSIST_H
@@ -49,12 +50,13 @@ typedef struct stoa_hamt {
 
 /* A version. All const once sealed.
  * Invariants: (1) numbers < base_count are places in the base, the others are in `added`, each once; (2) changes holds
- * every number >= base_count, and none >= base_count + added_count; (3) count is the number of live pairs. */
+ * every number >= base_count, and none >= base_count + added_count; (3) count is the number of live pairs. (4) no key of the base
+ * is a foreign node; `settled` numbers were in `added` when the base was laid out. */
 typedef struct stoa_persist {
     PyObject *base;           /* a shared mapping; its values may be foreign nodes */
     const stoa_trie *changes; /* NULL: none */
     const stoa_hamt *added;   /* NULL: none */
-    uint64_t count, base_count, added_count, changed;
+    uint64_t count, base_count, added_count, changed, settled;
     uint32_t shift; /* of the root of `changes`; 0: it is the bottom */
 } stoa_persist;
 
@@ -69,8 +71,8 @@ stoa__persist_of_node(const PyObject *node)
 /* The first version of a mapping: nothing has changed. */
 void stoa__persist_begin(stoa_persist *version, PyObject *mapping);
 
-/* How a key is found: the number of a live or removed key; -1: unknown; -2: an exception is set (its __eq__ raised). `hash` is
- * the key's. GIL when the key is not shared. */
+/* How a key is found: the number of a live or removed key; -1: unknown; -2: an exception is set (an __eq__ raised). `key` as it is in
+ * this interpreter, no node; `hash` is its hash. */
 int64_t stoa__persist_number(const stoa_persist *version, PyObject *key, Py_hash_t hash);
 
 /* The value of a key: borrowed (perhaps a foreign node), or NULL: not there, or an exception is set. */
@@ -78,7 +80,8 @@ PyObject *stoa__persist_find(const stoa_persist *version, PyObject *key, Py_hash
 
 /* Turns `version`, which is the caller's own copy, into the next one, in `batch`; what it was copied from stays as it is. First the
  * `removed` keys go, then the `pairs` (key, value, key, value …) come; all are shared. STOA_ENOTFOUND: a removed key is not
- * there, *out_missing is which; STOA_ETYPE: a key is unhashable or a foreign node; STOA_ENOMEM. Leaves the message. GIL. */
+ * there, *out_missing is which; STOA_ETYPE: a key is unhashable, or its hash is by identity; STOA_ENOMEM: these leave the message;
+ * STOA_EPYTHON: an exception is set. Runs Python code where keys are of classes. */
 stoa_err stoa__persist_evolve(stoa_batch *batch, stoa_persist *version, PyObject *const *pairs, size_t count,
                               PyObject *const *removed, size_t removed_count, size_t *out_missing);
 

@@ -241,18 +241,20 @@ iterator_next(PyObject *self)
     }
     it->left--;
     if (it->kind == KEYS) {
-        return Py_NewRef(key);
+        return stoa__deliver(key);
     }
     value = stoa__deliver(value);
     if (it->kind == VALUES || value == NULL) {
         return value;
     }
-    PyObject *item = PyTuple_New(2);
+    key = stoa__deliver(key);
+    PyObject *item = key == NULL ? NULL : PyTuple_New(2);
     if (item == NULL) {
         Py_DECREF(value);
+        Py_XDECREF(key);
         return NULL;
     }
-    PyTuple_SET_ITEM(item, 0, Py_NewRef(key));
+    PyTuple_SET_ITEM(item, 0, key);
     PyTuple_SET_ITEM(item, 1, value);
     return item;
 }
@@ -334,9 +336,11 @@ stoa__persist_as_dict(PyObject *object)
     stoa_persist_cursor cursor = {0};
     while (dict != NULL && stoa__persist_next(version_of(object), &cursor, &key, &value)) {
         value = stoa__deliver(value);
-        if (value == NULL || PyDict_SetItem(dict, key, value) < 0) {
+        key = value == NULL ? NULL : stoa__deliver(key);
+        if (key == NULL || PyDict_SetItem(dict, key, value) < 0) {
             Py_CLEAR(dict);
         }
+        Py_XDECREF(key);
         Py_XDECREF(value);
     }
     return dict;

@@ -1,6 +1,8 @@
 """evolve(): versions of mappings that share what did not change."""
 
 import copy
+import dataclasses
+import enum
 import os
 import pickle
 import random
@@ -15,6 +17,38 @@ try:
     import hypothesis.strategies as st
 except ImportError:
     hypothesis = None
+
+
+@dataclasses.dataclass(frozen=True)
+class Point:
+    x: int
+    name: object
+
+
+@dataclasses.dataclass(frozen=True)
+class Loose:
+    items: object
+
+    def __hash__(self):
+        return hash(tuple(self.items) if isinstance(self.items, list) else [])
+
+
+@dataclasses.dataclass(frozen=True)
+class Angry:
+    def __hash__(self):
+        raise ZeroDivisionError("asked for its hash")
+
+
+class Colour(enum.Enum):
+    RED = "r"
+    GREEN = "g"
+    BLUE = "b"
+
+
+class Level(enum.IntEnum):
+    LOW = 0
+    MIDDLE = 1
+    HIGH = 2
 
 
 class SameHash:
@@ -93,6 +127,64 @@ class Evolve(unittest.TestCase):
         version = stoa.evolve(stoa.freeze({1: "a", "1": "b", (1, 2): "c"}), {1.0: "float", True: "bool", (1.0, 2.0): "d"})
         self.check(version, {1: "bool", "1": "b", (1, 2): "d"})
         self.assertEqual(version["".join(["1"])], "b")
+
+    def test_keys_of_classes_against_dict(self):
+        """Records, enums, Decimals, paths and tuples of them beside numbers and texts that are equal to some of them."""
+        import decimal
+        import ipaddress
+        import pathlib
+
+        chooser = random.Random(16)
+        makers = [lambda i: Point(i, str(i)), lambda i: list(Colour)[i % 3], decimal.Decimal, lambda i: (i, Point(i, None)), lambda i: Level(i % 3),
+                  lambda i: i, str, float, lambda i: pathlib.PurePosixPath(str(i)), ipaddress.ip_address, lambda i: (Colour.RED, (decimal.Decimal(i),))]
+        for first in (0, 3, 200):
+            keys = [chooser.choice(makers)(chooser.randrange(40)) for _ in range(first)]
+            wanted = {key: n for n, key in enumerate(keys)}
+            version = stoa.evolve(wanted)
+            for step in range(40):
+                removed = [key for key in wanted if chooser.random() < 0.05]
+                changes = {chooser.choice(makers)(chooser.randrange(40)): step for _ in range(chooser.choice([0, 1, 5, 60]))}
+                before, old = dict(wanted), version
+                for key in removed:
+                    del wanted[key]
+                wanted.update(changes)
+                version = stoa.evolve(version, changes, remove=removed)
+                self.check(version, wanted)
+                self.assertEqual(old, before)
+        self.assertEqual(stoa.thaw(version), wanted)
+        self.assertEqual(pickle.loads(pickle.dumps(version)), wanted)
+
+    def test_keys_of_classes_elsewhere(self):
+        table = stoa.evolve({Point(1, "a"): "one", "plain": 2}, {Colour.RED: "red", (Point(2, "b"), 3): "two"})
+        table = stoa.evolve(table, {Point(1, "a"): "changed"}, remove=[Colour.RED])
+        folder = os.path.dirname(os.path.abspath(__file__))
+        with stoa.Interpreter() as other:
+            other.exec(f"import sys; sys.path.insert(0, {folder!r})\nfrom test_evolve import Point, Colour")
+            other.prepare_main(table=table)
+            other.exec("assert table[Point(1, 'a')] == 'changed' and table[Point(2, 'b'), 3] == 'two' and table['plain'] == 2\n"
+                       "assert Colour.RED not in table and len(table) == 3 and Point(1, 'a') in list(table)\n"
+                       "import stoa\nmore = stoa.evolve(table, {Point(9, None): 9})\nstoa.publish('evolved-keys', more)")
+            more = stoa.lookup("evolved-keys")
+            self.addCleanup(stoa.unpublish, "evolved-keys")
+            self.assertEqual((more[Point(9, None)], more[Point(1, "a")], len(more)), (9, "changed", 4))
+
+    def test_keys_that_cannot_be(self):
+        version = stoa.evolve({"a": 1})
+        for words, key in [("by identity", Point), ("by identity", (lambda: 5)), ("unhashable", Loose([1])), ("asked for its hash", Angry())]:
+            for base in (version, {}):
+                with self.subTest(words), self.assertRaisesRegex((TypeError, ZeroDivisionError), words):
+                    stoa.evolve(base, [(key, 1)])
+        self.assertEqual(version, {"a": 1})
+        self.assertRaises(KeyError, stoa.evolve, version, {}, remove=[Colour.RED])
+        many = {Point(i, None): i for i in range(3000)}  # which lie in no base: they are not laid out anew each time
+        version = stoa.evolve(many)
+        region = stoa.Region("evolve-classes")
+        version = stoa.evolve(region.freeze(many), {})
+        before = region.stats()["used_bytes"]
+        for i in range(50):
+            version = stoa.evolve(version, {Point(i, None): -i})
+        self.assertLess((region.stats()["used_bytes"] - before) / 50, 4000)
+        self.assertEqual((version[Point(7, None)], version[Point(2999, None)], len(version)), (-7, 2999, 3000))
 
     def test_a_mapping_protocol_as_of_dict(self):
         version = stoa.evolve({"a": 1, "b": (2, 3)}, {"c": None})
