@@ -55,7 +55,6 @@ release_array(arrow_array *array)
 /* The parts of a tree. Borrowed. */
 typedef struct tree {
     const char *format, *name;
-    Py_ssize_t format_size, name_size;
     PyObject *metadata, *buffers, *children, *dictionary;
     long long flags, length, nulls;
     stoa_arrow_layout layout;
@@ -75,9 +74,9 @@ static bool
 read_tree(PyObject *object, tree *out)
 {
     if (!PyTuple_Check(object) ||
-        !PyArg_ParseTuple(object, "s#z#LOLLO!O!O", &out->format, &out->format_size, &out->name,
-                          &out->name_size, &out->flags, &out->metadata, &out->length, &out->nulls,
-                          &PyTuple_Type, &out->buffers, &PyTuple_Type, &out->children, &out->dictionary) ||
+        !PyArg_ParseTuple(object, "szLOLLO!O!O", &out->format, &out->name, &out->flags, &out->metadata,
+                          &out->length, &out->nulls, &PyTuple_Type, &out->buffers, &PyTuple_Type,
+                          &out->children, &out->dictionary) ||
         !stoa__arrow_layout(out->format, &out->layout)) {
         return damaged();
     }
@@ -150,7 +149,7 @@ static bool
 give_texts(const tree *t, arrow_schema *schema)
 {
     given *g = schema->private_data;
-    size_t format = (size_t)t->format_size + 1, name = t->name == NULL ? 0 : (size_t)t->name_size + 1;
+    size_t format = strlen(t->format) + 1, name = t->name == NULL ? 0 : strlen(t->name) + 1;
     size_t metadata = t->metadata == Py_None ? 0 : (size_t)PyBytes_GET_SIZE(t->metadata);
     g->texts = malloc(format + name + metadata);
     if (g->texts == NULL) {
