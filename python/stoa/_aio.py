@@ -108,9 +108,8 @@ async def condition_wait(condition):
         raise
     try:
         await _acquire_again(lock, depth)
-    except BaseException:
-        if lock.locked():
-            condition.notify()  # it was ours, but somebody else can use it
+    except asyncio.CancelledError:
+        condition.notify()  # it was ours, but somebody else can use it
         raise
     return result
 

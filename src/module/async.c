@@ -439,6 +439,9 @@ start(ticket_object *self, PyObject *argument)
     case KIND_EVENT:
         return stoa__event_wait(stoa__event(self->thing), node) ? settled(node, STOA_NODE_GIVEN) : 1;
     case KIND_CONDITION:
+        if (stoa__mutex_is_broken(stoa__condition(self->thing)->mutex)) {
+            return stoa__lock_broken(stoa__condition(self->thing)->mutex);
+        }
         stoa__condition_wait(stoa__condition(self->thing), node);
         return 1;
     case KIND_BARRIER:

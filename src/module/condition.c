@@ -61,6 +61,9 @@ check_held(PyObject *self, stoa_condition *condition, const char *what, uint64_t
     if (stoa__lock_owner(self, owner) < 0) {
         return -1;
     }
+    if (stoa__mutex_is_broken(condition->mutex)) {
+        return stoa__lock_broken(condition->mutex);
+    }
     bool held = condition->mutex->recursive ? stoa__mutex_is_held_by(condition->mutex, *owner)
                                             : stoa__mutex_is_held(condition->mutex);
     if (!held) {
@@ -116,7 +119,7 @@ wait_once(PyObject *self, stoa_condition *condition, stoa_deadline deadline)
         (void)stoa__condition_withdraw(condition, &node);
         bool notified = stoa__node_state(&node) == STOA_NODE_GIVEN;
         result = take_again(self, condition->mutex, depth) < 0 ? -1 : notified;
-        if (result < 0 && notified) {
+        if (result < 0 && notified && !stoa__mutex_is_broken(condition->mutex)) {
             stoa__condition_notify(condition, 1); /* it was ours, but somebody else can use it */
         }
     }

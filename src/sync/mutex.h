@@ -77,6 +77,12 @@ stoa__mutex_is_held(const stoa_mutex *mutex)
     return atomic_load(&mutex->word) != 0;
 }
 
+static inline bool
+stoa__mutex_is_broken(const stoa_mutex *mutex)
+{
+    return atomic_load(&mutex->word) == STOA_MUTEX_BROKEN;
+}
+
 /* Any thread, no GIL needed, never wait. A holder of an RLock comes again: depth grows. `node` may be NULL: just try. A
  * settled node: GIVEN, the mutex is the waiter's, at the depth that node->count said (0 is 1); BROKEN. */
 stoa_mutex_result stoa__mutex_acquire(stoa_mutex *mutex, uint64_t owner, stoa_node *node);
@@ -91,7 +97,7 @@ bool stoa__mutex_taken(stoa_mutex *mutex, stoa_node *node);
  * the node is settled or withdrawn. STOA_EDEADLOCK: that closes a circle. Own thread, which has pushed an edge; the node
  * waits without a deadline. */
 stoa_err stoa__mutex_watch(stoa_mutex *mutex, stoa_node *node);
-/* Name of the closed interpreter's serial, for messages; 0: it is not broken. */
+/* Serial of the closed interpreter, for messages; 0: it is not broken, or the holder was in none. */
 uint32_t stoa__mutex_broke_in(stoa_mutex *mutex);
 
 #endif
