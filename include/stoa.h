@@ -59,6 +59,7 @@
 #include "stoa/error.h"
 #include "stoa/handle.h"
 #include "stoa/interp.h"
+#include "stoa/lock.h"
 #include "stoa/names.h"
 #include "stoa/pool.h"
 #include "stoa/queue.h"

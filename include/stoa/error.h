@@ -29,7 +29,8 @@ STOA_BEGIN_DECLS
     X(STOA_EINTERRUPTED, 16, "interrupted by a signal")                                       \
     X(STOA_EFORKED, 17, "belongs to the process this one was forked from")                    \
     X(STOA_ECANCELLED, 18, "cancelled before it began")                                       \
-    X(STOA_ECLOSED, 19, "the queue was shut down")
+    X(STOA_ECLOSED, 19, "the queue was shut down")                                            \
+    X(STOA_EBROKEN, 20, "the lock or barrier is broken")
 
 typedef enum stoa_err {
 #define STOA_ERROR_ENUM(symbol, number, text) symbol = number,

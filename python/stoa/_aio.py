@@ -69,8 +69,8 @@ async def acquire(lock, depth=None):
     return await _settled(_stoa._ticket(bell(), lock, "acquire", depth))
 
 
-async def release(lock):
-    lock.release()
+async def release(lock, raised=None):
+    lock.__exit__(raised, None, None)
 
 
 async def event_wait(event):

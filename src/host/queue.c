@@ -8,15 +8,10 @@
 #include "heap/error.h"
 #include "heap/hold.h"
 #include "heap/names.h"
-#include "heap/process.h"
 #include "heap/utf8.h"
 #include "host/data.h"
 #include "host/thing.h"
-#include "immortal/cpython/gilstate.h"
-#include "immortal/exceptions.h"
 #include "proxy/item.h"
-#include "proxy/thread_state.h"
-#include "proxy/wait.h"
 #include "stoa/queue.h"
 
 /* ---- values to items --------------------------------------------------------------------------------------------- */
@@ -91,36 +86,24 @@ hold_handle(stoa_handle handle, stoa_data *out)
     return err;
 }
 
+typedef struct item_look {
+    const stoa_item *item;
+    unsigned flags;
+    stoa_data *out;
+} item_look;
+
 /* Inside an interpreter: what only Python can say of an item. */
 static stoa_err
-look_inside(const stoa_item *item, unsigned flags, stoa_data *out)
+look_inside(void *arg)
 {
+    const item_look *look = arg;
     stoa_side *side = stoa__side_here();
-    PyObject *object = side == NULL ? NULL : stoa__item_look(side, item);
+    PyObject *object = side == NULL ? NULL : stoa__item_look(side, look->item);
     if (object == NULL) {
         return stoa__exception_take(NULL);
     }
-    stoa_err err = stoa__data_from_python(object, flags, "the item", out);
+    stoa_err err = stoa__data_from_python(object, look->flags, "the item", look->out);
     Py_DECREF(object);
-    return err;
-}
-
-static stoa_err
-unpack_in_python(const stoa_item *item, unsigned flags, stoa_data *out)
-{
-    stoa_entry entry;
-    if (stoa__current_state() != NULL) {
-        return look_inside(item, flags, out);
-    }
-    stoa_interp_record *record = stoa__main_record();
-    stoa_err err = record == NULL ? STOA_ESTATE : stoa__enter(record, &entry);
-    if (err == STOA_OK) {
-        err = look_inside(item, flags, out);
-        stoa__leave(&entry);
-    }
-    if (record != NULL) {
-        stoa__interp_unref(record);
-    }
     return err;
 }
 
@@ -160,7 +143,7 @@ unpack_value(const stoa_item *item, unsigned flags, stoa_data *out)
     case STOA_ITEM_HANDLE:
         return hold_handle(item->as.handle, out);
     default:
-        return unpack_in_python(item, flags, out);
+        return stoa__host_inside(look_inside, &(item_look){item, flags, out});
     }
 }
 

@@ -7,7 +7,7 @@
 #include "heap/process.h"
 #include "host/data.h"
 #include "immortal/cpython/gilstate.h"
-#include "proxy/membership.h"
+#include "proxy/thread_state.h"
 #include "proxy/wait.h"
 
 static stoa_err
@@ -65,6 +65,26 @@ static bool
 is_inside(void)
 {
     return Py_IsInitialized() && stoa__current_state() != NULL;
+}
+
+stoa_err
+stoa__host_inside(stoa_err (*run)(void *arg), void *arg)
+{
+    stoa_entry entry;
+    if (is_inside()) {
+        return run(arg);
+    }
+    stoa_interp_record *record = stoa__main_record();
+    if (record == NULL) {
+        return stoa__fail(STOA_ESTATE, "there is no interpreter to do it in");
+    }
+    stoa_err err = stoa__enter(record, &entry);
+    if (err == STOA_OK) {
+        err = run(arg);
+        stoa__leave(&entry);
+    }
+    stoa__interp_unref(record);
+    return err;
 }
 
 uint32_t

@@ -22,6 +22,10 @@ stoa_err stoa__host_thing(stoa_handle handle, uint32_t kinds, const char *what, 
 /* A host's handle for a new thing, whose reference it takes over, in failure too. */
 stoa_err stoa__host_hold(stoa_thing *thing, stoa_handle *out_handle);
 
+/* Runs what only Python can do, in the interpreter that the thread is in, else in the main one: run()'s result, STOA_ESTATE or
+ * what else hinders entering. run() leaves no exception set. */
+stoa_err stoa__host_inside(stoa_err (*run)(void *arg), void *arg);
+
 /* Serial of the interpreter that this thread is inside; 0: of none. */
 uint32_t stoa__host_serial(void);
 /* A node of this thread. STOA_ENOMEM. */

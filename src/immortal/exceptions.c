@@ -149,6 +149,8 @@ class_of(stoa_err err)
         return stoa__exception(STOA_EXC_UnsupportedPython);
     case STOA_EDEADLOCK:
         return stoa__exception(STOA_EXC_Deadlock);
+    case STOA_EBROKEN:
+        return stoa__exception(STOA_EXC_BrokenLock);
     default:
         return stoa__exception(STOA_EXC_Error);
     }

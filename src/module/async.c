@@ -39,9 +39,7 @@ stoa__async_acquire(PyObject *self, PyObject *unused)
 PyObject *
 stoa__async_release(PyObject *self, PyObject *const *args, Py_ssize_t count)
 {
-    (void)args;
-    (void)count;
-    return stoa__async_call("release", self, NULL, 0);
+    return stoa__async_call("release", self, args, count > 0 ? 1 : 0);
 }
 
 /* ---- _Bell ------------------------------------------------------------------------------------------------------- */

@@ -39,9 +39,8 @@ condition_release(PyObject *self, PyObject *unused)
 static PyObject *
 condition_exit(PyObject *self, PyObject *const *args, Py_ssize_t count)
 {
-    (void)args;
-    (void)count;
-    return condition_release(self, NULL);
+    stoa_condition *condition = get_condition(self);
+    return condition == NULL ? NULL : stoa__lock_exit_method(self, condition->mutex, args, count);
 }
 
 static PyObject *
@@ -81,8 +80,12 @@ take_again(PyObject *self, stoa_mutex *mutex, uint64_t depth)
     while (stoa__lock_acquire(self, mutex, depth, true, STOA_FOREVER) < 0) {
         bool again = PyErr_ExceptionMatches(PyExc_KeyboardInterrupt);
         PyObject *later = PyErr_GetRaisedException();
-        if (!again || raised == NULL) {
-            Py_XSETREF(raised, later);
+        if (raised == NULL) {
+            raised = later;
+        }
+        else if (!again) {
+            PyException_SetContext(later, raised);
+            raised = later;
         }
         else {
             Py_DECREF(later);

@@ -3,7 +3,7 @@
 
 #include "immortal/exceptions.h"
 #include "module/async.h"
-#include "proxy/wait.h"
+#include "proxy/mutex_wait.h"
 
 #define TIMEOUT_MAX 9223372036.0 /* threading's, in seconds */
 
@@ -38,68 +38,24 @@ stoa__lock_broken(stoa_mutex *mutex)
 
 /* ---- acquiring --------------------------------------------------------------------------------------------------- */
 
-typedef struct lock_wait {
-    stoa_mutex *mutex;
-    stoa_node node;
-    bool for_ever; /* counts in circles */
-    int looks;
-    bool circle;
-} lock_wait;
-
-static bool
-is_ours(void *arg)
-{
-    lock_wait *w = arg;
-    if (stoa__node_state(&w->node) != STOA_NODE_WAITING || w->circle) {
-        return true;
-    }
-    /* the first look is before this thread has an edge for the wait, the second after */
-    if (w->for_ever && w->looks++ == 1) {
-        w->circle = stoa__mutex_watch(w->mutex, &w->node) == STOA_EDEADLOCK;
-    }
-    return w->circle;
-}
-
-/* The node is in the list. 1, 0, -1. */
-static int
-wait_for_lock(lock_wait *w, stoa_deadline deadline)
-{
-    w->for_ever = deadline == STOA_FOREVER;
-    int waited = stoa__wait_until(is_ours, w, deadline, NULL, "a lock");
-    if (w->circle) {
-        stoa__raise(STOA_EDEADLOCK);
-        waited = -1;
-    }
-    if (stoa__node_state(&w->node) == STOA_NODE_WAITING || waited < 0) {
-        (void)stoa__mutex_withdraw(w->mutex, &w->node); /* given at the last moment: the next gets it */
-    }
-    if (waited < 0) {
-        return -1;
-    }
-    switch (stoa__node_state(&w->node)) {
-    case STOA_NODE_GIVEN:
-        return 1;
-    case STOA_NODE_BROKEN:
-        return stoa__lock_broken(w->mutex);
-    default:
-        return 0;
-    }
-}
-
 static int
 acquire_waiting(PyObject *wrapper, stoa_mutex *mutex, uint64_t owner, uint64_t depth, stoa_deadline deadline)
 {
-    lock_wait w = {.mutex = mutex};
-    if (stoa__sync_node(wrapper, &w.node) < 0) {
+    stoa_node node;
+    if (stoa__sync_node(wrapper, &node) < 0) {
         return -1;
     }
-    w.node.owner = owner;
-    w.node.count = depth;
+    node.owner = owner;
+    node.count = depth;
     stoa__thing_ref(&mutex->thing); /* the interpreter may end meanwhile, and its wrappers let go of their things */
-    stoa_mutex_result result = stoa__mutex_acquire(mutex, owner, &w.node);
-    int got = result == STOA_MUTEX_DONE   ? 1
-              : result == STOA_MUTEX_WAIT ? wait_for_lock(&w, deadline)
-                                          : stoa__lock_broken(mutex);
+    stoa_mutex_result result = stoa__mutex_acquire(mutex, owner, &node);
+    if (result == STOA_MUTEX_WAIT) {
+        result = stoa__mutex_wait(mutex, &node, deadline);
+    }
+    int got = result == STOA_MUTEX_DONE        ? 1
+              : result == STOA_MUTEX_WAIT      ? 0
+              : result == STOA_MUTEX_IS_BROKEN ? stoa__lock_broken(mutex)
+                                               : -1;
     stoa__thing_unref(&mutex->thing);
     return got;
 }
@@ -222,12 +178,21 @@ lock_release(PyObject *self, PyObject *unused)
     return mutex == NULL || stoa__lock_release(self, mutex) < 0 ? NULL : Py_NewRef(Py_None);
 }
 
+PyObject *
+stoa__lock_exit_method(PyObject *self, stoa_mutex *mutex, PyObject *const *args, Py_ssize_t count)
+{
+    if (!stoa__mutex_is_broken(mutex)) {
+        return stoa__lock_release(self, mutex) < 0 ? NULL : Py_NewRef(Py_None);
+    }
+    bool leaves_by_exception = count > 0 && args[0] != Py_None; /* wait() has told it, most likely */
+    return leaves_by_exception || stoa__lock_broken(mutex) == 0 ? Py_NewRef(Py_None) : NULL;
+}
+
 static PyObject *
 lock_exit(PyObject *self, PyObject *const *args, Py_ssize_t count)
 {
-    (void)args;
-    (void)count;
-    return lock_release(self, NULL);
+    stoa_mutex *mutex = get_mutex(self);
+    return mutex == NULL ? NULL : stoa__lock_exit_method(self, mutex, args, count);
 }
 
 PyDoc_STRVAR(locked_doc, "locked($self, /)\n--\n\nDoes anybody hold it?");

@@ -23,6 +23,10 @@ int stoa__lock_patience(PyObject *blocking, PyObject *timeout, stoa_deadline *de
 int stoa__lock_broken(stoa_mutex *mutex);
 int stoa__lock_not_held(const stoa_mutex *mutex);
 
+/* __exit__: release(), but leaving a block does not say that what a broken lock guards was put right: BrokenLock then,
+ * unless an exception is under way. */
+PyObject *stoa__lock_exit_method(PyObject *self, stoa_mutex *mutex, PyObject *const *args, Py_ssize_t count);
+
 PyTypeObject *stoa__lock_type_new(void);
 PyTypeObject *stoa__rlock_type_new(void);
 

@@ -36,7 +36,8 @@ typedef enum stoa_mutex_result {
     STOA_MUTEX_DONE,
     STOA_MUTEX_WAIT, /* somebody has it; with a node: it is in the list now */
     STOA_MUTEX_IS_BROKEN,
-    STOA_MUTEX_NOT_HELD /* by nobody; an RLock: not by the caller */
+    STOA_MUTEX_NOT_HELD, /* by nobody; an RLock: not by the caller */
+    STOA_MUTEX_STOPPED   /* of waits (proxy/mutex_wait.h): something else ended it */
 } stoa_mutex_result;
 
 stoa_err stoa__mutex_new(bool recursive, stoa_mutex **out);

@@ -333,6 +333,24 @@ class Locks(unittest.TestCase):
             self.assertFalse(lock.locked())
             waiter.close()
 
+    def test_leaving_a_block_does_not_mend_a_broken_lock(self):
+        condition = stoa.Condition(stoa.Lock())
+        holder, waiter = stoa.Interpreter(), stoa.Interpreter()
+        holder.prepare_main(c=condition)
+        waiter.prepare_main(c=condition)
+        join = run(waiter, "with c: c.wait()")
+        waiting(condition)
+        holder.exec("c.acquire(); c.notify()")
+        holder.close()
+        self.assertIsInstance(join(), stoa.BrokenLock)
+        for use in (condition.wait, condition.notify, condition.acquire, condition.__enter__):
+            self.assertRaises(stoa.BrokenLock, use)
+        self.assertRaises(stoa.BrokenLock, condition.__exit__, None, None, None)
+        condition.release()
+        with condition:
+            pass
+        waiter.close()
+
     def test_an_rlock_belongs_to_thread_and_interpreter(self):
         lock = stoa.RLock()
         with stoa.Interpreter() as other, lock:

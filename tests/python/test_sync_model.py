@@ -89,8 +89,9 @@ class Model:
         """The interpreter of one who does not wait, or did not, is closed."""
         return []
 
-    def may_close(self, worker):
-        return True
+    def takes_the_lock(self, worker):
+        """Does a wait that ends by an exception leave the lock with the worker, who never lets go of it then?"""
+        return False
 
 
 class LockModel(Model):
@@ -322,9 +323,9 @@ class ConditionModel(LockModel):
         self.holder, self.broken, self.groups = None, True, []
         return [Due(told, "BrokenLock")]
 
-    def may_interrupt(self, worker):
-        # a sleeper that is interrupted wants the lock first; one who is notified hands that on
-        return self.holder is None and worker in self.sleeping
+    def takes_the_lock(self, worker):
+        # the other sleepers would have to wait for it, and are told once more: or pass on what they were notified of
+        return self.holder is None and not self.broken and worker in self.sleeping
 
 
 class Run:
@@ -374,17 +375,21 @@ class Run:
     def close(self, worker):
         self.trace.append(f"close {worker}")
         waited = worker in self.model.waiting
+        takes_it = waited and self.model.takes_the_lock(worker)
         # a condition's lock that is broken: that is told last
         told = ["InterpreterGone"] + ["BrokenLock"] * getattr(self.model, "broken", False)
         dues = ([Due([worker], *told)] + self.model.leave(worker)) if waited else []
+        if takes_it:
+            self.model.holder = worker
         worker.end()
         self.expect(dues + self.model.gone(worker))
         self.workers[self.workers.index(worker)] = self.worker(True)
 
     def interrupt(self, worker):
         self.trace.append(f"interrupt {worker}")
+        takes_it = self.model.takes_the_lock(worker)
         dues = [Due([worker], "KeyboardInterrupt")] + self.model.leave(worker)
-        if isinstance(self.model, ConditionModel):
+        if takes_it:
             self.model.holder = worker
         worker.other.interrupt()
         self.expect(dues)
@@ -394,7 +399,7 @@ class Run:
         if worker.other is not None and chance < 0.04:
             self.close(worker)
         elif worker in self.model.waiting:
-            may = getattr(self.model, "may_interrupt", lambda worker: True)(worker)
+            may = not isinstance(self.model, ConditionModel) or self.model.takes_the_lock(worker)
             if worker.other is None or not may or chance > 0.3:
                 return
             self.interrupt(worker)
