@@ -39,22 +39,34 @@ echo(void *arg)
     return NULL;
 }
 
-/* Seconds of one of `count` round trips; negative: no thread. */
+static double
+now(void)
+{
+    struct timespec time;
+    clock_gettime(CLOCK_MONOTONIC, &time);
+    return (double)time.tv_sec + (double)time.tv_nsec * 1e-9;
+}
+
+/* Seconds of one of `count` round trips; negative: no thread. Before each this side is busy for `pause` seconds, which do not
+ * count: long enough, and the other side sleeps whenever it is told. */
 __attribute__((visibility("default"))) double
-bench_futex_round_trip(int count)
+bench_futex_round_trip(int count, double pause)
 {
     pair p = {0, 0, count};
     pthread_t thread;
-    struct timespec from, to;
+    double taken = 0;
     if (pthread_create(&thread, NULL, echo, &p) != 0) {
         return -1;
     }
-    clock_gettime(CLOCK_MONOTONIC, &from);
     for (int i = 1; i <= count; i++) {
+        double from = now();
+        while (pause > 0 && now() - from < pause) {
+        }
+        from = now();
         tell(&p.there, (uint32_t)i);
         wait_for(&p.back, (uint32_t)i);
+        taken += now() - from;
     }
-    clock_gettime(CLOCK_MONOTONIC, &to);
     pthread_join(thread, NULL);
-    return ((double)(to.tv_sec - from.tv_sec) + (double)(to.tv_nsec - from.tv_nsec) * 1e-9) / count;
+    return taken / count;
 }

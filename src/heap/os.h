@@ -31,6 +31,9 @@ int stoa__os_shared_file_way(int way);
 
 void stoa__os_close(int fd);
 
+/* The processor that this thread runs on, now; -1 where that cannot be told. */
+int stoa__os_cpu(void);
+
 /* Lays a view of the file over reserved addresses. The views are left out of core dumps until stoa__os_dumpable. */
 stoa_err stoa__os_map_view(int fd, size_t offset, void *address, size_t size, bool writable);
 /* Lays private memory (zero; writable or not accessible at all) over addresses that had a view. */

@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/userfaultfd.h>
+#include <sched.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -184,6 +185,12 @@ stoa__os_close(int fd)
     int saved = errno;
     close(fd);
     errno = saved;
+}
+
+int
+stoa__os_cpu(void)
+{
+    return sched_getcpu();
 }
 
 stoa_err

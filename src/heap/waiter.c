@@ -9,6 +9,7 @@
 
 #include "heap/error.h"
 #include "heap/memory.h"
+#include "heap/os.h"             // stoa__os_cpu
 #include "heap/process_struct.h" // stoa__process->waits
 #include "heap/thread_end.h"
 
@@ -84,6 +85,7 @@ stoa__waiter_here(void)
     }
     atomic_init(&self->refs, 1);
     atomic_init(&self->loop_fd, -1);
+    atomic_init(&self->waker_cpu, -1);
     self->thread = (uint64_t)syscall(SYS_gettid);
     stoa__mailbox_init(&self->home);
     enter_living(self);
@@ -158,6 +160,9 @@ relax(void)
 stoa_wait_result
 stoa__waiter_spin_sleep(stoa_waiter *self, uint32_t seen, int64_t nanoseconds, stoa_deadline deadline)
 {
+    if (atomic_load_explicit(&self->waker_cpu, memory_order_relaxed) == stoa__os_cpu()) {
+        return stoa__waiter_sleep(self, seen, deadline);
+    }
     int64_t until = stoa__now() + nanoseconds;
     do {
         for (int i = 0; i < 32; i++) {
@@ -173,6 +178,7 @@ stoa__waiter_spin_sleep(stoa_waiter *self, uint32_t seen, int64_t nanoseconds, s
 void
 stoa__waiter_wake(stoa_waiter *waiter)
 {
+    atomic_store_explicit(&waiter->waker_cpu, stoa__os_cpu(), memory_order_relaxed); /* a hint */
     atomic_fetch_add(&waiter->news, 1);
     /* seq_cst on both sides: the sleeper raises `sleeping` before it reads `news`, we read it after the addition */
     if (atomic_load(&waiter->sleeping)) {

@@ -28,6 +28,7 @@
 
 typedef struct stoa_waiter {
     _Atomic uint32_t news;     /* event count; futex */
+    _Atomic int32_t waker_cpu; /* relaxed, a hint: on which processor the last who woke it ran */
     _Atomic uint32_t sleeping; /* 1: in, or about to enter, the futex; spares the wakers a system call */
     _Atomic uint32_t refs;
     _Atomic uint32_t interrupted; /* set by stoa__waiter_interrupt, taken by the thread */
@@ -68,7 +69,8 @@ stoa__waiter_look(const stoa_waiter *self)
 
 /* Until news after `seen`, or the deadline. STOA_SIGNALLED: a signal handler ran. Own thread only. */
 stoa_wait_result stoa__waiter_sleep(stoa_waiter *self, uint32_t seen, stoa_deadline deadline);
-/* As stoa__waiter_sleep, after looking for about `nanoseconds` without sleeping: for answers that come in microseconds. */
+/* As stoa__waiter_sleep, after looking for about `nanoseconds` without sleeping: for answers that come in microseconds. Not
+ * where the last answer came from this same processor: who answers cannot run there while we look. */
 stoa_wait_result
 stoa__waiter_spin_sleep(stoa_waiter *self, uint32_t seen, int64_t nanoseconds, stoa_deadline deadline);
 /* News for the thread. Any thread. */

@@ -16,7 +16,7 @@ import unittest
 import stoa
 
 SLOW = os.environ.get("STOA_SANITIZE") or hasattr(sys, "gettotalrefcount")
-STEPS = int(os.environ.get("STOA_TEST_STEPS", 0)) or (60 if SLOW else 250)
+STEPS = int(os.environ.get("STOA_TEST_STEPS", 0)) or (40 if SLOW else 150)
 SHORT = 0.002  # a time limit that runs out
 WORK = """
 import stoa
