@@ -102,6 +102,8 @@ write_step(stoa_path *path, const stoa_step *step)
     case STOA_STEP_ATTRIBUTE:
         stoa__path_printf(path, ".%s", step->attribute);
         break;
+    case STOA_STEP_NONE:
+        break;
     }
 }
 

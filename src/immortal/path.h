@@ -22,7 +22,8 @@ typedef enum stoa_step_kind {
     STOA_STEP_VALUE, /* of the key in `key` */
     STOA_STEP_KEY,
     STOA_STEP_MEMBER,
-    STOA_STEP_ATTRIBUTE
+    STOA_STEP_ATTRIBUTE,
+    STOA_STEP_NONE /* not to be shown: how a thing is described, no part of it */
 } stoa_step_kind;
 
 typedef struct stoa_step {

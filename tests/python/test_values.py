@@ -132,6 +132,15 @@ class Functions(unittest.TestCase):
         with self.assertRaises(stoa.NotFreezable) as caught:
             stoa.freeze({"f": lambda: lock})
         self.assertIn("lock", caught.exception.type_name)
+        space = {"__name__": "__main__", "lock": lock}
+        exec("def f(): return g()\ndef g(): return lock\ndef h(a, b=[1, lock], *, c=0): pass\ndef k(a, *, c, d={1: lock}): pass\nf.note = 5", space)
+        space["f"].mark = {"here": [lock]}
+        space["g"].__dict__.update(first=1, mark=lock)
+        for value, path in (((1, lambda: lock), "$[1].__closure__[0]"), (space["h"], "$.__defaults__[0][1]"), (space["k"], "$.__kwdefaults__['d'][1]"),
+                            ({"f": space["f"]}, "$['f'].__dict__['mark']['here'][0]"), (space["g"], "$.__globals__['lock']")):
+            with self.subTest(path), self.assertRaises(stoa.NotFreezable) as caught:
+                stoa.freeze(value)
+            self.assertEqual(caught.exception.path, path)
 
 
 class Sequences(unittest.TestCase):
