@@ -4,15 +4,21 @@
 
 #include "immortal/table.h"
 
-/* Items that were built lie in blocks that are made on touch, so what nobody looks at costs a pointer a block. */
+/* Items that were built lie in leaves of blocks, both made on touch: what nobody looks at costs a pointer a block, and who
+ * looks at a few far apart does not pay for clearing their neighbours' places. */
 #define BLOCK 256u
+#define LEAF 16u
+
+typedef struct block {
+    PyObject **leaves[BLOCK / LEAF]; /* NULL: nothing of that leaf was built */
+} block;
 
 typedef struct sequence {
     PyObject_HEAD
     const stoa_node *node; /* const */
-    PyObject ***blocks;    /* NULL: nothing of that block was built; in it references; NULL: not built yet */
-    size_t built;          /* how many are not NULL */
-    Py_hash_t hash;        /* -1: not asked for yet */
+    block **blocks; /* NULL: nothing of that block was built; in its leaves references; NULL: not built yet */
+    size_t built;   /* how many are not NULL */
+    Py_hash_t hash; /* -1: not asked for yet */
     PyObject *weak_references; /* of this object */
 } sequence;
 
@@ -22,11 +28,52 @@ block_count(const stoa_node *node)
     return (node->count + BLOCK - 1) / BLOCK;
 }
 
+/* Where an item is kept. NULL: nothing near it was built. */
+static inline PyObject **
+place_of(const sequence *s, size_t index)
+{
+    const block *b = s->blocks[index / BLOCK];
+    PyObject **leaf = b == NULL ? NULL : b->leaves[index % BLOCK / LEAF];
+    return leaf == NULL ? NULL : &leaf[index % LEAF];
+}
+
 static inline PyObject *
 built_item(const sequence *s, size_t index)
 {
-    PyObject **block = s->blocks[index / BLOCK];
-    return block == NULL ? NULL : block[index % BLOCK];
+    PyObject *const *place = place_of(s, index);
+    return place == NULL ? NULL : *place;
+}
+
+/* The same, made if need be. NULL: no memory. */
+static PyObject **
+make_place(sequence *s, size_t index)
+{
+    block **b = &s->blocks[index / BLOCK];
+    if (*b == NULL && (*b = calloc(1, sizeof(**b))) == NULL) {
+        return NULL;
+    }
+    PyObject ***leaf = &(*b)->leaves[index % BLOCK / LEAF];
+    if (*leaf == NULL && (*leaf = calloc(LEAF, sizeof(**leaf))) == NULL) {
+        return NULL;
+    }
+    return &(*leaf)[index % LEAF];
+}
+
+/* The leaf that comes next from *at on, which goes behind it: at most LEAF places. NULL: there is none. */
+static PyObject **
+next_leaf(const sequence *s, size_t *at)
+{
+    for (size_t i = *at; i / BLOCK < block_count(s->node); i += LEAF) {
+        const block *b = s->blocks == NULL ? NULL : s->blocks[i / BLOCK];
+        if (b == NULL) {
+            i += BLOCK - i % BLOCK - LEAF; /* to the end of the block */
+        }
+        else if (b->leaves[i % BLOCK / LEAF] != NULL) {
+            *at = i + LEAF;
+            return b->leaves[i % BLOCK / LEAF];
+        }
+    }
+    return NULL;
 }
 
 static sequence *
@@ -41,11 +88,13 @@ static int
 sequence_clear(PyObject *self)
 {
     sequence *s = as_sequence(self);
-    for (size_t i = 0; s->built > 0 && i < block_count(s->node); i++) {
-        for (size_t k = 0; s->blocks[i] != NULL && k < BLOCK; k++) {
-            if (s->blocks[i][k] != NULL) {
+    size_t at = 0;
+    PyObject **leaf;
+    while (s->built > 0 && (leaf = next_leaf(s, &at)) != NULL) {
+        for (size_t k = 0; k < LEAF; k++) {
+            if (leaf[k] != NULL) {
                 s->built--;
-                Py_CLEAR(s->blocks[i][k]);
+                Py_CLEAR(leaf[k]);
             }
         }
     }
@@ -59,10 +108,16 @@ sequence_dealloc(PyObject *self)
     PyObject_GC_UnTrack(self);
     PyObject_ClearWeakRefs(self);
     (void)sequence_clear(self);
-    for (size_t i = 0; as_sequence(self)->blocks != NULL && i < block_count(as_sequence(self)->node); i++) {
-        free(as_sequence(self)->blocks[i]);
+    sequence *s = as_sequence(self);
+    size_t at = 0;
+    PyObject **leaf;
+    while ((leaf = next_leaf(s, &at)) != NULL) {
+        free(leaf);
     }
-    free(as_sequence(self)->blocks);
+    for (size_t i = 0; s->blocks != NULL && i < block_count(s->node); i++) {
+        free(s->blocks[i]);
+    }
+    free(s->blocks);
     type->tp_free(self);
     Py_DECREF(type);
 }
@@ -72,11 +127,12 @@ sequence_traverse(PyObject *self, visitproc visit, void *arg)
 {
     const sequence *s = as_sequence(self);
     Py_VISIT(Py_TYPE(self));
-    size_t left = s->built;
-    for (size_t i = 0; left > 0 && i < block_count(s->node); i++) {
-        for (size_t k = 0; s->blocks[i] != NULL && k < BLOCK; k++) {
-            left -= s->blocks[i][k] != NULL;
-            Py_VISIT(s->blocks[i][k]);
+    size_t left = s->built, at = 0;
+    PyObject **leaf;
+    while (left > 0 && (leaf = next_leaf(s, &at)) != NULL) {
+        for (size_t k = 0; k < LEAF; k++) {
+            left -= leaf[k] != NULL;
+            Py_VISIT(leaf[k]);
         }
     }
     return 0;
@@ -134,13 +190,13 @@ sequence_item(PyObject *self, Py_ssize_t index)
     if (item == NULL || item == part) {
         return item;
     }
-    PyObject ***block = &s->blocks[(size_t)index / BLOCK]; /* delivery may have let another thread in */
-    if (*block == NULL && (*block = calloc(BLOCK, sizeof(PyObject *))) == NULL) {
+    PyObject **place = make_place(s, (size_t)index);
+    if (place == NULL) {
         Py_DECREF(item);
         return PyErr_NoMemory();
     }
-    if ((*block)[(size_t)index % BLOCK] == NULL) {
-        (*block)[(size_t)index % BLOCK] = Py_NewRef(item);
+    if (*place == NULL) { /* delivery may have let another thread in */
+        *place = Py_NewRef(item);
         s->built++;
     }
     return item;
