@@ -398,6 +398,14 @@ is_at_work(stoa_home *home)
     return home->in_job && !rests;
 }
 
+void
+stoa__home_job_over(void)
+{
+    if (home_here != NULL) {
+        home_here->in_job = false;
+    }
+}
+
 int
 stoa__home_interrupt(stoa_interp_record *record, PyObject *exception)
 {

@@ -60,6 +60,9 @@ void stoa__home_go_on(stoa_interp_record *record);
 /* STOPPED -> ENDING, and waits for ENDED; takes down and ends an interpreter that Stoa made, and its record is GONE then.
  * STOA_ETIMEDOUT: goes on by itself. STOA_EINTERRUPTED: call again. Nobody may be inside. */
 stoa_err stoa__home_end(stoa_interp_record *record, stoa_deadline deadline);
+/* On the home thread, under its GIL: what is left of the job under way is not to be interrupted. */
+void stoa__home_job_over(void);
+
 /* Raises `exception` in the job under way. GIL of the interpreter. Returns how many jobs that were: 0 or 1. */
 int stoa__home_interrupt(stoa_interp_record *record, PyObject *exception);
 

@@ -95,10 +95,14 @@ disarm_exit(void)
     }
     PyObject *exit = PyErr_GetRaisedException();
     PyObject *class = stoa__exception(STOA_EXC_RemoteError);
-    PyObject *message = PyUnicode_FromFormat(
-        "SystemExit: the code called sys.exit() or raised SystemExit (%S); stoa "
-        "does not end the program for it",
-        exit);
+    PyObject *status = stoa__exception_text(exit);
+    PyObject *message = status == NULL
+                            ? NULL
+                            : PyUnicode_FromFormat(
+                                  "SystemExit: the code called sys.exit() or raised SystemExit (%U); stoa "
+                                  "does not end the program for it",
+                                  status);
+    Py_XDECREF(status);
     PyObject *error = class == NULL || message == NULL ? NULL : PyObject_CallOneArg(class, message);
     PyObject *type_name = PyUnicode_FromString("builtins.SystemExit");
     if (error != NULL && type_name != NULL && PyObject_SetAttrString(error, "type_name", type_name) == 0) {
@@ -251,30 +255,62 @@ stoa__call_pack(stoa_call_parcels *call, PyObject *function, PyObject *args, PyO
     return 0;
 }
 
-/* eval() and exec() without globals ask for a Python frame's, and there is none below a call from outside: they get those
- * of __main__, as CPython itself does from 3.14 on. New reference to the arguments to use. */
-static PyObject *
-complete_args(PyObject *function, PyObject *args, PyObject *kwargs)
+/* The name of a function of the module builtins that is called without keywords, else "". */
+static const char *
+builtin_name(PyObject *function, PyObject *kwargs)
 {
-    const char *name = PyCFunction_Check(function) && PyTuple_GET_SIZE(args) == 1 && kwargs == NULL
-                           ? ((PyCFunctionObject *)function)->m_ml->ml_name
-                           : "";
     PyObject *module = PyCFunction_Check(function) ? PyCFunction_GET_SELF(function) : NULL;
-    if ((strcmp(name, "eval") != 0 && strcmp(name, "exec") != 0) || module == NULL ||
-        !PyModule_Check(module) || PyModule_GetDict(module) != PyEval_GetBuiltins()) {
-        return Py_NewRef(args);
-    }
+    bool builtin = module != NULL && PyModule_Check(module) && PyModule_GetDict(module) == PyEval_GetBuiltins();
+    return builtin && (kwargs == NULL || PyDict_GET_SIZE(kwargs) == 0)
+               ? ((PyCFunctionObject *)function)->m_ml->ml_name
+               : "";
+}
+
+/* Builtins that look at their caller's frame find none below a call from outside. They get to see __main__, in all versions:
+ * eval() and exec() without globals run there, and globals(), locals(), vars() and dir() tell of it. New reference. */
+static PyObject *
+call_for_main(const char *name, PyObject *function, PyObject *args)
+{
     PyObject *globals = stoa__main_globals();
-    return globals == NULL ? NULL : PyTuple_Pack(2, PyTuple_GET_ITEM(args, 0), globals);
+    if (globals == NULL) {
+        return NULL;
+    }
+    if (PyTuple_GET_SIZE(args) == 1) {
+        return PyObject_CallFunctionObjArgs(function, PyTuple_GET_ITEM(args, 0), globals, NULL);
+    }
+    if (strcmp(name, "dir") != 0) {
+        return Py_NewRef(globals);
+    }
+    PyObject *names = PyDict_Keys(globals);
+    if (names != NULL && PyList_Sort(names) < 0) {
+        Py_CLEAR(names);
+    }
+    return names;
+}
+
+static bool
+looks_at_caller(const char *name, Py_ssize_t count)
+{
+    static const char *const alone[] = {"globals", "locals", "vars", "dir"};
+    if (count == 1) {
+        return strcmp(name, "eval") == 0 || strcmp(name, "exec") == 0;
+    }
+    for (size_t i = 0; count == 0 && i < Py_ARRAY_LENGTH(alone); i++) {
+        if (strcmp(name, alone[i]) == 0) {
+            return true;
+        }
+    }
+    return false;
 }
 
 PyObject *
 stoa__invoke_function(PyObject *function, PyObject *args, PyObject *kwargs)
 {
-    PyObject *complete = complete_args(function, args, kwargs);
-    PyObject *result = complete == NULL ? NULL : PyObject_Call(function, complete, kwargs);
-    Py_XDECREF(complete);
-    if (result == NULL && !PyErr_Occurred()) { /* globals() does that where there is no frame */
+    const char *name = builtin_name(function, kwargs);
+    PyObject *result = looks_at_caller(name, PyTuple_GET_SIZE(args)) ? call_for_main(name, function, args)
+                                                                     : PyObject_Call(function, args, kwargs);
+    if (result == NULL &&
+        !PyErr_Occurred()) { /* other extensions may do as globals() does where there is no frame */
         PyErr_Format(PyExc_SystemError, "%R looks at its caller's frame: call it from a Python function",
                      function);
     }
@@ -469,6 +505,7 @@ run_submitted(stoa_job *job, stoa_interp_record *record)
     if (err == STOA_OK) {
         (void)PyThreadState_SetAsyncExc(visit.entry.entered->thread_id, NULL); /* an interrupt of the job before */
         good = stoa__call_inside(record, &work->call, STOA_PACK_DETACHED, &outcome);
+        stoa__home_job_over(); /* who has the result is not told afterwards that it was interrupted */
         stoa__visit_end(&visit);
     }
     if (stoa__visit(work->caller, &visit) == STOA_OK) {

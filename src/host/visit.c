@@ -188,9 +188,6 @@ stoa_interp_interrupt(stoa_interp *interp, size_t *out_count)
     if (interp == NULL) {
         return stoa__fail(STOA_EINVAL, "interp is NULL");
     }
-    if (as_record(interp)->state == STOA_INTERP_GONE) {
-        return stoa__fail(STOA_EGONE, "interpreter '%s' is closed", as_record(interp)->name);
-    }
     int count = stoa__interp_interrupt(as_record(interp), PyExc_KeyboardInterrupt);
     if (out_count != NULL) {
         *out_count = (size_t)count;

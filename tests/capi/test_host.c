@@ -208,12 +208,19 @@ closed_is_an_error(void **state)
 {
     (void)state;
     stoa_interp *interp = make("gone");
+    size_t interrupted = 7;
+    OK(stoa_interp_interrupt(interp, &interrupted)); /* idle */
+    assert_int_equal(interrupted, 0);
     OK(stoa_interp_close(interp, -1));
     OK(stoa_interp_close(interp, -1));
     stoa_scope scope;
     assert_int_equal(stoa_interp_enter(interp, &scope), STOA_EGONE);
     assert_non_null(strstr(stoa_error_message(), "gone"));
     assert_int_equal(stoa_exec(interp, "x", NULL, NULL), STOA_EGONE);
+    interrupted = 7;
+    OK(stoa_interp_interrupt(interp, &interrupted)); /* nothing runs in it */
+    assert_int_equal(interrupted, 0);
+    assert_int_equal(stoa_interp_interrupt(NULL, NULL), STOA_EINVAL);
     assert_true(stoa_interp_is_closed(interp));
     stoa_interp_free(interp);
 }
