@@ -37,6 +37,7 @@ class ArrowArray(Sequence):
 
     @property
     def null_count(self):
+        """How many of its own items are null."""
         return self._tree[5]
 
     @property
