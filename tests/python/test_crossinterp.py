@@ -86,12 +86,37 @@ class ConcurrentInterpreters(unittest.TestCase):
         back = self.other.call(stoa.freeze, (1, 2, "a result that is long enough"))
         self.assertTrue(stoa.is_shared(back))
 
-    @unittest.skipUnless(hasattr(stoa, "Queue"), "no Queue in this build")
     def test_things(self):
-        q = stoa.Queue()
-        self.other.prepare_main(q=q)
+        q, there, back = stoa.Queue(), interpreters.create_queue(), interpreters.create_queue()
+        self.other.prepare_main(q=q, there=there, back=back)
         self.other.exec("q.put('from there')")
         self.assertEqual(q.get(timeout=10), "from there")
+        for thing in THINGS:
+            with self.subTest(type(thing).__name__):
+                there.put(thing)
+                self.other.exec("x = there.get(); back.put(x)")
+                self.assertIs(back.get(), thing)
+                self.assertIs(self.other.call(same, thing), thing)
+                self.other.prepare_main(y=thing)
+                self.other.exec("assert x is y; del x, y")
+
+    def test_a_lock_is_held_for_an_interpreter_that_is_not_ours(self):
+        lock = stoa.Lock()
+        other = interpreters.create()
+        other.exec("import sys; sys.path[:] = %r\nimport stoa" % (sys.path,))
+        other.prepare_main(lock=lock)
+        other.exec("lock.acquire()")
+        self.assertFalse(lock.acquire(timeout=0.01))
+        other.close()
+        self.assertRaises(stoa.BrokenLock, lock.acquire)
+
+    def test_standard_pool_workers_share_queues_and_locks(self):
+        from concurrent.futures import InterpreterPoolExecutor
+
+        lock, q, barrier = stoa.Lock(), stoa.Queue(), stoa.Barrier(2)
+        with InterpreterPoolExecutor(2, initializer=set_path, initargs=(tuple(sys.path),)) as pool:
+            self.assertEqual(sorted(pool.map(meet, [barrier] * 2, [lock] * 2, [q] * 2)), [0, 1])
+        self.assertEqual(len(set(q.get_many())), 2)
 
     def test_standard_pool_workers_use_stoa(self):
         from concurrent.futures import InterpreterPoolExecutor
@@ -104,6 +129,23 @@ class ConcurrentInterpreters(unittest.TestCase):
             self.assertEqual(pool.submit(id, SHARED).result(30), id(SHARED))
             pool.submit(append, stoa.proxy(target), 3).result(30)
         self.assertEqual(target, [3])
+
+
+THINGS = (stoa.Queue(), stoa.Lock(), stoa.RLock(), stoa.Event(), stoa.Condition(stoa.Lock()), stoa.Semaphore(1),
+          stoa.BoundedSemaphore(1), stoa.Barrier(1))
+
+
+def same(thing):
+    return thing
+
+
+def meet(barrier, lock, q):
+    import stoa
+
+    place = barrier.wait(30)  # both workers are at it at once
+    with lock:
+        q.put(stoa.current().id)
+    return place
 
 
 def set_path(path):
