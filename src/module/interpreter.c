@@ -1,5 +1,6 @@
 #include "module/module.h"
 
+#include <pthread.h>
 #include <structmember.h>
 
 #include "heap/error.h"
@@ -561,11 +562,18 @@ stoa__module_wrap_interpreter(PyObject *module, stoa_interp_record *record)
     return wrap(stoa__module_state(module)->interpreter_type, stoa__interp_ref(record));
 }
 
+static void
+set_crossing(void)
+{
+    stoa__cross_set_interpreter_class(pack_interpreter, unpack_interpreter);
+}
+
 int
 stoa__module_add_interpreter(PyObject *module)
 {
+    static pthread_once_t once = PTHREAD_ONCE_INIT; /* interpreters import this side by side */
     stoa_module_state *state = stoa__module_state(module);
-    stoa__cross_set_interpreter_class(pack_interpreter, unpack_interpreter);
+    (void)pthread_once(&once, set_crossing);
     state->interpreter_type = (PyTypeObject *)PyType_FromModuleAndSpec(module, &interpreter_spec, NULL);
     if (state->interpreter_type == NULL || PyModule_AddType(module, state->interpreter_type) < 0 ||
         stoa__crossinterp_ready() < 0 || stoa__crossinterp_class(state->interpreter_type) < 0) {
