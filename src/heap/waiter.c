@@ -382,17 +382,6 @@ stoa__waiter_still_waits(stoa_waiter *self)
 }
 
 void
-stoa__waiter_waits_no_more(stoa_waiter *self)
-{
-    stoa_lock *lock = &stoa__process->waits;
-    stoa__lock(lock);
-    stoa_waiter *whom = self->top->whom;
-    self->top->whom = NULL;
-    stoa__unlock(lock);
-    unref_if(whom);
-}
-
-void
 stoa__waiter_waits_now_for(stoa_waiter *waiter, stoa_waiter *old, stoa_waiter *fresh)
 {
     stoa_lock *lock = &stoa__process->waits;

@@ -91,7 +91,6 @@ void stoa__waiter_pop(stoa_waiter *self, stoa_wait_edge *edge);
 /* The innermost edge waits until `whom` acts, and nobody else can end it. STOA_EDEADLOCK when `whom` waits, through any
  * number of others, for this thread: the message names the circle; nothing is noted then. `what`: static text. */
 stoa_err stoa__waiter_waits_for(stoa_waiter *self, stoa_waiter *whom, const char *what);
-void stoa__waiter_waits_no_more(stoa_waiter *self);
 /* The same test for the innermost edge as it stands: after something was run above it. */
 stoa_err stoa__waiter_still_waits(stoa_waiter *self);
 /* What `waiter` waits for has passed from `old` to `fresh` (NULL: nobody known): its edges for `old` follow. Any thread. A
