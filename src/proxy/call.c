@@ -138,6 +138,19 @@ stop_late(stoa_work *work, const stoa_interp_record *inside)
     atomic_store(&work->stop, STOPPED);
 }
 
+/* The same the other way round: the exception is on its way to `outer`, and has not been raised; the work that begins now
+ * must not get it. GIL of `inside`. */
+static void
+hold_stop_back(stoa_work *outer, const stoa_interp_record *inside, PyThreadState *state)
+{
+    if (outer != NULL && atomic_load(&outer->stop) == STOPPED && outer->stopped_in == inside &&
+        outer->owner == inside && stoa__awaits_async_exception(state)) {
+        (void)PyThreadState_SetAsyncExc(outer->thread, NULL);
+        atomic_store(&outer->wanted, 1);
+        atomic_store(&outer->stop, RUNNING);
+    }
+}
+
 /* In the owner. */
 static void
 do_work(stoa_work *work, PyThreadState *state)
@@ -153,6 +166,7 @@ do_work(stoa_work *work, PyThreadState *state)
     if (self != NULL) {
         work->outer = atomic_load(&self->work);
         atomic_store(&self->work, work);
+        hold_stop_back(work->outer, work->owner, state);
     }
     work->inside(work);
     stage = RUNNING;

@@ -11,6 +11,8 @@
 
 #include <Python.h>
 
+#include <stdbool.h>
+
 #include "stoa/error.h"
 
 /* Finds the place. GIL of any interpreter. Idempotent. STOA_EVERSION when it is not to be found. */
@@ -28,6 +30,13 @@ stoa__current_state(void)
 #else
     return _PyThreadState_UncheckedGet();
 #endif
+}
+
+/* Is an exception of PyThreadState_SetAsyncExc on its way, and not raised yet? GIL of its interpreter. */
+static inline bool
+stoa__awaits_async_exception(PyThreadState *state)
+{
+    return state->async_exc != NULL;
 }
 
 #endif

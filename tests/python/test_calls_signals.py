@@ -1,0 +1,108 @@
+"""Signals while the main thread is inside another interpreter."""
+
+import unittest
+
+import child
+
+
+SIGNALS = """
+import os, signal, stoa, threading, time
+it = stoa.Interpreter()
+other = stoa.Interpreter()
+def send(after=0.15, number=signal.SIGINT):
+    def body():
+        time.sleep(after)
+        os.kill(os.getpid(), number)
+    threading.Thread(target=body).start()
+def caught(f):
+    send()
+    begin = time.monotonic()
+    try:
+        f()
+    except KeyboardInterrupt:
+        took = time.monotonic() - begin
+        assert took < 3, took
+        print("caught")
+    else:
+        print("not caught")
+it.exec('''
+import stoa, time
+def forever():
+    while True: pass
+def through(f): f()
+''')
+other.exec("def forever():\\n    while True: pass")
+"""
+
+
+class TestSignals(unittest.TestCase):
+    def run_code(self, code):
+        return child.check(self, SIGNALS + code).stdout
+
+    def test_ctrl_c(self):
+        out = self.run_code(
+            "caught(lambda: it.exec('while True: pass'))\n"
+            "caught(it.call(eval, 'forever'))\n"
+            "caught(lambda: it.call(eval, 'through')(other.call(eval, 'forever')))\n"
+            "caught(lambda: it.exec('while True: pass', timeout=50))\n"
+            "caught(stoa.options(it.call(eval, 'forever'), timeout=50))\n"
+            "caught(lambda: stoa.lookup('never', timeout=50))\n"
+        )
+        self.assertEqual(out.split(), ["caught"] * 6)
+
+    def test_handler_runs_in_time_and_code_goes_on(self):
+        out = self.run_code(
+            "seen = []\n"
+            "def handler(number, frame): seen.append((number, stoa.current() == stoa.main()))\n"
+            "signal.signal(signal.SIGUSR1, handler)\n"
+            "send(0.1, signal.SIGUSR1)\n"
+            "it.exec('''\n"
+            "n = 0\n"
+            "end = time.monotonic() + 0.5\n"
+            "while time.monotonic() < end: n += 1\n"
+            "''')\n"
+            "print(seen == [(signal.SIGUSR1, True)], it.call(eval, 'n > 0'))\n"
+        )
+        self.assertEqual(out.split(), ["True", "True"])
+
+    def test_storm(self):
+        out = self.run_code(
+            "count = 0\n"
+            "def handler(number, frame):\n"
+            "    global count\n"
+            "    count += 1\n"
+            "signal.signal(signal.SIGALRM, handler)\n"
+            "signal.setitimer(signal.ITIMER_REAL, 0.001, 0.001)\n"
+            "f = it.call(eval, 'lambda x: x + 1')\n"
+            "timed = stoa.options(f, timeout=20)\n"
+            "end = time.monotonic() + 0.5\n"
+            "n = 0\n"
+            "while time.monotonic() < end:\n"
+            "    assert f(n) == n + 1 and timed(n) == n + 1\n"
+            "    n += 1\n"
+            "signal.setitimer(signal.ITIMER_REAL, 0)\n"
+            "print(n > 10, count > 5)\n"
+        )
+        self.assertEqual(out.split(), ["True", "True"])
+
+    def test_fork_with_ticker_and_service_threads(self):
+        out = self.run_code(
+            "assert it.call(eval, '1 + 1', timeout=20) == 2\n"
+            "mine = stoa.options(stoa.proxy(lambda: 5), timeout=20)\n"
+            "assert mine() == 5\n"
+            "__import__('warnings').simplefilter('ignore')  # about threads\n"
+            "pid = os.fork()\n"
+            "if pid == 0:\n"
+            "    ok = mine() == 5\n"
+            "    try:\n"
+            "        it.call(eval, '1', timeout=20)\n"
+            "    except stoa.InterpreterGone:\n"
+            "        os._exit(0 if ok else 1)\n"
+            "    os._exit(2)\n"
+            "print(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), it.call(eval, '3', timeout=20))\n"
+        )
+        self.assertEqual(out.split(), ["0", "3"])
+
+
+if __name__ == "__main__":
+    unittest.main()

@@ -1,0 +1,227 @@
+"""Calls that take too long or are interrupted."""
+
+import threading
+import time
+import unittest
+
+import stoa
+from calls_support import Owner
+
+
+class TestTimeout(Owner):
+    def check(self, call, seconds=0.1):
+        begin = time.monotonic()
+        with self.assertRaises(stoa.Timeout) as caught:
+            call()
+        self.assertLess(time.monotonic() - begin, seconds + 3)
+        self.assertIn(self.it.name, str(caught.exception))
+        self.assertIsInstance(caught.exception, TimeoutError)
+
+    def settled(self):
+        """What ran too long has ended."""
+        for _ in range(2000):
+            inside = [i["inside"] for i in stoa.stats()["interpreters"] if i["id"] == self.it.id]
+            if inside == [0]:
+                return
+            time.sleep(0.005)
+        self.fail("still running")
+
+    def test_closed_as_soon_as_the_time_is_up(self):
+        for _ in range(8):
+            with stoa.Interpreter() as it:
+                with self.assertRaises(stoa.Timeout):
+                    it.exec("while True: pass", timeout=0.02)
+                it.close(timeout=30)
+
+    def test_many_limits_at_once(self):
+        def run():
+            for _ in range(20):
+                self.assertEqual(self.it.call(eval, "6 * 7", timeout=30), 42)
+        threads = [threading.Thread(target=run) for _ in range(6)]
+        self.check(lambda: [t.start() for t in threads] and self.it.exec("while True: pass", timeout=0.3))
+        for thread in threads:
+            thread.join(30)
+            self.assertFalse(thread.is_alive())
+        self.settled()
+
+    def test_exec_and_call(self):
+        self.check(lambda: self.it.exec("while True: pass", timeout=0.1))
+        self.settled()
+        self.check(lambda: self.it.call(eval, "forever()", timeout=0.1))
+        self.settled()
+        self.assertEqual(self.it.call(eval, "6 * 7", timeout=20), 42)
+        self.it.exec("x = 1", timeout=20)
+        self.assertEqual(self.get("x"), 1)
+        with self.assertRaises(ZeroDivisionError):
+            self.it.exec("1 / 0", timeout=20)
+        with self.assertRaises(ZeroDivisionError):
+            self.it.call(eval, "1 / 0", timeout=20)
+        self.check(lambda: self.it.exec("forever()", timeout=0))
+        self.settled()
+
+    def test_proxy(self):
+        self.check(stoa.options(self.get("forever"), timeout=0.1))
+        self.settled()
+        self.assertEqual(stoa.options(self.get("ident"), timeout=20)() > 0, True)
+
+    def test_blocking_call_ends_later_and_reaches_nobody(self):
+        self.it.exec(
+            "class Noisy:\n"
+            "    alive = 0\n"
+            "    def __init__(self): Noisy.alive += 1\n"
+            "    def __del__(self): Noisy.alive -= 1\n"
+            "def slow(seconds, answer):\n"
+            "    time.sleep(seconds)\n"
+            "    log.append(answer)\n"
+            "    return Noisy()\n"
+            "def quick(answer): return answer\n"
+        )
+        slow = stoa.options(self.get("slow"), timeout=0.05)
+        quick = stoa.options(self.get("quick"), timeout=20)
+        self.check(lambda: slow(0.6, "late"), 0.05)
+        for i in range(20):
+            self.assertEqual(quick(i), i)
+        self.settled()
+        for i in range(20):
+            self.assertEqual(quick(i), i)
+        # its exception met it when the sleep was over: nothing was appended, nothing is left
+        self.assertEqual(list(self.get("log")), [])
+        self.assertEqual(self.get("Noisy.alive"), 0)
+
+    def test_late_result_is_freed(self):
+        self.it.exec(
+            "class Noisy:\n"
+            "    alive = 0\n"
+            "    def __init__(self): Noisy.alive += 1\n"
+            "    def __del__(self): Noisy.alive -= 1\n"
+            "def until(end):\n"
+            "    while time.monotonic() < end: pass\n"
+            "def stubborn():\n"
+            "    end = time.monotonic() + 0.6\n"
+            "    while time.monotonic() < end:\n"
+            "        try:\n"
+            "            until(end)\n"
+            "        except BaseException:\n"
+            "            log.append('caught')\n"
+            "    return [Noisy()]\n"
+        )
+        self.check(stoa.options(self.get("stubborn"), timeout=0.05), 0.05)
+        self.settled()
+        self.assertEqual(list(self.get("log")), ["caught"])
+        self.get("ident")()  # applies what was released
+        self.assertEqual(self.get("Noisy.alive"), 0)
+
+    def test_exception_is_for_that_call_only(self):
+        # calls end all around their deadlines; whatever thread serves the next one must not be hit
+        sleep, ident = self.get("sleep"), self.get("ident")
+        self.it.exec("def check():\n    s = 0\n    for i in range(3000): s += i\n    return s")
+        check = self.get("check")
+        outcomes = set()
+        for i in range(60):
+            try:
+                outcomes.add(stoa.options(sleep, timeout=0.002)(0.0015 + i % 5 * 0.0004))
+            except stoa.Timeout:
+                outcomes.add("timeout")
+            self.assertEqual(stoa.options(check, timeout=20)(), 4498500)
+            self.assertEqual(check(), 4498500)
+        self.assertIn("timeout", outcomes)
+        self.assertTrue(stoa.options(ident, timeout=20)())
+
+    def test_nested_elsewhere(self):
+        # the code that runs too long is two interpreters away
+        other = stoa.Interpreter()
+        self.addCleanup(other.close)
+        other.exec("def forever():\n    while True: pass")
+        self.it.exec("def call(f): return f()")
+        self.check(lambda: stoa.options(self.get("call"), timeout=0.1)(other.call(eval, "forever")))
+        self.settled()
+
+    def test_methods_have_the_options(self):
+        self.it.exec("class Slow:\n    def go(self):\n        while True: pass\nslow = Slow()")
+        self.check(stoa.options(self.get("slow"), timeout=0.1).go)
+        self.settled()
+
+    def test_many_at_once(self):
+        forever = stoa.options(self.get("forever"), timeout=0.1)
+        caught = []
+
+        def body():
+            try:
+                forever()
+            except stoa.Timeout:
+                caught.append(1)
+
+        threads = [threading.Thread(target=body) for _ in range(8)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        self.assertEqual(len(caught), 8)
+        self.settled()
+
+    def test_closed_meanwhile(self):
+        sleep = stoa.options(self.get("sleep"), timeout=20)
+        outcome = []
+
+        def body():
+            try:
+                outcome.append(sleep(0.2))
+            except stoa.InterpreterGone:
+                outcome.append("gone")
+
+        thread = threading.Thread(target=body)
+        thread.start()
+        self.until_inside()
+        self.it.close()
+        thread.join()
+        self.assertEqual(outcome, ["slept"])  # calls under way finish
+        with self.assertRaises(stoa.InterpreterGone):
+            sleep(0)
+
+
+class TestInterrupt(Owner):
+    def test_code_that_runs(self):
+        outcome = []
+
+        def body():
+            try:
+                self.it.exec("import time\nrunning = True\nwhile True: pass")
+            except KeyboardInterrupt:
+                outcome.append("interrupted")
+
+        thread = threading.Thread(target=body)
+        thread.start()
+        while not self.get("'running' in dir(__import__('__main__'))"):
+            pass
+        self.assertTrue(self.it.interrupt())
+        thread.join()
+        self.assertEqual(outcome, ["interrupted"])
+        self.assertFalse(self.it.interrupt())
+
+    def test_code_that_waits_for_a_call(self):
+        # the interpreter waits for a call of its own into another one
+        other = stoa.Interpreter()
+        self.addCleanup(other.close)
+        other.exec("import time\ndef sleep(s): time.sleep(s)")
+        self.it.exec("def wait(f): stoa.options(f, timeout=20)(1.5)")
+        wait, sleep = self.get("wait"), other.call(eval, "sleep")
+        outcome = []
+
+        def body():
+            begin = time.monotonic()
+            try:
+                wait(sleep)
+            except KeyboardInterrupt:
+                outcome.append(time.monotonic() - begin)
+
+        thread = threading.Thread(target=body)
+        thread.start()
+        time.sleep(0.1)
+        self.assertTrue(self.it.interrupt())
+        thread.join()
+        self.assertEqual(len(outcome), 1)
+        self.assertLess(outcome[0], 1.4)
+
+
+if __name__ == "__main__":
+    unittest.main()
