@@ -79,6 +79,12 @@ STOA_API stoa_err stoa_handle_call(stoa_handle handle, const char *method, const
                                    size_t count, unsigned flags, double timeout, stoa_data *out_result,
                                    stoa_exception **out_exception);
 
+/* The same with keyword arguments: the last `named` of the `count` arguments are given by the `names`, in their order.
+ * STOA_EINVAL also where `named` is more than `count`, or a name is NULL. */
+STOA_API stoa_err stoa_handle_call_named(stoa_handle handle, const char *method, const stoa_data *args,
+                                         size_t count, const char *const *names, size_t named, unsigned flags,
+                                         double timeout, stoa_data *out_result, stoa_exception **out_exception);
+
 /* The attribute `name`: getattr(object, name). */
 STOA_API stoa_err stoa_handle_get_attr(stoa_handle handle, const char *name, unsigned flags, double timeout,
                                        stoa_data *out_result, stoa_exception **out_exception);
@@ -94,6 +100,20 @@ STOA_API stoa_err stoa_handle_get_item(stoa_handle handle, const stoa_data *key,
 /* object[key] = value; `value` NULL: del object[key]. */
 STOA_API stoa_err stoa_handle_set_item(stoa_handle handle, const stoa_data *key, const stoa_data *value,
                                        double timeout, stoa_exception **out_exception);
+
+/* len(object). */
+STOA_API stoa_err stoa_handle_len(stoa_handle handle, double timeout, size_t *out_length,
+                                  stoa_exception **out_exception);
+
+/* iter(object). *out_iterator is owned: stoa_handle_release, also in the midst of it. */
+STOA_API stoa_err stoa_handle_iterate(stoa_handle handle, double timeout, stoa_handle *out_iterator,
+                                      stoa_exception **out_exception);
+
+/* The next item of an iterator. *out_more false: it has ended, and *out_item is none. *out_item is owned: stoa_data_clear.
+ * STOA_EPYTHON also for what is no iterator.
+ *     while ((err = stoa_handle_next(iterator, 0, -1, &item, &more, NULL)) == STOA_OK && more) { …; stoa_data_clear(&item); } */
+STOA_API stoa_err stoa_handle_next(stoa_handle iterator, unsigned flags, double timeout, stoa_data *out_item,
+                                   bool *out_more, stoa_exception **out_exception);
 
 STOA_END_DECLS
 

@@ -126,7 +126,7 @@ class ProxyInfo(NamedTuple):
     object_id: int
     references: int
 
-def proxies(owner: Interpreter | None = None, *, cycles: bool = False) -> list[ProxyInfo]: ...
+def proxies(owner: Interpreter | None = None, *, cycles: bool = False, timeout: float | None = None) -> list[ProxyInfo]: ...
 # ---- bulk data
 
 def array(

@@ -3,6 +3,7 @@
 import gc
 import types
 import typing
+import warnings
 
 from . import _stoa
 
@@ -54,13 +55,30 @@ def _edges():
     return tuple((handle, _reached(x)) for handle, x in _stoa._exports())
 
 
-def _ask(interpreter, function):
-    if interpreter == _stoa.current():
-        return function()
-    try:
-        return interpreter.call(f"stoa._proxies:{function.__name__}")
-    except (_stoa.InterpreterGone, ModuleNotFoundError):  # closed meanwhile; or it cannot import stoa, so it has none
-        return ()
+class _Questions:
+    """Put to each interpreter; who has not answered in time is not asked again."""
+
+    def __init__(self, timeout):
+        self.timeout = timeout
+        self.silent = []
+
+    def ask(self, interpreter, function):
+        if interpreter == _stoa.current():
+            return function()
+        if interpreter in self.silent:
+            return ()
+        try:
+            return interpreter.call(f"stoa._proxies:{function.__name__}", timeout=self.timeout)
+        except (_stoa.InterpreterGone, ModuleNotFoundError):  # closed meanwhile; or it cannot import stoa, so it has none
+            return ()
+        except _stoa.Timeout:
+            self.silent.append(interpreter)
+            return ()
+
+    def warn(self):
+        if self.silent:
+            silent = ", ".join(repr(interpreter.name) for interpreter in self.silent)
+            warnings.warn(f"no answer within {self.timeout} seconds from {silent}: what is there is not listed", RuntimeWarning, stacklevel=3)
 
 
 def _in_cycles(edges):
@@ -78,19 +96,23 @@ def _in_cycles(edges):
     return found
 
 
-def proxies(owner=None, *, cycles=False):
+def proxies(owner=None, *, cycles=False, timeout=None):
     """Living proxies of the whole process, with who holds them.
 
     owner: only those of its objects. cycles: only those that are part of a circle through several interpreters,
-    which nobody's garbage collector can see; break it with release(). Each interpreter is entered for its answer.
+    which nobody's garbage collector can see; break it with release(). Each interpreter is entered for its answer, and waited
+    for: one that keeps its GIL in a C call answers when that ends. timeout: seconds for each; who does not answer in time is
+    left out, with a RuntimeWarning that names it.
     """
+    questions = _Questions(timeout)
     interpreters = _stoa.interpreters()
-    rows = [(holder, *row) for holder in interpreters for row in _ask(holder, _held)]
-    names = {handle: name for who in {row[2] for row in rows} for handle, name in _ask(who, _types)}
+    rows = [(holder, *row) for holder in interpreters for row in questions.ask(holder, _held)]
+    names = {handle: name for who in {row[2] for row in rows} for handle, name in questions.ask(who, _types)}
     if cycles:
-        edges = {handle: reached for who in interpreters for handle, reached in _ask(who, _edges)}
+        edges = {handle: reached for who in interpreters for handle, reached in questions.ask(who, _edges)}
         circle = _in_cycles(edges)
         rows = [row for row in rows if row[1] in circle]
+    questions.warn()
     return [
         ProxyInfo(holder, who, names.get(handle, ""), address, _stoa._references(handle))
         for holder, handle, who, address in rows

@@ -3,6 +3,8 @@
 
 #include <Python.h>
 
+#include <stdlib.h>
+
 #include "heap/error.h"
 #include "heap/hold.h"
 #include "host/data.h"
@@ -182,6 +184,47 @@ act_call(const stoa_inside *work, PyObject *target, PyObject **out)
     return stoa__data_call(target, work->name, work->args, work->count, out);
 }
 
+/* args: positional, values of keywords, names of keywords. */
+static stoa_err
+act_call_named(const stoa_inside *work, PyObject *target, PyObject **out)
+{
+    size_t values = work->count - work->named, made = 0;
+    PyObject *names = PyTuple_New((Py_ssize_t)work->named);
+    PyObject **items = PyMem_New(PyObject *, 1 + work->count);
+    PyObject *callable = work->name == NULL ? Py_NewRef(target) : PyObject_GetAttrString(target, work->name);
+    stoa_err err = names == NULL || items == NULL || callable == NULL ? STOA_EPYTHON : STOA_OK;
+    if (items == NULL && !PyErr_Occurred()) {
+        PyErr_NoMemory();
+    }
+    while (err == STOA_OK && made < work->count) {
+        err = stoa__data_to_python(&work->args[made], "args[%zu]", made, &items[made]);
+        made += err == STOA_OK;
+    }
+    for (size_t i = 0; err == STOA_OK && i < work->named; i++) {
+        PyTuple_SET_ITEM(names, (Py_ssize_t)i, Py_NewRef(items[values + i]));
+    }
+    if (err == STOA_OK) {
+        *out = PyObject_Vectorcall(callable, items, values - work->named, names);
+        err = *out == NULL ? STOA_EPYTHON : STOA_OK;
+    }
+    while (made > 0) {
+        Py_DECREF(items[--made]);
+    }
+    PyMem_Free(items);
+    Py_XDECREF(names);
+    Py_XDECREF(callable);
+    return err;
+}
+
+static stoa_err
+act_len(const stoa_inside *work, PyObject *target, PyObject **out)
+{
+    (void)work;
+    Py_ssize_t length = PyObject_Size(target);
+    *out = length < 0 ? NULL : PyLong_FromSsize_t(length);
+    return *out == NULL ? STOA_EPYTHON : STOA_OK;
+}
+
 static stoa_err
 act_get_attr(const stoa_inside *work, PyObject *target, PyObject **out)
 {
@@ -265,10 +308,51 @@ operate_inside(stoa_inside *work, action act)
         return operate_inside(work, act_##act);  \
     }
 RUNNER(call)
+RUNNER(call_named)
+RUNNER(len)
 RUNNER(get_attr)
 RUNNER(set_attr)
 RUNNER(get_item)
 RUNNER(set_item)
+
+static stoa_err
+run_iterate(stoa_inside *work)
+{
+    PyObject *target = find_target(work);
+    PyObject *iterator = target == NULL ? NULL : PyObject_GetIter(target);
+    struct stoa_waiter *before = stoa__exports_at(work->home);
+    stoa_handle found = iterator == NULL ? 0 : stoa_handle_from_python(iterator);
+    (void)stoa__exports_at(before);
+    Py_XDECREF(iterator);
+    Py_XDECREF(target);
+    if (found == 0) {
+        return stoa__inside_outcome(work, STOA_EPYTHON, NULL);
+    }
+    work->result = stoa__data_own_handle(found);
+    return STOA_OK;
+}
+
+static stoa_err
+run_next(stoa_inside *work)
+{
+    PyObject *target = find_target(work);
+    PyObject *item = NULL;
+    if (target != NULL && !PyIter_Check(target)) {
+        PyErr_Format(PyExc_TypeError, "'%.200s' object is not an iterator: use stoa_handle_iterate",
+                     Py_TYPE(target)->tp_name);
+    }
+    else if (target != NULL) {
+        item = PyIter_Next(target);
+        work->ended = item == NULL && !PyErr_Occurred();
+    }
+    stoa_err err = STOA_OK;
+    if (!work->ended) {
+        err = stoa__inside_outcome(work, item == NULL ? STOA_EPYTHON : STOA_OK, item);
+    }
+    Py_XDECREF(item);
+    Py_XDECREF(target);
+    return err;
+}
 
 /* Where a thing of the process is used: in the interpreter that this thread is in, else in the main one. */
 static stoa_err
@@ -316,6 +400,80 @@ stoa_handle_call(stoa_handle handle, const char *method, const stoa_data *args, 
     stoa_err err = stoa__data_check_call(args, count, flags);
     stoa_inside work = {.name = method, .args = args, .count = count, .flags = flags, .run = run_call};
     return err != STOA_OK ? err : operate(handle, &work, timeout, out_result, out_exception);
+}
+
+stoa_err
+stoa_handle_call_named(stoa_handle handle, const char *method, const stoa_data *args, size_t count,
+                       const char *const *names, size_t named, unsigned flags, double timeout,
+                       stoa_data *out_result, stoa_exception **out_exception)
+{
+    stoa_err err = stoa__data_check_call(args, count, flags);
+    if (err == STOA_OK && (named > count || (named > 0 && names == NULL))) {
+        err = stoa__fail(STOA_EINVAL, "%zu of %zu arguments are to have names", named, count);
+    }
+    stoa_data *all = err == STOA_OK ? calloc(count + named + 1, sizeof(*all)) : NULL;
+    if (all == NULL) {
+        return err != STOA_OK ? err : stoa__fail(STOA_ENOMEM, "no memory for %zu arguments", count);
+    }
+    for (size_t i = 0; i < count; i++) {
+        all[i] = args[i];
+    }
+    for (size_t i = 0; i < named && err == STOA_OK; i++) {
+        err = names[i] == NULL ? stoa__fail(STOA_EINVAL, "names[%zu] is NULL", i) : STOA_OK;
+        all[count + i] = err == STOA_OK ? stoa_data_text(names[i], strlen(names[i])) : stoa_data_none();
+        err = err == STOA_OK ? stoa__data_check(&all[count + i], "names[%zu]", i) : err;
+    }
+    stoa_inside work = {.name = method,
+                        .args = all,
+                        .count = count + named,
+                        .named = named,
+                        .flags = flags,
+                        .run = run_call_named};
+    if (err == STOA_OK) {
+        err = operate(handle, &work, timeout, out_result, out_exception);
+    }
+    free(all);
+    return err;
+}
+
+stoa_err
+stoa_handle_len(stoa_handle handle, double timeout, size_t *out_length, stoa_exception **out_exception)
+{
+    stoa_data length;
+    stoa_inside work = {.run = run_len};
+    stoa_err err = is_null(out_length, "out_length");
+    if (err == STOA_OK && (err = operate(handle, &work, timeout, &length, out_exception)) == STOA_OK) {
+        *out_length = (size_t)length.as.integer;
+    }
+    return err;
+}
+
+stoa_err
+stoa_handle_iterate(stoa_handle handle, double timeout, stoa_handle *out_iterator,
+                    stoa_exception **out_exception)
+{
+    stoa_data iterator;
+    stoa_inside work = {.run = run_iterate};
+    stoa_err err = is_null(out_iterator, "out_iterator");
+    if (err == STOA_OK && (err = operate(handle, &work, timeout, &iterator, out_exception)) == STOA_OK) {
+        *out_iterator = iterator.as.handle; /* which is the caller's from here on */
+    }
+    return err;
+}
+
+stoa_err
+stoa_handle_next(stoa_handle iterator, unsigned flags, double timeout, stoa_data *out_item, bool *out_more,
+                 stoa_exception **out_exception)
+{
+    if (out_item == NULL || out_more == NULL) {
+        return stoa__fail(STOA_EINVAL, "out_item or out_more is NULL");
+    }
+    stoa_err err = stoa__data_check_call(NULL, 0, flags);
+    stoa_inside work = {.flags = flags, .run = run_next};
+    if (err == STOA_OK && (err = operate(iterator, &work, timeout, out_item, out_exception)) == STOA_OK) {
+        *out_more = !work.ended;
+    }
+    return err;
 }
 
 stoa_err

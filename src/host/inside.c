@@ -126,6 +126,7 @@ inside_by_others(stoa_inside *work, double timeout)
         err = l->err;
         work->result = l->inside.result;
         work->exception = l->inside.exception;
+        work->ended = l->inside.ended;
         l->inside.result = stoa_data_none();
         l->inside.exception = NULL;
         if (err != STOA_OK) {

@@ -20,11 +20,13 @@ typedef struct stoa_inside {
     const char *name, *label; /* source, function or attribute; NULL: none */
     const stoa_data *args;
     size_t count;
-    unsigned flags;                        /* STOA_CALL_*_RESULT */
+    size_t named;   /* names of keywords: the last of the args, before them their values */
+    unsigned flags; /* STOA_CALL_*_RESULT */
     bool wants_result, wants_exception;    /* by the caller */
     stoa_err (*run)(struct stoa_inside *); /* inside, its GIL held; leaves no exception set */
     stoa_data result;                      /* written by `run` with STOA_OK: owned */
     stoa_exception *exception;             /* written by `run` with STOA_EPYTHON, or NULL: owned */
+    bool ended;                            /* written by `run` with STOA_OK: there is no next item */
 } stoa_inside;
 
 /* What `run` returns, with result and exception in `work`; or STOA_EGONE, STOA_ESTATE, STOA_ENOMEM as stoa_interp_enter,

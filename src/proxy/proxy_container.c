@@ -36,10 +36,31 @@ proxy_get_item(PyObject *self, PyObject *key)
     return stoa__request(self, do_get_item, &key, 1, STOA_REQUEST_FIRST_IS_NAME, 0);
 }
 
+/* bytearray[a:b] = x takes what can be iterated, but nothing that could be a number, and a proxy could be anything: so it
+ * gets the bytes. New reference, or NULL with an exception. */
+static PyObject *
+bytes_of(PyObject *proxy)
+{
+    PyObject *view = PyMemoryView_FromObject(proxy);
+    if (view == NULL) {
+        PyErr_Clear();
+        view = PySequence_List(proxy);
+    }
+    PyObject *bytes = view == NULL ? NULL : PyByteArray_FromObject(view);
+    Py_XDECREF(view);
+    return bytes;
+}
+
 static PyObject *
 do_set_item(PyObject *target, PyObject *const *args, Py_ssize_t count, stoa_operation *op)
 {
     (void)op;
+    if (count == 2 && PyByteArray_Check(target) && PySlice_Check(args[0]) && stoa__is_proxy(args[1])) {
+        PyObject *bytes = bytes_of(args[1]);
+        int set = bytes == NULL ? -1 : PyObject_SetItem(target, args[0], bytes);
+        Py_XDECREF(bytes);
+        return set < 0 ? NULL : Py_NewRef(Py_None);
+    }
     int result = count == 2 ? PyObject_SetItem(target, args[0], args[1]) : PyObject_DelItem(target, args[0]);
     return result < 0 ? NULL : Py_NewRef(Py_None);
 }

@@ -41,6 +41,10 @@ static const char code[] = "import weakref\n"
                            "def is_table(x): return x is table\n"
                            "def kind(x): return type(x).__name__\n"
                            "def fail(text): raise ValueError(text)\n"
+                           "def named(a, *rest, b=0, **more): return repr((a, rest, b, more))\n"
+                           "def count(n):\n"
+                           "    for i in range(n): yield i\n"
+                           "    if n == 3: raise LookupError('three')\n"
                            "def value(text): return eval(text)\n";
 
 static stoa_interp *
@@ -728,6 +732,76 @@ close_runtime(void **state)
     return stoa_runtime_close();
 }
 
+static void
+keywords_are_given_by_name(void **state)
+{
+    (void)state;
+    stoa_interp *interp = make("named");
+    stoa_handle f = get(interp, "__main__:named");
+    const char *names[] = {"b", "c\xc3\xa4"}, *bad[] = {"b", "\xff"}, *none[] = {"b", NULL};
+    stoa_data args[] = {stoa_data_int(1), stoa_data_int(2), stoa_data_int(3), stoa_data_int(4)}, out;
+    for (int limited = 0; limited < 2; limited++) {
+        double timeout = limited ? 30 : FOREVER;
+        OK(stoa_handle_call_named(f, NULL, args, 4, names, 2, 0, timeout, &out, NULL));
+        assert_string_equal(out.as.text.at, "(1, (2,), 3, {'c\xc3\xa4': 4})");
+        stoa_data_clear(&out);
+        OK(stoa_handle_call_named(f, "__call__", args, 2, names, 1, 0, timeout, &out, NULL));
+        assert_string_equal(out.as.text.at, "(1, (), 2, {})");
+        stoa_data_clear(&out);
+    }
+    OK(stoa_handle_call_named(f, NULL, args, 1, NULL, 0, 0, FOREVER, NULL, NULL));
+    assert_int_equal(stoa_handle_call_named(f, NULL, args, 1, names, 2, 0, FOREVER, &out, NULL), STOA_EINVAL);
+    assert_int_equal(stoa_handle_call_named(f, NULL, args, 4, none, 2, 0, FOREVER, &out, NULL), STOA_EINVAL);
+    assert_int_equal(stoa_handle_call_named(f, NULL, args, 4, bad, 2, 0, FOREVER, &out, NULL), STOA_EUTF8);
+    assert_int_equal(stoa_handle_call_named(f, NULL, args, 4, NULL, 2, 0, FOREVER, &out, NULL), STOA_EINVAL);
+    stoa_exception *exception = NULL;
+    assert_int_equal(stoa_handle_call_named(f, "nothing", args, 4, names, 2, 0, FOREVER, &out, &exception),
+                     STOA_EPYTHON);
+    assert_non_null(strstr(stoa_exception_type(exception), "AttributeError"));
+    stoa_exception_free(exception);
+    OK(stoa_handle_release(f));
+    GONE(stoa_handle_call_named(f, NULL, args, 4, names, 2, 0, FOREVER, &out, NULL));
+    end(interp);
+}
+
+static void
+length_and_items_in_order(void **state)
+{
+    (void)state;
+    stoa_interp *interp = make("items");
+    stoa_handle table = get(interp, "__main__:table"), count = get(interp, "__main__:count"), iterator;
+    size_t length = 0;
+    OK(stoa_handle_len(table, FOREVER, &length, NULL));
+    assert_int_equal(length, 3);
+    OK(stoa_handle_len(table, 30, &length, NULL));
+    assert_int_equal(stoa_handle_len(count, FOREVER, &length, NULL), STOA_EPYTHON);
+    assert_int_equal(stoa_handle_len(table, FOREVER, NULL, NULL), STOA_EINVAL);
+    stoa_data item, n[] = {stoa_data_int(4)}, made;
+    bool more = true;
+    assert_int_equal(stoa_handle_next(table, 0, FOREVER, &item, &more, NULL), STOA_EPYTHON);
+    assert_int_equal(stoa_handle_iterate(count, FOREVER, &iterator, NULL), STOA_EPYTHON);
+    for (int64_t size = 4; size >= 3; size--) { /* the second raises at its end */
+        n[0] = stoa_data_int(size);
+        OK(stoa_handle_call(count, NULL, n, 1, STOA_CALL_HOLD_RESULT, FOREVER, &made, NULL));
+        OK(stoa_handle_iterate(made.as.handle, FOREVER, &iterator, NULL));
+        for (int64_t i = 0; i < size; i++) {
+            OK(stoa_handle_next(iterator, 0, i % 2 ? 30 : FOREVER, &item, &more, NULL));
+            assert_true(more && item.kind == STOA_DATA_INT && item.as.integer == i);
+        }
+        stoa_err err = stoa_handle_next(iterator, 0, 30, &item, &more, NULL);
+        assert_int_equal(err, size == 3 ? STOA_EPYTHON : STOA_OK);
+        assert_true(size == 3 || (!more && item.kind == STOA_DATA_NONE));
+        OK(stoa_handle_release(iterator));
+        stoa_data_clear(&made);
+    }
+    OK(stoa_handle_iterate(table, FOREVER, &iterator, NULL));
+    OK(stoa_handle_release(iterator)); /* in the midst of it */
+    GONE(stoa_handle_next(iterator, 0, FOREVER, &item, &more, NULL));
+    OK(stoa_handle_release(table));
+    OK(stoa_handle_release(count));
+    end(interp);
+}
+
 int
 main(void)
 {
@@ -750,6 +824,8 @@ main(void)
         cmocka_unit_test(what_takes_too_long_is_interrupted),
         cmocka_unit_test(a_blocking_c_call_lets_its_caller_go),
         cmocka_unit_test(within_the_limit_all_is_as_without),
+        cmocka_unit_test(keywords_are_given_by_name),
+        cmocka_unit_test(length_and_items_in_order),
         cmocka_unit_test(a_home_thread_does_it_itself),
         cmocka_unit_test(threads_share_handles),
         cmocka_unit_test(an_owner_closed_under_the_callers_hands),

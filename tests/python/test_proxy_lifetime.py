@@ -169,6 +169,23 @@ class Listing(Case):
         del p
         self.assertEqual(stoa.proxies(self.interp), [])
 
+    def test_who_does_not_answer_is_left_out(self):
+        """An owner that keeps its GIL in a C call holds up nobody who has set a time limit."""
+        kept = self.make("box")
+        self.interp.exec("import itertools\ndef busy(): return sum(itertools.repeat(1, 60_000_000))")
+        with stoa.Interpreter(name="third") as third:
+            also = third.call(there_name("make"), "box")
+            thread = threading.Thread(target=self.interp.call, args=("__main__:busy",))
+            thread.start()
+            time.sleep(0.05)
+            with self.assertWarnsRegex(RuntimeWarning, f"0.05 seconds from .*'{self.interp.name}'"):
+                found = stoa.proxies(timeout=0.05)
+            thread.join()
+            self.assertIn("", {i.type_name for i in found if i.owner == self.interp})
+            self.assertEqual({i.type_name for i in stoa.proxies(timeout=20) if i.owner in (self.interp, third)}, {"proxied.Box"})
+            del also
+        del kept
+
     def test_circles_are_found_and_broken(self):
         with stoa.Interpreter(name="third") as third:
             a, b = self.call("Counted"), third.call(there_name("Counted"))
