@@ -363,18 +363,28 @@ class Locks(unittest.TestCase):
         self.assertFalse(lock.locked())
 
     def test_a_circle_of_locks_is_a_deadlock(self):
-        one, two = stoa.Lock(), stoa.RLock()
         with stoa.Interpreter() as other:
-            other.prepare_main(one=one, two=two)
-            one.acquire()
-            join = run(other, "two.acquire(); one.acquire(); one.release(); two.release()")
-            waiting(one)
-            with self.assertRaisesRegex(stoa.Deadlock, "waits for a lock of thread"):
-                two.acquire()
-            self.assertFalse(two.acquire(timeout=0.01))  # with a timeout it ends by itself
-            one.release()
-            self.assertIsNone(join())
-            self.assertTrue(two.acquire(timeout=5))
+            while not self.closes_a_circle(other):
+                pass  # the other one was the second to look, and saw it
+
+    def closes_a_circle(self, other):
+        one, two = stoa.Lock(), stoa.RLock()
+        other.prepare_main(one=one, two=two)
+        one.acquire()
+        join = run(other, "with two:\n    one.acquire(); one.release()")
+        waiting(one)
+        try:
+            two.acquire()
+        except stoa.Deadlock as error:
+            self.assertRegex(str(error), "waits for a lock of thread")
+        else:
+            self.assertIsInstance(join(), stoa.Deadlock)
+            return False
+        self.assertFalse(two.acquire(timeout=0.01))  # with a timeout it ends by itself
+        one.release()
+        self.assertIsNone(join())
+        self.assertTrue(two.acquire(timeout=5))
+        return True
 
     def test_a_lock_that_is_handed_on_is_no_circle(self):
         lock, done = stoa.Lock(), []
