@@ -13,6 +13,8 @@
 #include <string.h>
 #include <cmocka.h>
 
+#include "support/python_runtime.h"
+
 #define OK(call)                                             \
     do {                                                     \
         stoa_err ok_err = (call);                            \
@@ -234,20 +236,6 @@ bad_specs_are_refused(void **state)
     assert_int_equal(stoa_get_array(NULL, NULL), STOA_EINVAL);
 }
 
-static int
-open_runtime(void **state)
-{
-    (void)state;
-    return stoa_runtime_open(NULL) != STOA_OK;
-}
-
-static int
-close_runtime(void **state)
-{
-    (void)state;
-    return stoa_runtime_close() != STOA_OK;
-}
-
 int
 main(void)
 {
@@ -258,5 +246,5 @@ main(void)
         cmocka_unit_test(discarded_ones_leave_nothing),
         cmocka_unit_test(bad_specs_are_refused),
     };
-    return cmocka_run_group_tests(tests, open_runtime, close_runtime);
+    return cmocka_run_group_tests(tests, stoa_test_runtime_setup, stoa_test_runtime_teardown);
 }

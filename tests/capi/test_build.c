@@ -15,6 +15,8 @@
 #include <string.h>
 #include <cmocka.h>
 
+#include "support/python_runtime.h"
+
 #define OK(call)                                             \
     do {                                                     \
         stoa_err ok_err = (call);                            \
@@ -172,14 +174,7 @@ setup(void **state)
     if (stoa_builder_new(NULL, 0, &b) != STOA_ESTATE) {
         return -1;
     }
-    return stoa_runtime_open(NULL) == STOA_OK ? 0 : -1;
-}
-
-static int
-teardown(void **state)
-{
-    (void)state;
-    return stoa_runtime_close() == STOA_OK ? 0 : -1;
+    return stoa_test_runtime_setup(state);
 }
 
 int
@@ -190,5 +185,5 @@ main(void)
         cmocka_unit_test(regions_tell_what_they_hold),
         cmocka_unit_test(python_objects_are_frozen_and_seen_from_both_sides),
     };
-    return cmocka_run_group_tests(tests, setup, teardown);
+    return cmocka_run_group_tests(tests, setup, stoa_test_runtime_teardown);
 }

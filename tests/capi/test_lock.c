@@ -10,6 +10,8 @@
 #include <string.h>
 #include <cmocka.h>
 
+#include "support/python_runtime.h"
+
 #define OK(call) assert_int_equal((call), STOA_OK)
 #define THREADS 4
 #define ROUNDS 2000
@@ -300,20 +302,6 @@ python_sees_the_same_ones(void **state)
     OK(stoa_handle_release(lock));
 }
 
-static int
-set_up(void **state)
-{
-    (void)state;
-    return stoa_runtime_open(NULL) == STOA_OK ? 0 : -1;
-}
-
-static int
-tear_down(void **state)
-{
-    (void)state;
-    return stoa_runtime_close() == STOA_OK ? 0 : -1;
-}
-
 int
 main(void)
 {
@@ -322,5 +310,5 @@ main(void)
         cmocka_unit_test(wrong_use_is_told),         cmocka_unit_test(a_circle_of_locks_is_a_deadlock),
         cmocka_unit_test(python_sees_the_same_ones),
     };
-    return cmocka_run_group_tests(tests, set_up, tear_down);
+    return cmocka_run_group_tests(tests, stoa_test_runtime_setup, stoa_test_runtime_teardown);
 }

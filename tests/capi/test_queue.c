@@ -11,6 +11,8 @@
 #include <string.h>
 #include <cmocka.h>
 
+#include "support/python_runtime.h"
+
 #define OK(call) assert_int_equal((call), STOA_OK)
 
 static void
@@ -165,20 +167,6 @@ python_sees_the_same_queue(void **state)
     stoa_queue_free(queue);
 }
 
-static int
-set_up(void **state)
-{
-    (void)state;
-    return stoa_runtime_open(NULL) == STOA_OK ? 0 : -1;
-}
-
-static int
-tear_down(void **state)
-{
-    (void)state;
-    return stoa_runtime_close() == STOA_OK ? 0 : -1;
-}
-
 int
 main(void)
 {
@@ -188,5 +176,5 @@ main(void)
         cmocka_unit_test(threads_that_python_never_saw),
         cmocka_unit_test(python_sees_the_same_queue),
     };
-    return cmocka_run_group_tests(tests, set_up, tear_down);
+    return cmocka_run_group_tests(tests, stoa_test_runtime_setup, stoa_test_runtime_teardown);
 }

@@ -20,9 +20,8 @@ import weakref
 
 import stoa
 
+import beside
 import values_zoo as zoo
-
-HERE = os.path.dirname(os.path.abspath(__file__))
 
 VALUES = [
     decimal.Decimal("1.50"), decimal.Decimal("NaN"), fractions.Fraction(1, 3), uuid.UUID(int=7), re.compile("a+(b)", re.I), re.compile(b"x"),
@@ -51,16 +50,7 @@ def described(x):
     return f"{type(x).__module__}.{type(x).__qualname__}", repr(x), False
 
 
-class ByValue(unittest.TestCase):
-    @classmethod
-    def setUpClass(cls):
-        cls.other = stoa.Interpreter()
-        cls.other.exec(f"import sys; sys.path.insert(0, {HERE!r}); import stoa, values_zoo as zoo")
-
-    @classmethod
-    def tearDownClass(cls):
-        cls.other.close()
-
+class ByValue(beside.Beside):
     def test_arguments_and_results(self):
         for value in VALUES:
             with self.subTest(repr(value)):

@@ -1,15 +1,13 @@
 """Proxies, queues, locks inside frozen graphs: each interpreter gets what stands for them there, and the graph keeps them."""
 
 import gc
-import os
 import unittest
 import weakref
 
 import stoa
 
+import beside
 import values_zoo as zoo
-
-HERE = os.path.dirname(os.path.abspath(__file__))
 
 
 class Box:
@@ -21,16 +19,7 @@ class Box:
         return self.count
 
 
-class Inside(unittest.TestCase):
-    @classmethod
-    def setUpClass(cls):
-        cls.other = stoa.Interpreter()
-        cls.other.exec(f"import sys; sys.path.insert(0, {HERE!r}); import stoa, values_zoo as zoo")
-
-    @classmethod
-    def tearDownClass(cls):
-        cls.other.close()
-
+class Inside(beside.Beside):
     def test_a_proxy_is_the_object_at_home(self):
         box = Box()
         frozen = stoa.freeze((1, stoa.proxy(box), [stoa.proxy(box)], {"box": stoa.proxy(box), 2: zoo.Fixed(stoa.proxy(box))}))

@@ -16,6 +16,7 @@ import uuid
 
 import stoa
 
+import beside
 import values_zoo as zoo
 
 try:
@@ -127,7 +128,7 @@ class RoundTrip(unittest.TestCase):
 
 
 @unittest.skipIf(hypothesis is None, "hypothesis is not installed for this Python")
-class WithHypothesis(unittest.TestCase):
+class WithHypothesis(beside.Beside):
     if hypothesis is not None:
         leaves = st.one_of(
             st.none(), st.booleans(), st.integers(), st.floats(allow_nan=False), st.complex_numbers(allow_nan=False), st.text(max_size=8), st.binary(max_size=8),
@@ -142,15 +143,6 @@ class WithHypothesis(unittest.TestCase):
             max_leaves=8)
         settings = hypothesis.settings(max_examples=60, deadline=None, database=None, derandomize=True,
                                        suppress_health_check=list(hypothesis.HealthCheck))
-
-        @classmethod
-        def setUpClass(cls):
-            cls.other = stoa.Interpreter()
-            cls.other.exec(f"import sys; sys.path.insert(0, {HERE!r}); import stoa, values_zoo")
-
-        @classmethod
-        def tearDownClass(cls):
-            cls.other.close()
 
         @settings
         @hypothesis.given(records)

@@ -1,0 +1,17 @@
+#include "support/python_runtime.h"
+
+#include "stoa.h"
+
+int
+stoa_test_runtime_setup(void **state)
+{
+    (void)state;
+    return stoa_runtime_open(NULL) == STOA_OK ? 0 : -1;
+}
+
+int
+stoa_test_runtime_teardown(void **state)
+{
+    (void)state;
+    return stoa_runtime_close() == STOA_OK ? 0 : -1;
+}
