@@ -91,7 +91,10 @@ class Tasks(unittest.TestCase):
             def spin():
                 while True:
                     pass
+            over = stoa.Event()
+            over.set()
             with stoa.InterpreterPoolExecutor(1, "w") as pool:
+                print(pool.submit("stoa:Event.wait", over).result(20))  # its imports are done: they are not what is interrupted
                 for task in ((spin,), ("stoa:Event.wait", stoa.Event())):
                     future = pool.submit(*task)
                     while not future.running():
@@ -105,7 +108,7 @@ class Tasks(unittest.TestCase):
                     pass
                 print(pool.submit(pow, 2, 4).result(20))
             """,
-            stdout="KeyboardInterrupt\nKeyboardInterrupt\n8\n16\n",
+            stdout="True\nKeyboardInterrupt\nKeyboardInterrupt\n8\n16\n",
         )
 
     def test_whose_worker_is_visited_meanwhile(self):
