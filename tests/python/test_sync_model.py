@@ -4,7 +4,6 @@ Workers, threads of this interpreter and of others, do what one rng says, one st
 of them must report, who waits, and in which order who waits is served. Interpreters are closed and interrupted at random,
 waits run out. STOA_TEST_SEED=n repeats a run, STOA_TEST_STEPS=n makes it longer.
 """
-import faulthandler
 import os
 import queue
 import random
@@ -450,14 +449,6 @@ class Models(unittest.TestCase):
     def test_condition(self):
         for _ in range(2):
             self.run_model(ConditionModel)
-
-
-def setUpModule():
-    faulthandler.dump_traceback_later(110, exit=True)
-
-
-def tearDownModule():
-    faulthandler.cancel_dump_traceback_later()
 
 
 if __name__ == "__main__":
