@@ -1,27 +1,5 @@
 /* As a host does it: threads that Python has never seen make arrays, C and interpreters read them. */
-#include "stoa/array.h"
-
-#include "stoa/call.h"
-#include "stoa/interp.h"
-#include "stoa/names.h"
-#include "stoa/runtime.h"
-
-#include <pthread.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stdlib.h>
-#include <string.h>
-#include <cmocka.h>
-
-#include "support/python_runtime.h"
-
-#define OK(call)                                             \
-    do {                                                     \
-        stoa_err ok_err = (call);                            \
-        if (ok_err != STOA_OK) {                             \
-            fail_msg("%s: %s", #call, stoa_error_message()); \
-        }                                                    \
-    } while (0)
+#include "host_testing.h"
 
 enum { THREADS = 4, ITEMS = 1 << 18 };
 
@@ -54,7 +32,7 @@ array_is_filled_by_threads_and_read_everywhere(void **state)
     share shares[THREADS];
     for (size_t i = 0; i < THREADS; i++) {
         shares[i] = (share){data, i * ITEMS / THREADS, (i + 1) * ITEMS / THREADS};
-        assert_int_equal(pthread_create(&threads[i], NULL, fill, &shares[i]), 0);
+        threads[i] = start(fill, &shares[i]);
     }
     for (size_t i = 0; i < THREADS; i++) {
         pthread_join(threads[i], NULL);
@@ -157,8 +135,7 @@ pieces_are_written(void **state)
         OK(stoa_array_begin(NULL, &spec, &maker, NULL));
         writing halves[2] = {{maker, source, 0, 2500000, steps[i]},
                              {maker, source, 3000000, shape[0], steps[i]}};
-        pthread_t thread;
-        assert_int_equal(pthread_create(&thread, NULL, write_pieces, &halves[0]), 0);
+        pthread_t thread = start(write_pieces, &halves[0]);
         write_pieces(&halves[1]);
         pthread_join(thread, NULL);
         assert_int_equal(stoa_array_write(maker, shape[0] - 3, source, 4), STOA_EINVAL);

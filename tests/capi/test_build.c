@@ -1,29 +1,7 @@
 /* As a host does it: threads that Python has never seen load data, interpreters use it. */
-#include "stoa/build.h"
+#include "host_testing.h"
 
-#include "stoa/call.h"
-#include "stoa/interp.h"
-#include "stoa/names.h"
 #include "stoa/python.h"
-#include "stoa/runtime.h"
-
-#include <pthread.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <cmocka.h>
-
-#include "support/python_runtime.h"
-
-#define OK(call)                                             \
-    do {                                                     \
-        stoa_err ok_err = (call);                            \
-        if (ok_err != STOA_OK) {                             \
-            fail_msg("%s: %s", #call, stoa_error_message()); \
-        }                                                    \
-    } while (0)
 
 enum { THREADS = 3, ROWS = 2000 };
 
@@ -68,7 +46,7 @@ threads_load_and_interpreters_use(void **state)
     int parts[THREADS];
     for (int i = 0; i < THREADS; i++) {
         parts[i] = i;
-        assert_int_equal(pthread_create(&threads[i], NULL, load_part, &parts[i]), 0);
+        threads[i] = start(load_part, &parts[i]);
     }
     for (int i = 0; i < THREADS; i++) {
         void *result = NULL;

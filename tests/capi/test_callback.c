@@ -1,41 +1,19 @@
 /* C functions that Python code of several interpreters calls: public headers only. */
-#include "stoa.h"
+#include "host_testing.h"
+
 #include "stoa/python.h"
 
-#include <pthread.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <unistd.h>
 #include <sys/wait.h>
-#include <cmocka.h>
-
-#define OK(call) assert_int_equal((call), STOA_OK)
-#define FOREVER (-1.0)
+#include <unistd.h>
 
 static stoa_interp *
 make(const char *name)
 {
-    stoa_interp *interp;
-    OK(stoa_interp_new(name, false, &interp));
-    OK(stoa_exec(interp,
-                 "def call(f, *a): return f(*a)\n"
-                 "def raised(f, *a):\n"
-                 "    try: f(*a)\n"
-                 "    except BaseException as e: return f'{type(e).__name__}: {e}'\n"
-                 "kept = []\n",
-                 NULL, NULL));
-    return interp;
-}
-
-static void
-end(stoa_interp *interp)
-{
-    OK(stoa_interp_close(interp, FOREVER));
-    stoa_interp_free(interp);
+    return interp_with(name, "def call(f, *a): return f(*a)\n"
+                             "def raised(f, *a):\n"
+                             "    try: f(*a)\n"
+                             "    except BaseException as e: return f'{type(e).__name__}: {e}'\n"
+                             "kept = []\n");
 }
 
 static _Atomic int finalised;
@@ -455,34 +433,15 @@ threads_call_at_once(void **state)
     pthread_t threads[4];
     for (int i = 0; i < 4; i++) {
         callers[i] = (caller){interps[i & 1], handle};
-        assert_int_equal(pthread_create(&threads[i], NULL, call_often, &callers[i]), 0);
+        threads[i] = start(call_often, &callers[i]);
     }
     for (int i = 0; i < 4; i++) {
-        void *failed;
-        pthread_join(threads[i], &failed);
-        assert_null(failed);
+        join(threads[i]);
     }
     assert_int_equal(sum, 2000);
     release(handle);
     end(interps[0]);
     end(interps[1]);
-}
-
-static int
-open_runtime(void **state)
-{
-    (void)state;
-    stoa_runtime_options options;
-    stoa_runtime_options_init(&options);
-    options.isolated = false; /* PYTHONPATH leads to the package */
-    return stoa_runtime_open(&options);
-}
-
-static int
-close_runtime(void **state)
-{
-    (void)state;
-    return stoa_runtime_close();
 }
 
 int
@@ -499,5 +458,5 @@ main(void)
         cmocka_unit_test(callbacks_call_back),           cmocka_unit_test(a_function_may_keep_the_gil),
         cmocka_unit_test(threads_call_at_once),
     };
-    return cmocka_run_group_tests(tests, open_runtime, close_runtime);
+    return cmocka_run_group_tests(tests, stoa_test_package_setup, stoa_test_runtime_teardown);
 }

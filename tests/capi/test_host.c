@@ -1,18 +1,7 @@
 /* A host in C that leaves Python to Stoa: public headers only. Threads that Python has never seen do the work. */
-#include "stoa.h"
+#include "host_testing.h"
 
 #include <Python.h>
-
-#include <pthread.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <cmocka.h>
-
-#define OK(call) assert_int_equal((call), STOA_OK)
 
 static stoa_interp *
 make(const char *name)
@@ -21,33 +10,6 @@ make(const char *name)
     OK(stoa_interp_new(name, false, &interp));
     return interp;
 }
-
-static void
-end(stoa_interp *interp)
-{
-    OK(stoa_interp_close(interp, -1));
-    stoa_interp_free(interp);
-}
-
-/* Runs `body` on a thread of its own. */
-static void
-on_thread(void *(*body)(void *), void *arg)
-{
-    pthread_t thread;
-    assert_int_equal(pthread_create(&thread, NULL, body, arg), 0);
-    void *failed;
-    pthread_join(thread, &failed);
-    assert_null(failed);
-}
-
-/* cmocka's asserts jump, so threads return what went wrong. */
-#define CHECK(condition)                                                                               \
-    do {                                                                                               \
-        if (!(condition)) {                                                                            \
-            fprintf(stderr, "%s:%d: %s (%s)\n", __FILE__, __LINE__, #condition, stoa_error_message()); \
-            return "failed";                                                                           \
-        }                                                                                              \
-    } while (0)
 
 /* Memory that is no shared object. */
 static const void *const no_memory[32];
@@ -162,8 +124,8 @@ threads_keep_their_state(void **state)
 {
     (void)state;
     stoa_interp *interp = make(NULL);
-    on_thread(visit_twice, interp);
-    on_thread(visit_twice, interp);
+    on_threads(1, visit_twice, interp);
+    on_threads(1, visit_twice, interp);
     stoa_stats stats = {.size = sizeof(stats)};
     OK(stoa_get_stats(&stats));
     end(interp);
@@ -198,7 +160,7 @@ visits_nest(void **state)
 {
     (void)state;
     pair p = {make("a"), make("b")};
-    on_thread(visit_nested, &p);
+    on_threads(1, visit_nested, &p);
     end(p.a);
     end(p.b);
 }
@@ -263,8 +225,7 @@ closing_waits_or_gives_up(void **state)
 {
     (void)state;
     stoa_interp *interp = make("busy");
-    pthread_t thread;
-    pthread_create(&thread, NULL, sleep_inside, interp);
+    pthread_t thread = start(sleep_inside, interp);
     stoa_stats stats = {.size = sizeof(stats)};
     struct timespec moment = {.tv_nsec = 100000000};
     nanosleep(&moment, NULL);
@@ -272,9 +233,7 @@ closing_waits_or_gives_up(void **state)
     assert_int_equal(stoa_interp_close(interp, 0.02), STOA_ETIMEDOUT);
     assert_false(stoa_interp_is_closed(interp));
     OK(stoa_interp_close(interp, 20));
-    void *failed;
-    pthread_join(thread, &failed);
-    assert_null(failed);
+    join(thread);
     stoa_interp_free(interp);
 }
 
@@ -490,11 +449,10 @@ lookup_waits(void **state)
 {
     (void)state;
     const stoa_object *text = build_text("late text"), *found = NULL;
-    pthread_t thread;
-    pthread_create(&thread, NULL, publish_late, (void *)(uintptr_t)text);
+    pthread_t thread = start(publish_late, (void *)(uintptr_t)text);
     OK(stoa_lookup("late", 20, &found));
     assert_ptr_equal(found, text);
-    pthread_join(thread, NULL);
+    join(thread);
     OK(stoa_unpublish("late"));
 }
 
@@ -520,38 +478,13 @@ threads_come_and_go(void **state)
     stoa_stats before = {.size = sizeof(before)}, after = {.size = sizeof(after)};
     OK(stoa_get_stats(&before));
     for (int round = 0; round < 100; round++) {
-        pthread_t threads[4];
-        for (int i = 0; i < 4; i++) {
-            assert_int_equal(pthread_create(&threads[i], NULL, call_both, &p), 0);
-        }
-        for (int i = 0; i < 4; i++) {
-            void *failed;
-            pthread_join(threads[i], &failed);
-            assert_null(failed);
-        }
+        on_threads(4, call_both, &p);
     }
     OK(stoa_get_stats(&after));
     assert_int_equal(after.thread_states_made - before.thread_states_made, 800);
     assert_int_equal(after.thread_states_ended - before.thread_states_ended, 800);
     end(p.a);
     end(p.b);
-}
-
-static int
-open_runtime(void **state)
-{
-    (void)state;
-    stoa_runtime_options options;
-    stoa_runtime_options_init(&options);
-    options.isolated = false; /* PYTHONPATH leads to the package */
-    return stoa_runtime_open(&options);
-}
-
-static int
-close_runtime(void **state)
-{
-    (void)state;
-    return stoa_runtime_close();
 }
 
 int
@@ -578,5 +511,5 @@ main(void)
         cmocka_unit_test(lookup_waits),
         cmocka_unit_test(threads_come_and_go),
     };
-    return cmocka_run_group_tests(tests, open_runtime, close_runtime);
+    return cmocka_run_group_tests(tests, stoa_test_package_setup, stoa_test_runtime_teardown);
 }

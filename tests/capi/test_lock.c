@@ -1,18 +1,9 @@
 /* Locks, events, conditions, semaphores and barriers as an outside host uses them: public headers only, threads that Python
  * has never seen. */
-#include "stoa.h"
+#include "host_testing.h"
 
 #include <math.h>
-#include <pthread.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stdint.h>
-#include <string.h>
-#include <cmocka.h>
 
-#include "support/python_runtime.h"
-
-#define OK(call) assert_int_equal((call), STOA_OK)
 #define THREADS 4
 #define ROUNDS 2000
 
@@ -31,15 +22,9 @@ expect(shared *s, bool ok)
 }
 
 static void
-on_threads(void *(*work)(void *), shared *s)
+all_at_once(void *(*work)(void *), shared *s)
 {
-    pthread_t threads[THREADS];
-    for (int i = 0; i < THREADS; i++) {
-        assert_int_equal(pthread_create(&threads[i], NULL, work, s), 0);
-    }
-    for (int i = 0; i < THREADS; i++) {
-        assert_int_equal(pthread_join(threads[i], NULL), 0);
-    }
+    on_threads(THREADS, work, s);
     assert_int_equal(s->failures, 0);
 }
 
@@ -67,7 +52,7 @@ lock_lets_one_in(void **state)
     for (int recursive = 0; recursive < 2; recursive++) {
         shared s = {0};
         OK(stoa_lock_new(recursive, &s.lock));
-        on_threads(count_up, &s);
+        all_at_once(count_up, &s);
         assert_int_equal(s.count, THREADS * ROUNDS);
         assert_int_equal(stoa_lock_release(s.lock), STOA_ESTATE);
         OK(stoa_lock_acquire(s.lock, 0));
@@ -141,23 +126,22 @@ many_threads_meet(void **state)
 {
     (void)state;
     shared s = {0};
-    pthread_t late;
     bool set;
     OK(stoa_lock_new(false, &s.lock));
     OK(stoa_event_new(&s.event));
     OK(stoa_condition_new(s.lock, &s.condition));
     OK(stoa_semaphore_new(2, true, &s.semaphore));
     OK(stoa_barrier_new(THREADS, &s.barrier));
-    on_threads(pass_the_barrier, &s);
+    all_at_once(pass_the_barrier, &s);
     assert_int_equal(s.places, 200 * THREADS * (THREADS - 1) / 2);
-    on_threads(be_two_at_most, &s);
+    all_at_once(be_two_at_most, &s);
     assert_in_range(s.most, 1, 2);
     assert_int_equal(stoa_semaphore_release(s.semaphore, 1), STOA_ESTATE);
     OK(stoa_event_is_set(s.event, &set));
     assert_false(set);
-    assert_int_equal(pthread_create(&late, NULL, set_late, &s), 0);
-    on_threads(hand_items_on, &s);
-    assert_int_equal(pthread_join(late, NULL), 0);
+    pthread_t late = start(set_late, &s);
+    all_at_once(hand_items_on, &s);
+    join(late);
     assert_int_equal(s.items, 0);
     OK(stoa_event_clear(s.event));
     assert_int_equal(stoa_event_wait(s.event, 0), STOA_ETIMEDOUT);
@@ -234,16 +218,15 @@ a_circle_of_locks_is_a_deadlock(void **state)
 {
     (void)state;
     circle c = {0};
-    pthread_t thread;
     OK(stoa_lock_new(false, &c.one));
     OK(stoa_lock_new(true, &c.two));
     OK(stoa_event_new(&c.ready));
     OK(stoa_lock_acquire(c.one, -1));
-    assert_int_equal(pthread_create(&thread, NULL, other_way_round, &c), 0);
+    pthread_t thread = start(other_way_round, &c);
     OK(stoa_event_wait(c.ready, 60));
     stoa_err err = stoa_lock_acquire(c.two, -1);
     OK(stoa_lock_release(c.one));
-    assert_int_equal(pthread_join(thread, NULL), 0);
+    join(thread);
     assert_true((err == STOA_EDEADLOCK && c.got == STOA_OK) || (err == STOA_OK && c.got == STOA_EDEADLOCK));
     OK(stoa_handle_release(c.one));
     OK(stoa_handle_release(c.two));

@@ -1,19 +1,9 @@
 /* Pools as an outside host uses them: public headers only, threads that Python has never seen. */
-#include "stoa.h"
+#include "host_testing.h"
 
 #include <Python.h>
-
-#include <pthread.h>
-#include <setjmp.h>
-#include <stdarg.h>
 #include <stdatomic.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <string.h>
 #include <time.h>
-#include <cmocka.h>
-
-#define OK(call) assert_int_equal((call), STOA_OK)
 
 static stoa_pool *
 make(unsigned workers)
@@ -28,7 +18,7 @@ make(unsigned workers)
 }
 
 static void
-end(stoa_pool *pool)
+shut(stoa_pool *pool)
 {
     OK(stoa_pool_shutdown(pool, false, 60));
     stoa_pool_free(pool);
@@ -60,7 +50,7 @@ calls_by_name(void **state)
     stoa_exception_free(exception);
     stoa_task_free(task);
     OK(stoa_pool_call(pool, "builtins:print", NULL, 0, 0, NULL)); /* nobody waits */
-    end(pool);
+    shut(pool);
 }
 
 typedef struct sum {
@@ -113,7 +103,7 @@ callbacks_run_inside(void **state)
     assert_string_equal(stoa_exception_type(exception), "builtins.KeyError");
     stoa_exception_free(exception);
     stoa_task_free(tasks[0]);
-    end(pool);
+    shut(pool);
 }
 
 typedef struct gate {
@@ -191,7 +181,7 @@ task_that_waits_for_its_own_pool(void **state)
     OK(stoa_pool_run(pool, wait_for_own, pool, &task));
     OK(stoa_task_result(task, 60, NULL, NULL));
     stoa_task_free(task);
-    end(pool);
+    shut(pool);
 }
 
 static void
@@ -212,7 +202,7 @@ initializers(void **state)
     OK(stoa_task_result(task, 60, &result, NULL));
     assert_int_equal(result.as.integer, 41905); /* what Python gives after random.seed(42) */
     stoa_task_free(task);
-    end(pool);
+    shut(pool);
 
     options.initializer = "math:no_such_function";
     options.arg_count = 0;
@@ -224,7 +214,7 @@ initializers(void **state)
     }
     assert_int_equal(err, STOA_ESTATE);
     assert_int_equal(stoa_pool_call(pool, "builtins:abs", &bits, 1, 0, NULL), STOA_ESTATE);
-    end(pool);
+    shut(pool);
 }
 
 static void
@@ -244,7 +234,7 @@ wrong_arguments(void **state)
     assert_int_equal(stoa_task_wait(NULL, 0), STOA_EINVAL);
     stoa_task_free(NULL);
     stoa_pool_free(NULL);
-    end(pool);
+    shut(pool);
 }
 
 static int

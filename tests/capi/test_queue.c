@@ -1,19 +1,8 @@
 /* Queues as an outside host uses them: public headers only, threads that Python has never seen. */
-#include "stoa.h"
+#include "host_testing.h"
 
 #include <Python.h>
-
 #include <math.h>
-#include <pthread.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stdint.h>
-#include <string.h>
-#include <cmocka.h>
-
-#include "support/python_runtime.h"
-
-#define OK(call) assert_int_equal((call), STOA_OK)
 
 static void
 values_come_out_as_they_went_in(void **state)
@@ -83,9 +72,7 @@ produce(void *queue)
 {
     for (int i = 0; i < ITEMS; i++) {
         stoa_data value = stoa_data_int(i);
-        if (stoa_queue_put(queue, &value, 60) != STOA_OK) {
-            return (void *)1;
-        }
+        CHECK(stoa_queue_put(queue, &value, 60) == STOA_OK);
     }
     return NULL;
 }
@@ -99,7 +86,7 @@ threads_that_python_never_saw(void **state)
     int64_t sum = 0;
     OK(stoa_queue_new(64, &queue));
     for (int i = 0; i < 2; i++) {
-        assert_int_equal(pthread_create(&threads[i], NULL, produce, queue), 0);
+        threads[i] = start(produce, queue);
     }
     for (int i = 0; i < 2 * ITEMS; i++) {
         stoa_data got;
@@ -107,9 +94,7 @@ threads_that_python_never_saw(void **state)
         sum += got.as.integer;
     }
     for (int i = 0; i < 2; i++) {
-        void *result;
-        assert_int_equal(pthread_join(threads[i], &result), 0);
-        assert_null(result);
+        join(threads[i]);
     }
     assert_true(sum == (int64_t)ITEMS * (ITEMS - 1));
     stoa_queue_free(queue);

@@ -1,25 +1,5 @@
 /* As a host does it: objects of Python classes, frozen by an interpreter, read by C with no GIL. */
-#include "stoa/record.h"
-
-#include "stoa/call.h"
-#include "stoa/interp.h"
-#include "stoa/names.h"
-#include "stoa/queue.h"
-#include "stoa/runtime.h"
-
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stdlib.h>
-#include <string.h>
-#include <cmocka.h>
-
-#define OK(call)                                             \
-    do {                                                     \
-        stoa_err ok_err = (call);                            \
-        if (ok_err != STOA_OK) {                             \
-            fail_msg("%s: %s", #call, stoa_error_message()); \
-        }                                                    \
-    } while (0)
+#include "host_testing.h"
 
 static const char source[] =
     "import os, sys\n"
