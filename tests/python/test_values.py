@@ -1,7 +1,6 @@
 """Frozen objects of classes: taken apart once, built in each interpreter that receives them."""
 
 import collections
-import contextlib
 import datetime
 import decimal
 import fractions
@@ -24,18 +23,7 @@ import weakref
 import stoa
 
 import values_zoo as zoo
-
-HERE = os.path.dirname(os.path.abspath(__file__))
-
-
-@contextlib.contextmanager
-def interpreter(**kwargs):
-    other = stoa.Interpreter(**kwargs)
-    try:
-        other.exec("import sys, stoa\nif %r not in sys.path: sys.path.insert(0, %r)\nimport values_zoo as zoo" % (HERE, HERE))
-        yield other
-    finally:
-        other.close()
+from beside import interpreter
 
 
 def there(other, expression):

@@ -25,7 +25,6 @@ try:
 except ImportError:
     hypothesis = None
 
-HERE = os.path.dirname(os.path.abspath(__file__))
 SEED = int(os.environ.get("STOA_SEED") or random.SystemRandom().randrange(2**32))
 ROUNDS = int(os.environ.get("STOA_TEST_VALUES") or 300)
 ZONES = [None, datetime.timezone.utc, datetime.timezone(datetime.timedelta(hours=-3, minutes=30), "X")]
@@ -99,8 +98,7 @@ class RoundTrip(unittest.TestCase):
                 check_here(self, value, stoa.freeze(value))
         frozen = stoa.freeze(made)
         for kind, options in self.KINDS.items():
-            with stoa.Interpreter(**options) as other:
-                other.exec(f"import sys; sys.path.insert(0, {HERE!r}); import stoa, values_zoo")
+            with beside.interpreter(**options) as other:
                 there = other.call(lambda vs: tuple(map(zoo.canonical, vs)), frozen)
                 back = other.call("values_zoo:same", frozen)
                 self.assertTrue(back is frozen)
@@ -114,8 +112,7 @@ class RoundTrip(unittest.TestCase):
 
     def test_what_cannot_be_changed_by_value(self):
         made = [Values(SEED + i).hashable(4) for i in range(ROUNDS)]
-        with stoa.Interpreter() as other:
-            other.exec(f"import sys; sys.path.insert(0, {HERE!r}); import stoa, values_zoo")
+        with beside.interpreter() as other:
             queue = stoa.Queue()
             for i, value in enumerate(made):
                 back = other.call("values_zoo:same", value)
