@@ -13,6 +13,7 @@
 #include "immortal/describe.h" // the guard's view of our objects
 #include "immortal/cpython/interp_list.h"
 #include "immortal/cpython/minor.h"
+#include "immortal/cpython/thread_list.h"
 #include "immortal/exceptions.h"
 #include "proxy/node.h"
 #include "proxy/proxy.h"
@@ -34,6 +35,7 @@ after_fork_in_child(void)
     PyThreadState *state = stoa__current_state();
     if (state != NULL && state->interp == PyInterpreterState_Main()) {
         stoa__interp_list_keep_main();
+        stoa__thread_list_let_clear(state->interp);
     }
 }
 
