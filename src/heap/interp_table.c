@@ -119,6 +119,7 @@ register_locked(stoa_interps *t, int64_t python_id, uint32_t domain, const char 
     record->python_id = python_id;
     set_name(record, name);
     atomic_store(&record->released_rest, 0);
+    atomic_store(&record->errand, 0);
     record->cookie = NULL;
     record->next_free = NULL;
     stoa__mailbox_reopen(&record->mailbox);
@@ -433,6 +434,7 @@ stoa__interps_fork_child_records(stoa_interps *interps)
         bool keep = interps->fork_hook != NULL && interps->fork_hook(record, &own);
         /* the threads that were inside are not here to leave */
         atomic_store(&record->inside, own | (atomic_load(&record->inside) & NOT_LIVE));
+        atomic_store(&record->errand, 0);
         if (!keep) {
             stoa__interp_gone(record);
         }

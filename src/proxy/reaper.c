@@ -2,33 +2,120 @@
 
 #include <pthread.h>
 #include <signal.h>
+#include <stdlib.h>
 
 #include "heap/counters.h"
 #include "heap/fork.h"
 #include "heap/process_struct.h" // stoa__process->counters
 #include "proxy/proxy.h"
+#include "proxy/service.h"
 #include "proxy/visit.h"
 
 /* How long the end waits for a __del__ that does not come back. */
 #define STOP_SECONDS 5.0
 
-enum { RESTING, VISITING, STOPPED };
+#define STOPPED 0x80000000u
 
-/* RESTING <-> VISITING by the reaper, RESTING -> STOPPED by who stops it, STOPPED -> RESTING by who allows it. Futex. */
-static _Atomic uint32_t state;
+/* Errands under way, and STOPPED; futex of who stops it. */
+static _Atomic uint32_t errands;
+
+/* ---- errands ----------------------------------------------------------------------------------------------------- */
+
+static bool
+begin_errand(stoa_interp_record *record)
+{
+    uint32_t nobody = 0, before = errands;
+    if (!stoa__handle_awaits_release(record) ||
+        !atomic_compare_exchange_strong(&record->errand, &nobody, 1)) { /* who is there sees what is queued */
+        return false;
+    }
+    while (!(before & STOPPED)) {
+        if (atomic_compare_exchange_weak(&errands, &before, before + 1)) {
+            return true;
+        }
+    }
+    record->errand = 0;
+    return false;
+}
+
+static void
+end_errand(stoa_interp_record *record)
+{
+    record->errand = 0;
+    (void)atomic_fetch_sub(&errands, 1);
+    stoa__futex_wake(&errands, 1);
+}
 
 static void
 visit(stoa_interp_record *record, void *arg)
 {
     (void)arg;
     stoa_visit door;
-    if (!stoa__handle_awaits_release(record) || stoa__visit(record, &door) != STOA_OK) {
-        return; /* one that is being closed frees its objects itself */
+    while (begin_errand(record)) { /* again: what was queued while an errand was still noted, nobody else cares for */
+        size_t applied = 0, more;
+        if (stoa__visit(record, &door) == STOA_OK) {
+            while ((more = stoa__side_apply_releases(record)) > 0) {
+                applied += more;
+            }
+            stoa__visit_end(&door);
+            STOA_COUNT(&stoa__process->counters, idle_releases);
+        }
+        end_errand(record);
+        if (applied == 0) {
+            return; /* one that is being closed frees its objects itself */
+        }
     }
-    while (stoa__handle_awaits_release(record) && stoa__side_apply_releases(record) > 0) {
+}
+
+/* ---- rounds ------------------------------------------------------------------------------------------------------ */
+
+typedef struct sweep {
+    stoa_posted call;      /* first */
+    _Atomic uint32_t over; /* futex */
+} sweep;
+
+static void
+make_round(stoa_posted *call)
+{
+    sweep *round = (sweep *)call;
+    (void)stoa__interp_each(visit, NULL); /* no memory: at the next ring */
+    round->over = 1;
+    stoa__futex_wake(&round->over, 1);
+}
+
+static void
+free_round(stoa_posted *call)
+{
+    free(call);
+}
+
+/* false: it is stuck in a __del__, and other owners may be waiting behind that one. */
+static bool
+is_over_soon(sweep *round)
+{
+    stoa_deadline deadline;
+    (void)stoa__deadline_in(STOA_REAPER_PATIENCE, &deadline);
+    while (round->over == 0 && stoa__futex_wait(&round->over, 0, deadline) != STOA_TIMED_OUT) {
     }
-    stoa__visit_end(&door);
-    STOA_COUNT(&stoa__process->counters, idle_releases);
+    return round->over != 0;
+}
+
+static void
+send_round(void)
+{
+    bool over;
+    do {
+        sweep *round = calloc(1, sizeof(*round));
+        if (round == NULL) {
+            return;
+        }
+        stoa__call_init(&round->call, NULL, make_round, free_round);
+        if (stoa__serve(&round->call) != STOA_OK) {
+            make_round(&round->call); /* no other thread to be had */
+        }
+        over = is_over_soon(round);
+        stoa__call_unref(&round->call);
+    } while (!over);
 }
 
 static void *
@@ -42,14 +129,16 @@ reap(void *unused)
         (void)stoa__deadline_in(STOA_REAPER_PATIENCE, &deadline);
         while (stoa__futex_wait(&never, 0, deadline) != STOA_TIMED_OUT) {
         }
-        uint32_t resting = RESTING;
-        if (atomic_compare_exchange_strong(&state, &resting, VISITING)) {
-            (void)stoa__interp_each(visit, NULL); /* no memory: at the next ring */
-            state = RESTING;
-            stoa__futex_wake(&state, 1);
-        }
+        send_round();
     }
     return NULL;
+}
+
+/* Those under way are the parent's. */
+static void
+forget_errands(void)
+{
+    (void)atomic_fetch_and(&errands, STOPPED);
 }
 
 void
@@ -61,6 +150,9 @@ stoa__reaper_start(void)
     if (before == here || !atomic_compare_exchange_strong(&started, &before, here)) {
         return;
     }
+    if (before == 0) {
+        (void)pthread_atfork(NULL, NULL, forget_errands); /* no memory: a child's end waits STOP_SECONDS */
+    }
     sigset_t all, signals;
     pthread_attr_t attributes;
     pthread_t thread;
@@ -71,10 +163,6 @@ stoa__reaper_start(void)
     if (pthread_create(&thread, &attributes, reap, NULL) != 0) {
         started = before;
     }
-    else if (before != 0) { /* a forked child: the parent's may have been on a visit */
-        uint32_t visiting = VISITING;
-        (void)atomic_compare_exchange_strong(&state, &visiting, RESTING);
-    }
     pthread_attr_destroy(&attributes);
     pthread_sigmask(SIG_SETMASK, &signals, NULL);
 }
@@ -84,13 +172,10 @@ stoa__reaper_stop(void)
 {
     stoa_deadline deadline;
     (void)stoa__deadline_in(STOP_SECONDS, &deadline);
-    PyThreadState *here = PyEval_SaveThread(); /* the visit may be one to this interpreter */
-    uint32_t seen = RESTING;
-    stoa_wait_result waited = STOA_WOKEN;
-    while (!atomic_compare_exchange_strong(&state, &seen, STOPPED) && seen == VISITING &&
-           waited != STOA_TIMED_OUT) {
-        waited = stoa__futex_wait(&state, VISITING, deadline);
-        seen = RESTING;
+    uint32_t seen = atomic_fetch_or(&errands, STOPPED) | STOPPED;
+    PyThreadState *here = PyEval_SaveThread(); /* an errand may be one to this interpreter */
+    while (seen != STOPPED && stoa__futex_wait(&errands, seen, deadline) != STOA_TIMED_OUT) {
+        seen = errands;
     }
     PyEval_RestoreThread(here);
 }
@@ -98,6 +183,5 @@ stoa__reaper_stop(void)
 void
 stoa__reaper_allow(void)
 {
-    uint32_t stopped = STOPPED;
-    (void)atomic_compare_exchange_strong(&state, &stopped, RESTING);
+    (void)atomic_fetch_and(&errands, ~STOPPED);
 }

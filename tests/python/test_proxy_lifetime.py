@@ -69,6 +69,30 @@ class Dropping(Case):
         del proxies
         self.assertTrue(wait_for(lambda: len(ended) == 50), len(ended))
 
+    def test_blocking_finaliser_holds_up_its_own_owner_only(self):
+        """Two owners sit in a __del__ that waits; a third one and a fourth let go all the same."""
+        gate, begun, ended = stoa.Event(), stoa.Queue(), []
+        self.addCleanup(gate.set)
+        for name in ("first", "second"):
+            owner = stoa.Interpreter(name=name)
+            self.addCleanup(owner.close)
+            self.addCleanup(gate.set)
+            owner.prepare_main(gate=gate, begun=begun)
+            owner.exec(
+                "class Blocks:\n"
+                "    def __del__(self):\n"
+                "        begun.put(1)\n"
+                "        gate.wait(60)\n"
+                "def make(): return Blocks()\n"
+            )
+            owner.call("__main__:make")  # and dropped
+        self.assertEqual([begun.get(timeout=30), begun.get(timeout=30)], [1, 1])
+        other = stoa.Interpreter(name="fourth")
+        self.addCleanup(other.close)
+        proxies = [owner.call(there_name("Reporting"), ended.append) for owner in (self.interp, other)]
+        del proxies
+        self.assertTrue(wait_for(lambda: len(ended) == 2, 30), len(ended))
+
     def test_main_interpreter_lets_go_while_it_sleeps(self):
         before = there.alive
         self.interp.prepare_main(mine=[there.Counted()])
