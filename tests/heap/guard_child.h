@@ -4,7 +4,6 @@
 
 #include "heap/guard.h"
 
-#include "heap/process.h"
 #include "heap/process_struct.h"
 
 #include <errno.h>
@@ -19,6 +18,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 #include <cmocka.h>
+
+#include "support/process.h"
 
 #define OBJECT 64u /* the test's objects lie side by side; the first 8 bytes of each are its count */
 

@@ -19,6 +19,8 @@
 #include <unistd.h>
 #include <cmocka.h>
 
+#include "support/process.h"
+
 #define MIB ((size_t)1 << 20)
 
 #if defined(__SANITIZE_THREAD__)
@@ -156,13 +158,6 @@ in_child(void (*body)(void))
         return -1;
     }
     return WIFSIGNALED(status) ? 1000 + WTERMSIG(status) : WEXITSTATUS(status);
-}
-
-static inline int
-open_process(void **state)
-{
-    (void)state;
-    return stoa__process_open() == STOA_OK ? 0 : -1;
 }
 
 #endif

@@ -327,10 +327,9 @@ several_describers_are_asked(void **state)
 }
 
 static int
-open_process(void **state)
+set_up(void **state)
 {
-    (void)state;
-    if (stoa__process_open() != STOA_OK) {
+    if (open_process(state) != 0) {
         return -1;
     }
     old_object = new_objects();
@@ -354,5 +353,5 @@ main(void)
         cmocka_unit_test(a_fault_in_the_report_ends_it),
         cmocka_unit_test(several_describers_are_asked),
     };
-    return cmocka_run_group_tests(tests, open_process, NULL);
+    return cmocka_run_group_tests(tests, set_up, NULL);
 }

@@ -348,16 +348,6 @@ handlers_in_the_manner_of_faulthandler(void **state)
     assert_died(theirs_after_ours_and_a_write_to_content, SIGSEGV, "warning", "stoa: fatal", NULL);
 }
 
-static int
-open_process(void **state)
-{
-    (void)state;
-    if (stoa__process_open() != STOA_OK) {
-        return -1;
-    }
-    return 0;
-}
-
 int
 main(void)
 {

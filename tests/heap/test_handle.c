@@ -1,6 +1,5 @@
 #include "heap/handle.h"
 
-#include "heap/process.h"
 #include "heap/process_struct.h"
 
 #include <pthread.h>
@@ -12,22 +11,7 @@
 #include <unistd.h>
 #include <cmocka.h>
 
-static int64_t next_id = 1;
-
-static stoa_interp_record *
-make_owner(const char *name)
-{
-    stoa_interp_record *record = NULL;
-    assert_int_equal(stoa__interp_register(next_id++, 0, name, &record), STOA_OK);
-    return record;
-}
-
-static void
-end(stoa_interp_record *record)
-{
-    stoa__interp_gone(record);
-    stoa__interp_unref(record);
-}
+#include "support/process.h"
 
 static void *
 object(size_t i)
@@ -50,7 +34,7 @@ a_handle_names_owner_and_object(void **state)
     assert_ptr_equal(thing, object(1));
     stoa__handle_unref(h);
     stoa__handle_unref(h2);
-    end(owner);
+    end_owner(owner);
 }
 
 static void
@@ -73,8 +57,8 @@ the_last_reference_queues_the_release_with_the_owner(void **state)
     assert_int_equal(stoa__handle_take_released(owner, &thing, 1), 1);
     assert_ptr_equal(thing, object(7));
     assert_int_equal(stoa__handle_take_released(owner, &thing, 1), 0);
-    end(owner);
-    end(other);
+    end_owner(owner);
+    end_owner(other);
 }
 
 static void
@@ -101,7 +85,7 @@ releases_are_taken_in_portions_each_once(void **state)
         total += n;
     }
     assert_int_equal(total, N);
-    end(owner);
+    end_owner(owner);
 }
 
 static void
@@ -138,7 +122,7 @@ stale_and_made_up_handles_are_errors(void **state)
         stoa__handle_unref(made_up[i]);
     }
     stoa__handle_unref(again);
-    end(owner);
+    end_owner(owner);
 }
 
 static void
@@ -200,7 +184,7 @@ a_million_handles_leave_memory_flat(void **state)
     size_t after = resident();
     assert_true(after <= before || after - before < 1 << 20);
     assert_int_equal(atomic_load(&owner->refs), 2);
-    end(owner);
+    end_owner(owner);
 }
 
 static void
@@ -222,7 +206,7 @@ many_live_handles_stay_apart(void **state)
         stoa__handle_unref(h[i]);
     }
     free(h);
-    end(owner);
+    end_owner(owner);
 }
 
 static void
@@ -246,7 +230,7 @@ a_slot_whose_generations_are_used_up_is_left_alone(void **state)
         assert_int_equal(stoa__handle_new(owner, object(1), &h), STOA_OK);
         assert_true((uint32_t)h != index);
     }
-    end(owner);
+    end_owner(owner);
 }
 
 static void
@@ -269,7 +253,7 @@ too_many_references_are_refused(void **state)
     assert_int_equal(stoa__handle_ref(h), STOA_ENOMEM);
     atomic_store(&slot->word, word);
     stoa__handle_unref(h);
-    end(owner);
+    end_owner(owner);
 }
 
 /* Threads make, share, drop and misuse handles while the owner takes releases: each object is released once. */
@@ -341,7 +325,7 @@ threads_share_handles(void **state)
     assert_int_equal(atomic_load(&c.wrong), 0);
     assert_int_equal(released, atomic_load(&c.made));
     assert_int_equal(atomic_load(&c.owner->refs), 2);
-    end(c.owner);
+    end_owner(c.owner);
 }
 
 static void *
@@ -379,13 +363,6 @@ an_owner_goes_while_threads_use_its_handles(void **state)
         assert_int_equal(atomic_load(&c.owner->refs), 1); /* no slot holds it */
         stoa__interp_unref(c.owner);
     }
-}
-
-static int
-open_process(void **state)
-{
-    (void)state;
-    return stoa__process_open() == STOA_OK ? 0 : -1;
 }
 
 int

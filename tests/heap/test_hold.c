@@ -1,7 +1,5 @@
 #include "heap/hold.h"
 
-#include "heap/process.h"
-
 #include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -11,26 +9,12 @@
 #include <sys/wait.h>
 #include <cmocka.h>
 
+#include "support/process.h"
+
 #define OK(call) assert_int_equal((call), STOA_OK)
 #define GONE(call) assert_int_equal((call), STOA_EGONE)
 
-static int64_t next_id = 1;
 static int thing;
-
-static stoa_interp_record *
-make_owner(void)
-{
-    stoa_interp_record *record = NULL;
-    OK(stoa__interp_register(next_id++, 0, "o", &record));
-    return record;
-}
-
-static void
-end(stoa_interp_record *record)
-{
-    stoa__interp_gone(record);
-    stoa__interp_unref(record);
-}
 
 static stoa_handle
 make_handle(stoa_interp_record *owner)
@@ -51,7 +35,7 @@ static void
 each_hold_has_a_reference_of_its_own(void **state)
 {
     (void)state;
-    stoa_interp_record *owner = make_owner();
+    stoa_interp_record *owner = make_owner("o");
     stoa_handle handle = make_handle(owner), got;
     stoa_hold one, two;
     OK(stoa__handle_ref(handle));
@@ -65,14 +49,14 @@ each_hold_has_a_reference_of_its_own(void **state)
     assert_int_equal(released(owner), 0);
     OK(stoa__hold_release(two));
     assert_int_equal(released(owner), 1);
-    end(owner);
+    end_owner(owner);
 }
 
 static void
 released_twice_is_an_error_that_harms_nobody(void **state)
 {
     (void)state;
-    stoa_interp_record *owner = make_owner(), *found;
+    stoa_interp_record *owner = make_owner("o"), *found;
     stoa_handle handle = make_handle(owner), got;
     stoa_hold one, two;
     OK(stoa__handle_ref(handle));
@@ -90,7 +74,7 @@ released_twice_is_an_error_that_harms_nobody(void **state)
     assert_int_equal(released(owner), 0);
     stoa__handle_unref(handle);
     assert_int_equal(released(owner), 1);
-    end(owner);
+    end_owner(owner);
 }
 
 static void
@@ -106,19 +90,19 @@ no_number_is_taken_for_a_hold(void **state)
         GONE(stoa__hold_get(wrong[i], &got));
         GONE(stoa__hold_release(wrong[i]));
     }
-    stoa_interp_record *owner = make_owner();
+    stoa_interp_record *owner = make_owner("o");
     stoa_hold hold;
     stoa_handle handle = make_handle(owner);
     stoa__handle_unref(handle);
     GONE(stoa__hold_new(handle, &hold)); /* stale */
-    end(owner);
+    end_owner(owner);
 }
 
 static void
 a_closed_owner_is_told_by_name(void **state)
 {
     (void)state;
-    stoa_interp_record *owner = make_owner(), *found;
+    stoa_interp_record *owner = make_owner("o"), *found;
     stoa_hold hold;
     stoa_handle got;
     OK(stoa__hold_new(make_handle(owner), &hold));
@@ -138,7 +122,7 @@ many_are_held_at_once(void **state)
 {
     (void)state;
     enum { MANY = 3000 };
-    stoa_interp_record *owner = make_owner();
+    stoa_interp_record *owner = make_owner("o");
     static stoa_hold holds[MANY];
     stoa_handle handle = make_handle(owner), got;
     for (size_t i = 0; i < MANY; i++) {
@@ -152,7 +136,7 @@ many_are_held_at_once(void **state)
         OK(stoa__hold_release(holds[i]));
     }
     assert_int_equal(released(owner), 1);
-    end(owner);
+    end_owner(owner);
 }
 
 /* Threads that fight for the same numbers: each hold is given up once, whoever does it, and no handle by mistake. */
@@ -190,7 +174,7 @@ static void
 threads_give_each_up_once(void **state)
 {
     (void)state;
-    stoa_interp_record *owner = make_owner();
+    stoa_interp_record *owner = make_owner("o");
     pthread_t threads[FIGHTERS];
     fought_for[0] = make_handle(owner);
     fought_for[1] = make_handle(owner);
@@ -210,14 +194,14 @@ threads_give_each_up_once(void **state)
     stoa__handle_unref(fought_for[0]);
     stoa__handle_unref(fought_for[1]);
     assert_int_equal(released(owner), 2);
-    end(owner);
+    end_owner(owner);
 }
 
 static void
 a_forked_child_knows_its_parents_numbers(void **state)
 {
     (void)state;
-    stoa_interp_record *owner = make_owner();
+    stoa_interp_record *owner = make_owner("o");
     stoa_hold hold;
     OK(stoa__hold_new(make_handle(owner), &hold));
     pid_t child = fork();
@@ -232,13 +216,12 @@ a_forked_child_knows_its_parents_numbers(void **state)
     assert_true(WIFEXITED(status) && WEXITSTATUS(status) == 0);
     OK(stoa__hold_release(hold));
     assert_int_equal(released(owner), 1);
-    end(owner);
+    end_owner(owner);
 }
 
 int
 main(void)
 {
-    OK(stoa__process_open());
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(each_hold_has_a_reference_of_its_own),
         cmocka_unit_test(released_twice_is_an_error_that_harms_nobody),
@@ -248,5 +231,5 @@ main(void)
         cmocka_unit_test(threads_give_each_up_once),
         cmocka_unit_test(a_forked_child_knows_its_parents_numbers),
     };
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return cmocka_run_group_tests(tests, open_process, NULL);
 }

@@ -2,7 +2,6 @@
 
 #include "heap/handle.h"
 #include "heap/names.h"
-#include "heap/process.h"
 #include "heap/process_struct.h"
 
 #include <pthread.h>
@@ -15,22 +14,7 @@
 #include <unistd.h>
 #include <cmocka.h>
 
-static int64_t next_id = 100;
-
-static stoa_interp_record *
-make(const char *name)
-{
-    stoa_interp_record *record = NULL;
-    assert_int_equal(stoa__interp_register(next_id++, 0, name, &record), STOA_OK);
-    return record;
-}
-
-static void
-end(stoa_interp_record *record)
-{
-    stoa__interp_gone(record);
-    stoa__interp_unref(record);
-}
+#include "support/process.h"
 
 static void
 serials_are_never_used_twice(void **state)
@@ -38,13 +22,13 @@ serials_are_never_used_twice(void **state)
     (void)state;
     uint32_t last = 0;
     for (int i = 0; i < 1000; i++) {
-        stoa_interp_record *record = make(NULL);
+        stoa_interp_record *record = make_owner(NULL);
         assert_true(record->serial > last);
         assert_int_equal(atomic_load(&record->state), STOA_INTERP_LIVE);
         assert_int_equal(stoa__interp_inside(record), 0);
         assert_null(record->cookie);
         last = record->serial;
-        end(record);
+        end_owner(record);
     }
 }
 
@@ -52,7 +36,7 @@ static void
 names_are_kept_or_made_and_cut(void **state)
 {
     (void)state;
-    stoa_interp_record *a = make("worker"), *b;
+    stoa_interp_record *a = make_owner("worker"), *b;
     assert_string_equal(a->name, "worker");
     assert_int_equal(stoa__interp_register(-7, 3, NULL, &b), STOA_OK);
     assert_string_equal(b->name, "interpreter -7");
@@ -60,11 +44,11 @@ names_are_kept_or_made_and_cut(void **state)
     for (size_t i = 0; i + 3 < sizeof name; i += 2) {
         memcpy(name + i, "\xc3\xa9", 3);
     }
-    stoa_interp_record *c = make(name);
+    stoa_interp_record *c = make_owner(name);
     assert_int_equal(strlen(c->name), 62); /* 63 would end in half a letter */
-    end(a);
-    end(b);
-    end(c);
+    end_owner(a);
+    end_owner(b);
+    end_owner(c);
 }
 
 static void
@@ -93,15 +77,15 @@ found_by_serial_and_by_python_id(void **state)
     assert_true(other != b);
     assert_string_equal(b->name, "b"); /* held: outlives the interpreter */
     stoa__interp_unref(b);
-    end(other);
-    end(a);
+    end_owner(other);
+    end_owner(a);
 }
 
 static void
 closing_refuses_entries_and_reopening_lets_in(void **state)
 {
     (void)state;
-    stoa_interp_record *r = make("shop");
+    stoa_interp_record *r = make_owner("shop");
     assert_int_equal(stoa__interp_enter(r), STOA_OK);
     assert_int_equal(stoa__interp_enter(r), STOA_OK);
     assert_int_equal(stoa__interp_inside(r), 2);
@@ -143,7 +127,7 @@ static void
 waiting_to_close_can_be_interrupted(void **state)
 {
     (void)state;
-    stoa_interp_record *r = make("busy");
+    stoa_interp_record *r = make_owner("busy");
     stoa__interp_enter(r);
     stoa__interp_start_close(r);
     struct sigaction action = {.sa_handler = nothing}, old;
@@ -152,7 +136,7 @@ waiting_to_close_can_be_interrupted(void **state)
     assert_int_equal(stoa__interp_wait_empty(r, 0, STOA_FOREVER), STOA_EINTERRUPTED);
     sigaction(SIGALRM, &old, NULL);
     stoa__interp_leave(r);
-    end(r);
+    end_owner(r);
 }
 
 /* Threads go in and out while one closes: after wait_empty nobody is in, and nobody comes in. */
@@ -185,7 +169,7 @@ nobody_is_inside_after_the_wait(void **state)
 {
     (void)state;
     for (int round = 0; round < 50; round++) {
-        contest c = {.record = make("contest")};
+        contest c = {.record = make_owner("contest")};
         pthread_t threads[3];
         for (int i = 0; i < 3; i++) {
             stoa__interp_ref(c.record);
@@ -232,8 +216,8 @@ each_visits_all_that_are_not_gone(void **state)
     assert_int_equal(last, r[2]->serial);
     assert_int_equal(atomic_load(&r[1]->state), STOA_INTERP_GONE);
     stoa__interp_unref(r[1]);
-    end(r[0]);
-    end(r[2]);
+    end_owner(r[0]);
+    end_owner(r[2]);
 }
 
 static void *
@@ -247,7 +231,7 @@ static void
 closing_ends_waits_for_names(void **state)
 {
     (void)state;
-    stoa_interp_record *r = make("waiter");
+    stoa_interp_record *r = make_owner("waiter");
     pthread_t thread;
     assert_int_equal(pthread_create(&thread, NULL, wait_for_name, r), 0);
     usleep(20000);
@@ -255,7 +239,7 @@ closing_ends_waits_for_names(void **state)
     void *result;
     pthread_join(thread, &result);
     assert_int_equal((intptr_t)result, STOA_EGONE);
-    end(r);
+    end_owner(r);
 }
 
 static stoa_interp_record *survivor;
@@ -271,8 +255,8 @@ static void
 a_forked_child_keeps_only_its_own_interpreter(void **state)
 {
     (void)state;
-    stoa_interp_record *other = make("other");
-    survivor = make("survivor");
+    stoa_interp_record *other = make_owner("other");
+    survivor = make_owner("survivor");
     stoa__interp_enter(other);
     stoa__interp_enter(survivor);
     stoa__interp_enter(survivor); /* by a thread that the child lacks, as it were */
@@ -290,15 +274,8 @@ a_forked_child_keeps_only_its_own_interpreter(void **state)
     assert_int_equal(status, 0);
     stoa__interps_set_fork_hook(NULL);
     assert_int_equal(stoa__interp_enter(other), STOA_OK);
-    end(other);
-    end(survivor);
-}
-
-static int
-open_process(void **state)
-{
-    (void)state;
-    return stoa__process_open() == STOA_OK ? 0 : -1;
+    end_owner(other);
+    end_owner(survivor);
 }
 
 int

@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <cmocka.h>
 
-#include "heap/process.h"
+#include "support/process.h"
 #include "heap/waiter.h"
 
 typedef struct job {
@@ -241,13 +241,6 @@ every_call_is_run_exactly_once_or_taken_back(void **state)
     assert_int_equal(counts[0] + counts[1] + taken_back, SENDERS * EACH);
     assert_int_equal(disposed, SENDERS * EACH);
     stoa__mailbox_close(&busy);
-}
-
-static int
-open_process(void **state)
-{
-    (void)state;
-    return stoa__process_open() == STOA_OK ? 0 : -1;
 }
 
 int

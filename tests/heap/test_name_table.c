@@ -1,7 +1,5 @@
 #include "heap/name_table.h"
 
-#include "heap/process.h"
-
 #include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -9,6 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include <cmocka.h>
+
+#include "support/process.h"
 
 static stoa_name_table tables[4]; /* one a test, never freed: as in the process */
 static stoa_name_table *now;
@@ -211,13 +211,6 @@ readers_see_whole_values_while_writers_write(void **state)
     for (int i = 0; i < 2; i++) {
         pthread_join(threads[i], NULL);
     }
-}
-
-static int
-open_process(void **state)
-{
-    (void)state;
-    return stoa__process_open() == STOA_OK ? 0 : -1;
 }
 
 int

@@ -1,7 +1,6 @@
 #include "heap/names.h"
 
 #include "heap/handle.h"
-#include "heap/process.h"
 #include "heap/process_struct.h"
 
 #include <math.h>
@@ -15,6 +14,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 #include <cmocka.h>
+
+#include "support/process.h"
 
 static char things[64]; /* process-wide objects that are not in the heap */
 
@@ -429,13 +430,6 @@ a_forked_child_uses_names_at_once(void **state)
     assert_int_equal(publish("forked", 1), STOA_OK);
     pthread_join(waiter, NULL);
     unpublish("forked"), unpublish("kept"), unpublish("busy");
-}
-
-static int
-open_process(void **state)
-{
-    (void)state;
-    return stoa__process_open() == STOA_OK ? 0 : -1;
 }
 
 int

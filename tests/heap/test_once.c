@@ -1,7 +1,6 @@
 #include "heap/once.h"
 
 #include "heap/names.h"
-#include "heap/process.h"
 #include "heap/process_struct.h"
 
 #include <pthread.h>
@@ -13,6 +12,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 #include <cmocka.h>
+
+#include "support/process.h"
 
 static char things[64];
 
@@ -333,13 +334,6 @@ a_forked_child_keeps_only_the_makings_of_its_thread(void **state)
     pthread_join(thread, NULL);
     assert_int_equal(done("mine", maker(1, 1), NULL), STOA_OK);
     pthread_barrier_destroy(&paused);
-}
-
-static int
-open_process(void **state)
-{
-    (void)state;
-    return stoa__process_open() == STOA_OK ? 0 : -1;
 }
 
 int

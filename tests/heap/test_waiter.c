@@ -8,7 +8,7 @@
 #include <unistd.h>
 #include <cmocka.h>
 
-#include "heap/process.h"
+#include "support/process.h"
 
 static _Atomic(stoa_waiter *) other;
 static _Atomic int stage;
@@ -158,13 +158,6 @@ a_forked_child_can_wait(void **state)
     int status = -1;
     assert_int_equal(waitpid(child, &status, 0), child);
     assert_int_equal(status, 0);
-}
-
-static int
-open_process(void **state)
-{
-    (void)state;
-    return stoa__process_open() == STOA_OK ? 0 : -1;
 }
 
 int

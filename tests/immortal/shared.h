@@ -115,4 +115,25 @@ stoa_test_in_interpreter(void (*fn)(void *context), void *context)
     PyThreadState_Swap(here);
 }
 
+typedef struct stoa_test_use {
+    PyObject *x;
+    const char *source;
+} stoa_test_use;
+
+static inline void
+stoa_test_check_use(void *context)
+{
+    const stoa_test_use *use = context;
+    assert_int_equal(stoa_test_writes(use->x, use->source), 0);
+}
+
+/* Fails the test when source, run with `x` bound here and in another interpreter, tries a write into the heap. */
+static inline void
+stoa_test_never_writes(PyObject *x, const char *source)
+{
+    stoa_test_use use = {x, source};
+    stoa_test_check_use(&use);
+    stoa_test_in_interpreter(stoa_test_check_use, &use);
+}
+
 #endif

@@ -11,10 +11,9 @@
 #include <cmocka.h>
 
 #include "heap/error.h"
-#include "host/interp.h"
 #include "immortal/exceptions.h"
 #include "proxy/wait.h"
-#include "support/python_embed.h"
+#include "records.h"
 
 typedef struct probe {
     stoa_work work;
@@ -78,21 +77,6 @@ new_probe(stoa_interp_record *record, const char *code)
     probe *p = calloc(1, sizeof(*p));
     p->code = code;
     return stoa__work_init(&p->work, record, run_probe, free_probe) == STOA_OK ? p : NULL;
-}
-
-static stoa_interp_record *
-make(void)
-{
-    stoa_interp_record *record;
-    assert_int_equal(stoa__interp_make(NULL, false, NULL, &record), STOA_OK);
-    return record;
-}
-
-static void
-end(stoa_interp_record *record)
-{
-    assert_int_equal(stoa__interp_close(record, STOA_FOREVER), STOA_OK);
-    stoa__interp_unref(record);
 }
 
 /* Without a GIL, also on a thread that Python has never seen. */
@@ -265,14 +249,6 @@ a_home_that_has_ended_refuses(void **state)
     stoa__waiter_unref(o.home);
 }
 
-static int
-setup(void **state)
-{
-    stoa_test_python_setup(state);
-    stoa__host_ready();
-    return stoa__current_record() == NULL;
-}
-
 int
 main(void)
 {
@@ -283,5 +259,5 @@ main(void)
         cmocka_unit_test(a_circle_of_calls_and_waits_is_found),
         cmocka_unit_test(a_home_that_has_ended_refuses),
     };
-    return cmocka_run_group_tests(tests, setup, stoa_test_python_teardown);
+    return cmocka_run_group_tests(tests, stoa_test_records_setup, stoa_test_python_teardown);
 }

@@ -7,21 +7,12 @@
 #include <string.h>
 #include <cmocka.h>
 
-#include "host/interp.h"
 #include "immortal/exceptions.h"
 #include "proxy/by_copy.h"
 #include "proxy/cross.h"
 #include "proxy/exception.h"
 #include "proxy/membership.h"
-#include "support/python_embed.h"
-
-static int
-setup(void **state)
-{
-    stoa_test_python_setup(state);
-    stoa__host_ready();
-    return stoa__current_record() == NULL;
-}
+#include "records.h"
 
 static void
 grows_and_keeps_its_bytes(void **state)
@@ -133,5 +124,5 @@ main(void)
         cmocka_unit_test(a_refusal_leaves_nothing),  cmocka_unit_test(the_bag_crosses_by_value),
         cmocka_unit_test(exceptions_are_described),
     };
-    return cmocka_run_group_tests(tests, setup, stoa_test_python_teardown);
+    return cmocka_run_group_tests(tests, stoa_test_records_setup, stoa_test_python_teardown);
 }

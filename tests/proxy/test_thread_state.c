@@ -10,12 +10,11 @@
 #include <cmocka.h>
 
 #include "heap/error.h"
-#include "host/interp.h"
 #include "immortal/cpython/gilstate.h"
 #include "immortal/exceptions.h"
 #include "proxy/cross.h"
 #include "proxy/exception.h"
-#include "support/python_embed.h"
+#include "records.h"
 
 #define CHECK(condition)                                                                               \
     do {                                                                                               \
@@ -36,29 +35,6 @@ on_thread(void *(*body)(void *), void *arg)
     PyEval_RestoreThread(state);
     assert_int_equal(created, 0);
     assert_null(failed);
-}
-
-static stoa_interp_record *
-make(void)
-{
-    stoa_interp_record *record;
-    assert_int_equal(stoa__interp_make(NULL, false, NULL, &record), STOA_OK);
-    return record;
-}
-
-static void
-end(stoa_interp_record *record)
-{
-    assert_int_equal(stoa__interp_close(record, STOA_FOREVER), STOA_OK);
-    stoa__interp_unref(record);
-}
-
-static int
-setup(void **state)
-{
-    stoa_test_python_setup(state);
-    stoa__host_ready();
-    return stoa__current_record() == NULL;
 }
 
 /* What PyGILState_Ensure would find is restored, whatever it was. */
@@ -276,5 +252,5 @@ main(void)
         cmocka_unit_test(a_closed_one_is_refused),
         cmocka_unit_test(entering_is_cheap),
     };
-    return cmocka_run_group_tests(tests, setup, stoa_test_python_teardown);
+    return cmocka_run_group_tests(tests, stoa_test_records_setup, stoa_test_python_teardown);
 }

@@ -10,10 +10,8 @@
 #include <cmocka.h>
 
 #include "heap/error.h"
-#include "host/interp.h"
 #include "immortal/exceptions.h"
-#include "proxy/thread_state.h"
-#include "support/python_embed.h"
+#include "records.h"
 
 typedef struct flag {
     _Atomic int up;
@@ -106,9 +104,8 @@ a_signal_ends_it(void **state)
 {
     (void)state;
     flag f = {0, NULL, NULL};
-    stoa_interp_record *record;
+    stoa_interp_record *record = make();
     stoa_entry entry;
-    assert_int_equal(stoa__interp_make(NULL, false, NULL, &record), STOA_OK);
     for (int inside = 0; inside < 2; inside++) {
         if (inside) {
             assert_int_equal(stoa__enter(record, &entry), STOA_OK);
@@ -119,8 +116,7 @@ a_signal_ends_it(void **state)
         pthread_join(thread, NULL);
     }
     stoa__leave(&entry);
-    assert_int_equal(stoa__interp_close(record, STOA_FOREVER), STOA_OK);
-    stoa__interp_unref(record);
+    end(record);
 }
 
 static unsigned long this_thread;
@@ -219,7 +215,7 @@ closing_the_interpreter_ends_it(void **state)
     (void)state;
     flag f = {0, NULL, NULL};
     stoa_entry entry;
-    assert_int_equal(stoa__interp_make(NULL, false, NULL, &closing), STOA_OK);
+    closing = make();
     assert_int_equal(stoa__enter(closing, &entry), STOA_OK);
     pthread_t thread = later(&f, start_close);
     assert_int_equal(stoa__wait_until(is_up, &f, STOA_FOREVER, NULL, "a flag"), -1);
@@ -227,17 +223,17 @@ closing_the_interpreter_ends_it(void **state)
     pthread_join(thread, NULL);
     stoa__leave(&entry);
     stoa__interp_reopen(closing);
-    assert_int_equal(stoa__interp_close(closing, STOA_FOREVER), STOA_OK);
-    stoa__interp_unref(closing);
+    end(closing);
 }
 
 static int
 setup(void **state)
 {
-    stoa_test_python_setup(state);
-    stoa__host_ready();
-    (void)stoa_test_eval("__import__('signal').signal(2, __import__('signal').default_int_handler)");
-    return stoa__current_record() == NULL;
+    if (stoa_test_records_setup(state) != 0) {
+        return -1;
+    }
+    Py_DECREF(stoa_test_eval("__import__('signal').signal(2, __import__('signal').default_int_handler)"));
+    return 0;
 }
 
 int

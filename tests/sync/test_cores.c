@@ -5,8 +5,6 @@
 #include "sync/queue.h"
 #include "sync/semaphore.h"
 
-#include "heap/process.h"
-
 #include <poll.h>
 #include <pthread.h>
 #include <setjmp.h>
@@ -14,6 +12,8 @@
 #include <stdint.h>
 #include <string.h>
 #include <cmocka.h>
+
+#include "support/process.h"
 
 #define THREADS 4
 #define ROUNDS 3000
@@ -264,13 +264,6 @@ bell_rings_once_for_many(void **state)
     stoa__thing_unref(&queue->thing);
 }
 
-static int
-set_up(void **state)
-{
-    (void)state;
-    return stoa__process_open() == STOA_OK ? 0 : -1;
-}
-
 int
 main(void)
 {
@@ -279,5 +272,5 @@ main(void)
         cmocka_unit_test(semaphore_keeps_its_value),       cmocka_unit_test(closed_holder_breaks_the_mutex),
         cmocka_unit_test(bell_rings_once_for_many),        cmocka_unit_test(queue_gives_a_put_back),
     };
-    return cmocka_run_group_tests(tests, set_up, NULL);
+    return cmocka_run_group_tests(tests, open_process, NULL);
 }
