@@ -11,15 +11,12 @@
 #include "sync/event.h"
 #include "sync/semaphore.h"
 
-#define SEMAPHORES (1u << STOA_THING_SEMAPHORE | 1u << STOA_THING_BOUNDED_SEMAPHORE)
+static const stoa_host_kind an_event = {1u << STOA_THING_EVENT, "an event"};
+static const stoa_host_kind a_semaphore = {1u << STOA_THING_SEMAPHORE | 1u << STOA_THING_BOUNDED_SEMAPHORE,
+                                           "a semaphore"};
+static const stoa_host_kind a_barrier = {1u << STOA_THING_BARRIER, "a barrier"};
 
 /* ---- events --------------------------------------------------------------------------------------------------------- */
-
-static stoa_err
-event_of(stoa_handle handle, stoa_thing **out)
-{
-    return stoa__host_thing(handle, 1u << STOA_THING_EVENT, "an event", out);
-}
 
 stoa_err
 stoa_event_new(stoa_handle *out_event)
@@ -32,28 +29,28 @@ stoa_event_new(stoa_handle *out_event)
     return err;
 }
 
-stoa_err
-stoa_event_set(stoa_handle event)
+static stoa_err
+on_event(stoa_handle event, void (*act)(stoa_event *event))
 {
     stoa_thing *thing;
-    stoa_err err = event_of(event, &thing);
+    stoa_err err = stoa__host_thing(event, an_event, &thing);
     if (err == STOA_OK) {
-        stoa__event_set(stoa__event(thing));
+        act(stoa__event(thing));
         stoa__thing_unref(thing);
     }
     return err;
 }
 
 stoa_err
+stoa_event_set(stoa_handle event)
+{
+    return on_event(event, stoa__event_set);
+}
+
+stoa_err
 stoa_event_clear(stoa_handle event)
 {
-    stoa_thing *thing;
-    stoa_err err = event_of(event, &thing);
-    if (err == STOA_OK) {
-        stoa__event_clear(stoa__event(thing));
-        stoa__thing_unref(thing);
-    }
-    return err;
+    return on_event(event, stoa__event_clear);
 }
 
 stoa_err
@@ -61,7 +58,7 @@ stoa_event_is_set(stoa_handle event, bool *out_set)
 {
     stoa_thing *thing;
     stoa_err err = stoa__host_check(out_set, "out_set");
-    if (err == STOA_OK && (err = event_of(event, &thing)) == STOA_OK) {
+    if (err == STOA_OK && (err = stoa__host_thing(event, an_event, &thing)) == STOA_OK) {
         *out_set = stoa__event_is_set(stoa__event(thing));
         stoa__thing_unref(thing);
     }
@@ -69,18 +66,20 @@ stoa_event_is_set(stoa_handle event, bool *out_set)
 }
 
 static stoa_err
-wait_for_event(stoa_event *event, double timeout, stoa_deadline deadline)
+wait_for_event(stoa_thing *thing, const stoa_host_limit *limit, void *arg)
 {
+    (void)arg;
+    stoa_event *event = stoa__event(thing);
     stoa_node node;
     stoa_err err = stoa__host_node(&node);
     if (err != STOA_OK || stoa__event_is_set(event)) {
         return err;
     }
-    if (timeout == 0) {
+    if (limit->timeout == 0) {
         return stoa__fail(STOA_ETIMEDOUT, "the event is not set");
     }
     if (!stoa__event_wait(event, &node)) {
-        err = stoa__host_wait(&node, deadline, "an event");
+        err = stoa__host_wait(&node, limit->deadline, "an event");
         stoa__event_withdraw(event, &node);
         if (stoa__node_state(&node) == STOA_NODE_GIVEN && err != STOA_EPYTHON) {
             err = STOA_OK;
@@ -92,23 +91,10 @@ wait_for_event(stoa_event *event, double timeout, stoa_deadline deadline)
 stoa_err
 stoa_event_wait(stoa_handle event, double timeout)
 {
-    stoa_thing *thing;
-    stoa_deadline deadline;
-    stoa_err err = stoa__host_deadline(timeout, &deadline);
-    if (err == STOA_OK && (err = event_of(event, &thing)) == STOA_OK) {
-        err = wait_for_event(stoa__event(thing), timeout, deadline);
-        stoa__thing_unref(thing);
-    }
-    return err;
+    return stoa__host_within(event, an_event, timeout, wait_for_event, NULL);
 }
 
 /* ---- semaphores ------------------------------------------------------------------------------------------------------ */
-
-static stoa_err
-semaphore_of(stoa_handle handle, stoa_thing **out)
-{
-    return stoa__host_thing(handle, SEMAPHORES, "a semaphore", out);
-}
 
 stoa_err
 stoa_semaphore_new(uint64_t value, bool bounded, stoa_handle *out_semaphore)
@@ -125,17 +111,19 @@ stoa_semaphore_new(uint64_t value, bool bounded, stoa_handle *out_semaphore)
 }
 
 static stoa_err
-take_one(stoa_semaphore *semaphore, double timeout, stoa_deadline deadline)
+take_one(stoa_thing *thing, const stoa_host_limit *limit, void *arg)
 {
+    (void)arg;
+    stoa_semaphore *semaphore = stoa__semaphore(thing);
     stoa_node node;
     stoa_err err = stoa__host_node(&node);
-    if (err != STOA_OK || stoa__semaphore_acquire(semaphore, timeout != 0 ? &node : NULL)) {
+    if (err != STOA_OK || stoa__semaphore_acquire(semaphore, limit->timeout != 0 ? &node : NULL)) {
         return err;
     }
-    if (timeout == 0) {
+    if (limit->timeout == 0) {
         return stoa__fail(STOA_ETIMEDOUT, "the semaphore is at 0");
     }
-    err = stoa__host_wait(&node, deadline, "a semaphore");
+    err = stoa__host_wait(&node, limit->deadline, "a semaphore");
     if (err != STOA_OK) {
         (void)stoa__semaphore_withdraw(semaphore, &node); /* given at the last moment: the next gets it */
     }
@@ -145,21 +133,14 @@ take_one(stoa_semaphore *semaphore, double timeout, stoa_deadline deadline)
 stoa_err
 stoa_semaphore_acquire(stoa_handle semaphore, double timeout)
 {
-    stoa_thing *thing;
-    stoa_deadline deadline;
-    stoa_err err = stoa__host_deadline(timeout, &deadline);
-    if (err == STOA_OK && (err = semaphore_of(semaphore, &thing)) == STOA_OK) {
-        err = take_one(stoa__semaphore(thing), timeout, deadline);
-        stoa__thing_unref(thing);
-    }
-    return err;
+    return stoa__host_within(semaphore, a_semaphore, timeout, take_one, NULL);
 }
 
 stoa_err
 stoa_semaphore_release(stoa_handle semaphore, uint64_t count)
 {
     stoa_thing *thing;
-    stoa_err err = semaphore_of(semaphore, &thing);
+    stoa_err err = stoa__host_thing(semaphore, a_semaphore, &thing);
     if (err == STOA_OK) {
         if (!stoa__semaphore_release(stoa__semaphore(thing), count)) {
             err = stoa__fail(STOA_ESTATE, "the semaphore would exceed its bound");
@@ -170,12 +151,6 @@ stoa_semaphore_release(stoa_handle semaphore, uint64_t count)
 }
 
 /* ---- barriers -------------------------------------------------------------------------------------------------------- */
-
-static stoa_err
-barrier_of(stoa_handle handle, stoa_thing **out)
-{
-    return stoa__host_thing(handle, 1u << STOA_THING_BARRIER, "a barrier", out);
-}
 
 stoa_err
 stoa_barrier_new(size_t parties, stoa_handle *out_barrier)
@@ -222,14 +197,20 @@ let_all_go(stoa_barrier *barrier, uint64_t round)
     return err;
 }
 
+/* `arg`: a uint64_t for the place among the parties. */
 static stoa_err
-meet(stoa_barrier *barrier, stoa_deadline deadline, uint64_t *place)
+meet(stoa_thing *thing, const stoa_host_limit *limit, void *arg)
 {
+    stoa_barrier *barrier = stoa__barrier(thing);
+    stoa_deadline deadline = limit->deadline;
+    uint64_t round, *place = arg;
     stoa_node node;
-    uint64_t round;
     stoa_err err = stoa__host_node(&node);
     if (err != STOA_OK) {
         return err;
+    }
+    if (limit->timeout < 0 && barrier->timeout >= 0) { /* Python gave it one of its own */
+        (void)stoa__deadline_in(barrier->timeout, &deadline);
     }
     stoa_barrier_result result = stoa__barrier_arrive(barrier, &node, &round);
     *place = node.count;
@@ -251,19 +232,22 @@ meet(stoa_barrier *barrier, stoa_deadline deadline, uint64_t *place)
 stoa_err
 stoa_barrier_wait(stoa_handle barrier, double timeout, size_t *out_place)
 {
-    stoa_thing *thing;
-    stoa_deadline deadline;
     uint64_t place = 0;
-    stoa_err err = stoa__host_deadline(timeout, &deadline);
-    if (err == STOA_OK && (err = barrier_of(barrier, &thing)) == STOA_OK) {
-        if (timeout < 0 && stoa__barrier(thing)->timeout >= 0) { /* Python gave it one of its own */
-            (void)stoa__deadline_in(stoa__barrier(thing)->timeout, &deadline);
-        }
-        err = meet(stoa__barrier(thing), deadline, &place);
+    stoa_err err = stoa__host_within(barrier, a_barrier, timeout, meet, &place);
+    if (err == STOA_OK && out_place != NULL) {
+        *out_place = (size_t)place;
+    }
+    return err;
+}
+
+static stoa_err
+on_barrier(stoa_handle barrier, void (*act)(stoa_barrier *barrier))
+{
+    stoa_thing *thing;
+    stoa_err err = stoa__host_thing(barrier, a_barrier, &thing);
+    if (err == STOA_OK) {
+        act(stoa__barrier(thing));
         stoa__thing_unref(thing);
-        if (err == STOA_OK && out_place != NULL) {
-            *out_place = (size_t)place;
-        }
     }
     return err;
 }
@@ -271,23 +255,11 @@ stoa_barrier_wait(stoa_handle barrier, double timeout, size_t *out_place)
 stoa_err
 stoa_barrier_abort(stoa_handle barrier)
 {
-    stoa_thing *thing;
-    stoa_err err = barrier_of(barrier, &thing);
-    if (err == STOA_OK) {
-        stoa__barrier_abort(stoa__barrier(thing));
-        stoa__thing_unref(thing);
-    }
-    return err;
+    return on_barrier(barrier, stoa__barrier_abort);
 }
 
 stoa_err
 stoa_barrier_reset(stoa_handle barrier)
 {
-    stoa_thing *thing;
-    stoa_err err = barrier_of(barrier, &thing);
-    if (err == STOA_OK) {
-        stoa__barrier_reset(stoa__barrier(thing));
-        stoa__thing_unref(thing);
-    }
-    return err;
+    return on_barrier(barrier, stoa__barrier_reset);
 }

@@ -10,7 +10,11 @@
 #include "sync/condition.h"
 
 #define LOCKS (1u << STOA_THING_LOCK | 1u << STOA_THING_RLOCK)
-#define CONDITION (1u << STOA_THING_CONDITION)
+#define CONDITIONS (1u << STOA_THING_CONDITION)
+
+static const stoa_host_kind a_lock = {LOCKS, "a lock"};
+static const stoa_host_kind a_condition = {CONDITIONS, "a condition"};
+static const stoa_host_kind either = {LOCKS | CONDITIONS, "a lock or a condition"};
 
 /* ---- taking and letting go ----------------------------------------------------------------------------------------- */
 
@@ -77,18 +81,17 @@ stoa_lock_new(bool recursive, stoa_handle *out_lock)
     return err;
 }
 
+static stoa_err
+acquire(stoa_thing *thing, const stoa_host_limit *limit, void *arg)
+{
+    (void)arg;
+    return take(mutex_of(thing), 1, limit->deadline, limit->timeout != 0);
+}
+
 stoa_err
 stoa_lock_acquire(stoa_handle lock, double timeout)
 {
-    stoa_thing *thing;
-    stoa_deadline deadline;
-    stoa_err err = stoa__host_deadline(timeout, &deadline);
-    if (err == STOA_OK &&
-        (err = stoa__host_thing(lock, LOCKS | CONDITION, "a lock or a condition", &thing)) == STOA_OK) {
-        err = take(mutex_of(thing), 1, deadline, timeout != 0);
-        stoa__thing_unref(thing);
-    }
-    return err;
+    return stoa__host_within(lock, either, timeout, acquire, NULL);
 }
 
 stoa_err
@@ -96,7 +99,7 @@ stoa_lock_release(stoa_handle lock)
 {
     stoa_thing *thing;
     stoa_node self;
-    stoa_err err = stoa__host_thing(lock, LOCKS | CONDITION, "a lock or a condition", &thing);
+    stoa_err err = stoa__host_thing(lock, either, &thing);
     if (err != STOA_OK) {
         return err;
     }
@@ -124,7 +127,7 @@ stoa_condition_new(stoa_handle lock, stoa_handle *out_condition)
     if (lock == 0) {
         err = stoa__mutex_new(true, &mutex);
     }
-    else if ((err = stoa__host_thing(lock, LOCKS, "a lock", &thing)) == STOA_OK) {
+    else if ((err = stoa__host_thing(lock, a_lock, &thing)) == STOA_OK) {
         mutex = stoa__mutex(thing);
     }
     if (err != STOA_OK) {
@@ -176,25 +179,24 @@ wait_notified(stoa_condition *condition, stoa_node *node, uint64_t owner, stoa_d
     return err;
 }
 
+static stoa_err
+wait_held(stoa_thing *thing, const stoa_host_limit *limit, void *arg)
+{
+    (void)arg;
+    stoa_node node;
+    stoa_err err = stoa__host_node(&node);
+    if (err != STOA_OK) {
+        return err;
+    }
+    uint64_t owner = stoa__mutex_owner(node.waiter, node.serial);
+    err = check_held(mutex_of(thing), owner);
+    return err == STOA_OK ? wait_notified(stoa__condition(thing), &node, owner, limit->deadline) : err;
+}
+
 stoa_err
 stoa_condition_wait(stoa_handle condition, double timeout)
 {
-    stoa_thing *thing;
-    stoa_deadline deadline;
-    stoa_node node;
-    stoa_err err = stoa__host_deadline(timeout, &deadline);
-    if (err != STOA_OK || (err = stoa__host_thing(condition, CONDITION, "a condition", &thing)) != STOA_OK) {
-        return err;
-    }
-    if ((err = stoa__host_node(&node)) == STOA_OK) {
-        uint64_t owner = stoa__mutex_owner(node.waiter, node.serial);
-        err = check_held(mutex_of(thing), owner);
-        if (err == STOA_OK) {
-            err = wait_notified(stoa__condition(thing), &node, owner, deadline);
-        }
-    }
-    stoa__thing_unref(thing);
-    return err;
+    return stoa__host_within(condition, a_condition, timeout, wait_held, NULL);
 }
 
 stoa_err
@@ -202,7 +204,7 @@ stoa_condition_notify(stoa_handle condition, size_t count)
 {
     stoa_thing *thing;
     stoa_node self;
-    stoa_err err = stoa__host_thing(condition, CONDITION, "a condition", &thing);
+    stoa_err err = stoa__host_thing(condition, a_condition, &thing);
     if (err != STOA_OK) {
         return err;
     }

@@ -14,6 +14,8 @@
 #include "proxy/item.h"
 #include "stoa/queue.h"
 
+static const stoa_host_kind a_queue = {1u << STOA_THING_QUEUE, "a queue"};
+
 /* ---- values to items --------------------------------------------------------------------------------------------- */
 
 static stoa_err
@@ -149,60 +151,50 @@ unpack_value(const stoa_item *item, unsigned flags, stoa_data *out)
 
 /* ---- waiting ----------------------------------------------------------------------------------------------------- */
 
-static stoa_err
-told(stoa_queue_result result, const char *why_not)
-{
-    switch (result) {
-    case STOA_QUEUE_DONE:
-        return STOA_OK;
-    case STOA_QUEUE_SHUT:
-        return stoa__fail(STOA_ECLOSED, "the queue was shut down");
-    case STOA_QUEUE_NOMEM:
-        return stoa__fail(STOA_ENOMEM, "no memory for a further item of the queue");
-    default:
-        return stoa__fail(STOA_ETIMEDOUT, "the queue is %s", why_not);
-    }
-}
-
-/* How a wait of this thread goes, and what ended it. */
-typedef struct host_wait {
-    stoa_patience patience;
-    stoa_err err;
-} host_wait;
-
+/* `arg`: a stoa_err, for what ended the wait. */
 static int
 wait_as_host(stoa_node *node, stoa_deadline deadline, const char *what, void *arg)
 {
-    host_wait *w = arg;
-    w->err = stoa__host_wait(node, deadline, what);
-    return w->err == STOA_OK ? 0 : w->err == STOA_ETIMEDOUT ? 1 : -1;
+    stoa_err *err = arg;
+    *err = stoa__host_wait(node, deadline, what);
+    return *err == STOA_OK ? 0 : *err == STOA_ETIMEDOUT ? 1 : -1;
 }
 
-static void
-start_wait(host_wait *w, stoa_deadline deadline)
-{
-    w->err = STOA_OK;
-    w->patience = (stoa_patience){
-        .serial = stoa__host_serial(), .deadline = deadline, .wait = wait_as_host, .arg = w};
-}
+/* A put or a get: how it is done at once, how with waiting, and what the queue is when it cannot be done. */
+typedef struct way {
+    stoa_queue_result (*at_once)(stoa_queue *queue, stoa_item *item, stoa_node *node);
+    stoa_queue_end (*waiting)(stoa_queue *queue, stoa_item *item, const stoa_patience *patience);
+    const char *why_not;
+} way;
+
+static const way putting = {stoa__queue_put, stoa__queue_put_wait, "full"};
+static const way getting = {stoa__queue_get, stoa__queue_get_wait, "empty"};
 
 static stoa_err
-ended(const host_wait *w, stoa_queue_end end, const char *why_not)
+go(const way *w, stoa_queue *queue, stoa_item *item, double timeout, stoa_deadline deadline)
 {
+    stoa_err stopped = STOA_OK;
+    stoa_queue_result result = w->at_once(queue, item, NULL);
+    stoa_queue_end end = stoa__queue_at_once(result);
+    if (result == STOA_QUEUE_WAIT && timeout != 0) {
+        stoa_patience patience = {
+            .serial = stoa__host_serial(), .deadline = deadline, .wait = wait_as_host, .arg = &stopped};
+        end = w->waiting(queue, item, &patience);
+    }
     switch (end) {
     case STOA_QUEUE_END_DONE:
     case STOA_QUEUE_END_TOO_LATE: /* it is in, so there is nothing to be told */
         return STOA_OK;
     case STOA_QUEUE_END_SHUT:
-        return told(STOA_QUEUE_SHUT, why_not);
+        return stoa__fail(STOA_ECLOSED, "the queue was shut down");
     case STOA_QUEUE_END_NOMEM:
-        return told(STOA_QUEUE_NOMEM, why_not);
+        return stoa__fail(STOA_ENOMEM, "no memory for a further item of the queue");
     case STOA_QUEUE_END_TIME:
-        return told(STOA_QUEUE_WAIT, why_not);
+        return stoa__fail(STOA_ETIMEDOUT, "the queue is %s", w->why_not);
     case STOA_QUEUE_END_STOPPED:
         break;
     }
-    return w->err;
+    return stopped;
 }
 
 /* ---- the public face --------------------------------------------------------------------------------------------- */
@@ -235,15 +227,7 @@ stoa_queue_put(stoa_queue *queue, const stoa_data *value, double timeout)
         (err = pack_value(value, &item)) != STOA_OK) {
         return err;
     }
-    stoa_queue_result result = stoa__queue_put(queue, &item, NULL);
-    if (result == STOA_QUEUE_WAIT && timeout != 0) {
-        host_wait wait;
-        start_wait(&wait, deadline);
-        err = ended(&wait, stoa__queue_put_wait(queue, &item, &wait.patience), "full");
-    }
-    else {
-        err = told(result, "full");
-    }
+    err = go(&putting, queue, &item, timeout, deadline);
     stoa__item_drop(&item);
     return err;
 }
@@ -261,16 +245,7 @@ stoa_queue_get(stoa_queue *queue, double timeout, unsigned flags, stoa_data *out
         (err = stoa__host_deadline(timeout, &deadline)) != STOA_OK) {
         return err;
     }
-    stoa_queue_result result = stoa__queue_get(queue, &item, NULL);
-    if (result == STOA_QUEUE_WAIT && timeout != 0) {
-        host_wait wait;
-        start_wait(&wait, deadline);
-        err = ended(&wait, stoa__queue_get_wait(queue, &item, &wait.patience), "empty");
-    }
-    else {
-        err = told(result, "empty");
-    }
-    if (err != STOA_OK) {
+    if ((err = go(&getting, queue, &item, timeout, deadline)) != STOA_OK) {
         return err;
     }
     if ((err = unpack_value(&item, flags, out_value)) != STOA_OK) {
@@ -312,8 +287,7 @@ stoa_queue_of(stoa_handle handle, stoa_queue **out_queue)
 {
     stoa_thing *thing;
     stoa_err err = stoa__host_check(out_queue, "out_queue");
-    if (err == STOA_OK &&
-        (err = stoa__host_thing(handle, 1u << STOA_THING_QUEUE, "a queue", &thing)) == STOA_OK) {
+    if (err == STOA_OK && (err = stoa__host_thing(handle, a_queue, &thing)) == STOA_OK) {
         *out_queue = stoa__queue(thing);
     }
     return err;

@@ -35,7 +35,7 @@ stoa__host_deadline(double timeout, stoa_deadline *out)
 }
 
 stoa_err
-stoa__host_thing(stoa_handle handle, uint32_t kinds, const char *what, stoa_thing **out)
+stoa__host_thing(stoa_handle handle, stoa_host_kind kind, stoa_thing **out)
 {
     stoa_handle found;
     stoa_err err = check_open();
@@ -43,14 +43,27 @@ stoa__host_thing(stoa_handle handle, uint32_t kinds, const char *what, stoa_thin
         return err;
     }
     stoa_thing *thing = stoa__thing_of_handle(found); /* our reference of the handle is one of the thing */
-    if (thing == NULL || (1u << thing->kind & kinds) == 0) {
+    if (thing == NULL || (1u << thing->kind & kind.kinds) == 0) {
         err = stoa__fail(STOA_ETYPE, "the handle stands for %s, not for %s",
-                         thing == NULL ? "an object of an interpreter" : thing->class->name, what);
+                         thing == NULL ? "an object of an interpreter" : thing->class->name, kind.what);
         stoa__handle_unref(found);
         return err;
     }
     *out = thing;
     return STOA_OK;
+}
+
+stoa_err
+stoa__host_within(stoa_handle handle, stoa_host_kind kind, double timeout, stoa_host_act act, void *arg)
+{
+    stoa_thing *thing;
+    stoa_host_limit limit = {.timeout = timeout};
+    stoa_err err = stoa__host_deadline(timeout, &limit.deadline);
+    if (err == STOA_OK && (err = stoa__host_thing(handle, kind, &thing)) == STOA_OK) {
+        err = act(thing, &limit, arg);
+        stoa__thing_unref(thing);
+    }
+    return err;
 }
 
 stoa_err

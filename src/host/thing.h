@@ -16,9 +16,27 @@ stoa_err stoa__host_check(const void *given, const char *name);
 /* Seconds as in stoa/queue.h: negative waits for ever. STOA_EINVAL: no number. */
 stoa_err stoa__host_deadline(double timeout, stoa_deadline *out);
 
-/* The thing that a host's handle stands for, with a reference for the caller. `kinds`: a bit (1 << kind) for each that will
- * do; `what` names them. STOA_ETYPE, STOA_EGONE, STOA_ESTATE. */
-stoa_err stoa__host_thing(stoa_handle handle, uint32_t kinds, const char *what, stoa_thing **out);
+/* What a handle must stand for: a bit (1 << kind) for each kind that will do, and a name for them. */
+typedef struct stoa_host_kind {
+    uint32_t kinds;
+    const char *what;
+} stoa_host_kind;
+
+/* The thing that a host's handle stands for, with a reference for the caller. STOA_ETYPE, STOA_EGONE, STOA_ESTATE. */
+stoa_err stoa__host_thing(stoa_handle handle, stoa_host_kind kind, stoa_thing **out);
+
+/* How long a host will wait: in seconds as it gave them, and until when that is. */
+typedef struct stoa_host_limit {
+    double timeout;
+    stoa_deadline deadline;
+} stoa_host_limit;
+
+/* Does what may have to wait with the thing that a handle stands for: the act's result, or that of stoa__host_deadline or
+ * stoa__host_thing. `arg` is the act's. */
+typedef stoa_err (*stoa_host_act)(stoa_thing *thing, const stoa_host_limit *limit, void *arg);
+stoa_err
+stoa__host_within(stoa_handle handle, stoa_host_kind kind, double timeout, stoa_host_act act, void *arg);
+
 /* A host's handle for a new thing, whose reference it takes over, in failure too. */
 stoa_err stoa__host_hold(stoa_thing *thing, stoa_handle *out_handle);
 

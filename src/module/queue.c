@@ -29,14 +29,6 @@ stoa__queue_waits(PyObject *self, stoa_deadline deadline)
         .serial = stoa__queue_side(self)->record->serial, .deadline = deadline, .wait = wait_in_python};
 }
 
-stoa_queue_end
-stoa__queue_at_once(stoa_queue_result result)
-{
-    return result == STOA_QUEUE_WAIT   ? STOA_QUEUE_END_TIME
-           : result == STOA_QUEUE_SHUT ? STOA_QUEUE_END_SHUT
-                                       : STOA_QUEUE_END_NOMEM;
-}
-
 int
 stoa__queue_failed(stoa_queue_end end, const char *nothing)
 {

@@ -31,8 +31,6 @@ stoa_patience stoa__queue_waits(PyObject *self, stoa_deadline deadline);
 /* Raises what it means that the end was not DONE: `nothing` (queue.Full, queue.Empty) when the time is over. An exception
  * that ended the wait is there already. Always -1. */
 int stoa__queue_failed(stoa_queue_end end, const char *nothing);
-/* What a look without a wait says, as the end of one. */
-stoa_queue_end stoa__queue_at_once(stoa_queue_result result);
 
 PyObject *stoa__queue_put_method(PyObject *self, PyObject *const *args, Py_ssize_t count, PyObject *keywords);
 PyObject *stoa__queue_put_nowait(PyObject *self, PyObject *object);

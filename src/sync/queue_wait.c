@@ -1,7 +1,7 @@
 #include "sync/queue_wait.h"
 
-static stoa_queue_end
-end_of(stoa_queue_result result)
+stoa_queue_end
+stoa__queue_at_once(stoa_queue_result result)
 {
     switch (result) {
     case STOA_QUEUE_DONE:
@@ -47,7 +47,7 @@ stoa__queue_put_wait(stoa_queue *queue, stoa_item *item, const stoa_patience *pa
     stoa__node_init(&node, self, patience->serial);
     stoa_queue_result result = stoa__queue_put(queue, item, &node);
     if (result != STOA_QUEUE_WAIT) {
-        return end_of(result);
+        return stoa__queue_at_once(result);
     }
     int waited = patience->wait(&node, patience->deadline, "room in a queue", patience->arg);
     stoa_queue_end end = end_of_put(queue, &node, waited);
@@ -66,7 +66,7 @@ stoa__queue_get_wait(stoa_queue *queue, stoa_item *out, const stoa_patience *pat
     stoa__node_init(&node, self, patience->serial);
     stoa_queue_result result = stoa__queue_get(queue, out, &node);
     if (result != STOA_QUEUE_WAIT) {
-        return end_of(result);
+        return stoa__queue_at_once(result);
     }
     int waited = patience->wait(&node, patience->deadline, "an item of a queue", patience->arg);
     if (waited < 0) {
@@ -84,6 +84,6 @@ stoa__queue_get_wait(stoa_queue *queue, stoa_item *out, const stoa_patience *pat
     case STOA_NODE_SHUT:
         return STOA_QUEUE_END_SHUT;
     default: /* it came at the last moment, and went back in front */
-        return end_of(stoa__queue_get(queue, out, NULL));
+        return stoa__queue_at_once(stoa__queue_get(queue, out, NULL));
     }
 }

@@ -26,6 +26,9 @@ typedef enum stoa_queue_end {
     STOA_QUEUE_END_TOO_LATE, /* a put: wait() gave -1, but the item has come in and somebody has got it already */
 } stoa_queue_end;
 
+/* How a put or a get ends that does not wait, or not again: WAIT is the end of its TIME. */
+stoa_queue_end stoa__queue_at_once(stoa_queue_result result);
+
 /* The caller holds a reference of the queue. The item is taken over by DONE and TOO_LATE; it is the caller's else. */
 stoa_queue_end stoa__queue_put_wait(stoa_queue *queue, stoa_item *item, const stoa_patience *patience);
 /* DONE: *out is the caller's. */
