@@ -25,8 +25,9 @@ stoa__builder_reserve(stoa_builder *builder, size_t more)
 }
 
 static stoa_err
-push(stoa_builder *builder, stoa_err err, const stoa_object *object)
+push(stoa_builder *builder, stoa_err err, const stoa_object *const *made)
 {
+    const stoa_object *object = *made;
     if (err != STOA_OK) {
         return err;
     }
@@ -48,64 +49,56 @@ stoa_err
 stoa_push_none(stoa_builder *builder)
 {
     const stoa_object *made = NULL;
-    stoa_err err = stoa_make_none(builder, &made);
-    return push(builder, err, made);
+    return push(builder, stoa_make_none(builder, &made), &made);
 }
 
 stoa_err
 stoa_push_bool(stoa_builder *builder, bool value)
 {
     const stoa_object *made = NULL;
-    stoa_err err = stoa_make_bool(builder, value, &made);
-    return push(builder, err, made);
+    return push(builder, stoa_make_bool(builder, value, &made), &made);
 }
 
 stoa_err
 stoa_push_int64(stoa_builder *builder, int64_t value)
 {
     const stoa_object *made = NULL;
-    stoa_err err = stoa_make_int64(builder, value, &made);
-    return push(builder, err, made);
+    return push(builder, stoa_make_int64(builder, value, &made), &made);
 }
 
 stoa_err
 stoa_push_uint64(stoa_builder *builder, uint64_t value)
 {
     const stoa_object *made = NULL;
-    stoa_err err = stoa_make_uint64(builder, value, &made);
-    return push(builder, err, made);
+    return push(builder, stoa_make_uint64(builder, value, &made), &made);
 }
 
 stoa_err
 stoa_push_int_bytes(stoa_builder *builder, const void *bytes, size_t size, bool is_signed)
 {
     const stoa_object *made = NULL;
-    stoa_err err = stoa_make_int_bytes(builder, bytes, size, is_signed, &made);
-    return push(builder, err, made);
+    return push(builder, stoa_make_int_bytes(builder, bytes, size, is_signed, &made), &made);
 }
 
 stoa_err
 stoa_push_double(stoa_builder *builder, double value)
 {
     const stoa_object *made = NULL;
-    stoa_err err = stoa_make_double(builder, value, &made);
-    return push(builder, err, made);
+    return push(builder, stoa_make_double(builder, value, &made), &made);
 }
 
 stoa_err
 stoa_push_text(stoa_builder *builder, const char *utf8, size_t size)
 {
     const stoa_object *made = NULL;
-    stoa_err err = stoa_make_text(builder, utf8, size, &made);
-    return push(builder, err, made);
+    return push(builder, stoa_make_text(builder, utf8, size, &made), &made);
 }
 
 stoa_err
 stoa_push_bytes(stoa_builder *builder, const void *bytes, size_t size)
 {
     const stoa_object *made = NULL;
-    stoa_err err = stoa_make_bytes(builder, bytes, size, &made);
-    return push(builder, err, made);
+    return push(builder, stoa_make_bytes(builder, bytes, size, &made), &made);
 }
 
 stoa_err
@@ -115,7 +108,7 @@ stoa_push_object(stoa_builder *builder, const stoa_object *object)
     if (err == STOA_OK) {
         err = stoa__builder_check(builder, object, "pushed object", 0);
     }
-    return push(builder, err, object);
+    return push(builder, err, &object);
 }
 
 static stoa_err
@@ -201,7 +194,7 @@ stoa_end(stoa_builder *builder)
     }
     builder->depth--;
     builder->top = open.base;
-    return push(builder, STOA_OK, object);
+    return push(builder, STOA_OK, &object);
 }
 
 void

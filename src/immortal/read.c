@@ -4,7 +4,6 @@
 #include "heap/error.h"
 #include "immortal/cpython/cpython.h"
 #include "immortal/equal.h"
-#include "immortal/foreign.h"
 
 #include <math.h>
 
@@ -111,8 +110,8 @@ stoa__wrong_kind(const char *function, const stoa_object *object, const char *wa
                       stoa_kind_name(stoa_object_kind(object)), wanted);
 }
 
-static stoa_err
-null_out(const char *function)
+stoa_err
+stoa__null_out(const char *function)
 {
     return stoa__fail(STOA_EINVAL, "%s: an out argument is NULL", function);
 }
@@ -127,12 +126,10 @@ as_int(const stoa_object *object)
 stoa_err
 stoa_get_bool(const stoa_object *object, bool *out_value)
 {
-    const PyObject *o = (const PyObject *)object;
-    if (out_value == NULL) {
-        return null_out(__func__);
-    }
-    if (o == NULL || o->ob_type != &PyBool_Type) {
-        return stoa__wrong_kind(__func__, object, "bool");
+    const PyObject *o = stoa__as_type(object, &PyBool_Type);
+    stoa_err err = stoa__readable(__func__, out_value != NULL, o, object, "bool");
+    if (err != STOA_OK) {
+        return err;
     }
     *out_value = o == Py_True;
     return STOA_OK;
@@ -160,11 +157,9 @@ stoa_get_int64(const stoa_object *object, int64_t *out_value)
 {
     const PyObject *number = as_int(object);
     uint64_t value;
-    if (out_value == NULL) {
-        return null_out(__func__);
-    }
-    if (number == NULL) {
-        return stoa__wrong_kind(__func__, object, "int");
+    stoa_err err = stoa__readable(__func__, out_value != NULL, number, object, "int");
+    if (err != STOA_OK) {
+        return err;
     }
     bool negative = stoa__int_is_negative(number);
     if (!magnitude(number, &value) || value > (uint64_t)INT64_MAX + negative) {
@@ -180,11 +175,9 @@ stoa_get_uint64(const stoa_object *object, uint64_t *out_value)
 {
     const PyObject *number = as_int(object);
     uint64_t value;
-    if (out_value == NULL) {
-        return null_out(__func__);
-    }
-    if (number == NULL) {
-        return stoa__wrong_kind(__func__, object, "int");
+    stoa_err err = stoa__readable(__func__, out_value != NULL, number, object, "int");
+    if (err != STOA_OK) {
+        return err;
     }
     if (stoa__int_is_negative(number) || !magnitude(number, &value)) {
         return stoa__fail(STOA_EINVAL, "%s: the int is negative or does not fit into 64 bits", __func__);
@@ -258,7 +251,7 @@ stoa_get_double(const stoa_object *object, double *out_value)
 {
     const PyObject *o = (const PyObject *)object;
     if (out_value == NULL) {
-        return null_out(__func__);
+        return stoa__null_out(__func__);
     }
     if (o != NULL && o->ob_type == &PyFloat_Type) {
         *out_value = ((const PyFloatObject *)o)->ob_fval;
@@ -298,12 +291,10 @@ stoa_get_double(const stoa_object *object, double *out_value)
 stoa_err
 stoa_get_complex(const stoa_object *object, double *out_real, double *out_imag)
 {
-    const PyObject *o = (const PyObject *)object;
-    if (out_real == NULL || out_imag == NULL) {
-        return null_out(__func__);
-    }
-    if (o == NULL || o->ob_type != &PyComplex_Type) {
-        return stoa__wrong_kind(__func__, object, "complex");
+    const PyObject *o = stoa__as_type(object, &PyComplex_Type);
+    stoa_err err = stoa__readable(__func__, out_real != NULL && out_imag != NULL, o, object, "complex");
+    if (err != STOA_OK) {
+        return err;
     }
     *out_real = ((const PyComplexObject *)o)->cval.real;
     *out_imag = ((const PyComplexObject *)o)->cval.imag;
@@ -313,12 +304,10 @@ stoa_get_complex(const stoa_object *object, double *out_real, double *out_imag)
 stoa_err
 stoa_get_text(const stoa_object *object, const char **out_utf8, size_t *out_size)
 {
-    const PyObject *o = (const PyObject *)object;
-    if (out_utf8 == NULL) {
-        return null_out(__func__);
-    }
-    if (o == NULL || o->ob_type != &PyUnicode_Type) {
-        return stoa__wrong_kind(__func__, object, "text");
+    const PyObject *o = stoa__as_type(object, &PyUnicode_Type);
+    stoa_err err = stoa__readable(__func__, out_utf8 != NULL, o, object, "text");
+    if (err != STOA_OK) {
+        return err;
     }
     const PyASCIIObject *str = (const PyASCIIObject *)o;
     const PyCompactUnicodeObject *compact = (const PyCompactUnicodeObject *)o;
@@ -338,12 +327,10 @@ stoa_get_text(const stoa_object *object, const char **out_utf8, size_t *out_size
 stoa_err
 stoa_get_bytes(const stoa_object *object, const void **out_bytes, size_t *out_size)
 {
-    const PyObject *o = (const PyObject *)object;
-    if (out_bytes == NULL || out_size == NULL) {
-        return null_out(__func__);
-    }
-    if (o == NULL || o->ob_type != &PyBytes_Type) {
-        return stoa__wrong_kind(__func__, object, "bytes");
+    const PyObject *o = stoa__as_type(object, &PyBytes_Type);
+    stoa_err err = stoa__readable(__func__, out_bytes != NULL && out_size != NULL, o, object, "bytes");
+    if (err != STOA_OK) {
+        return err;
     }
     *out_bytes = (const char *)o + STOA_BYTES_HEAD;
     *out_size = (size_t)Py_SIZE((PyObject *)(uintptr_t)o);

@@ -7,7 +7,6 @@
 
 #include "heap/error.h"
 #include "immortal/equal.h"
-#include "immortal/foreign.h"
 #include "immortal/hash.h"
 #include "immortal/lookup.h"
 #include "immortal/source.h"
@@ -17,29 +16,6 @@
 
 #define KEY_BYTES 512
 
-static const PyObject *
-as_type(const stoa_object *object, const PyTypeObject *type)
-{
-    const PyObject *o = (const PyObject *)object;
-    return o != NULL && o->ob_type == type ? o : NULL;
-}
-
-/* A container that has objects of classes inside is a node, with its parts in a row. NULL: it is not that. */
-static const stoa_node *
-as_node(const stoa_object *object, stoa_kind kind)
-{
-    const PyObject *o = (const PyObject *)object;
-    return o != NULL && stoa__is_node(o) && stoa_object_kind(object) == kind
-               ? (const stoa_node *)(const void *)o
-               : NULL;
-}
-
-static stoa_err
-null_out(const char *function)
-{
-    return stoa__fail(STOA_EINVAL, "%s: an out argument is NULL", function);
-}
-
 /* ---- lengths and items ------------------------------------------------------------------------------------------- */
 
 stoa_err
@@ -47,10 +23,10 @@ stoa_get_length(const stoa_object *object, size_t *out_length)
 {
     const PyObject *o = (const PyObject *)object;
     if (out_length == NULL) {
-        return null_out(__func__);
+        return stoa__null_out(__func__);
     }
     stoa_kind kind = stoa_object_kind(object);
-    const stoa_node *node = as_node(object, kind);
+    const stoa_node *node = stoa__as_node(object, kind);
     if (node != NULL && (kind == STOA_KIND_TUPLE || kind == STOA_KIND_SET)) {
         *out_length = node->count;
         return STOA_OK;
@@ -89,10 +65,10 @@ stoa_tuple_item(const stoa_object *tuple, size_t index, const stoa_object **out_
     PyObject *const *items;
     size_t count = 3;
     if (out_item == NULL) {
-        return null_out(__func__);
+        return stoa__null_out(__func__);
     }
     stoa_kind kind = stoa_object_kind(tuple);
-    const stoa_node *node = as_node(tuple, kind);
+    const stoa_node *node = stoa__as_node(tuple, kind);
     if (node != NULL && (kind == STOA_KIND_TUPLE || kind == STOA_KIND_NAMED_TUPLE || kind == STOA_KIND_SLICE)) {
         size_t first = kind == STOA_KIND_NAMED_TUPLE;
         if (index >= node->count - first) {
@@ -126,11 +102,12 @@ stoa_tuple_item(const stoa_object *tuple, size_t index, const stoa_object **out_
 stoa_err
 stoa_tuple_items(const stoa_object *tuple, const stoa_object *const **out_items, size_t *out_count)
 {
-    const PyObject *o = as_type(tuple, &PyTuple_Type);
+    const PyObject *o = stoa__as_type(tuple, &PyTuple_Type);
     if (out_items == NULL || out_count == NULL) {
-        return null_out(__func__);
+        return stoa__null_out(__func__);
     }
-    const stoa_node *plain = as_node(tuple, STOA_KIND_TUPLE), *named = as_node(tuple, STOA_KIND_NAMED_TUPLE);
+    const stoa_node *plain = stoa__as_node(tuple, STOA_KIND_TUPLE),
+                    *named = stoa__as_node(tuple, STOA_KIND_NAMED_TUPLE);
     if (plain != NULL || named != NULL) {
         const stoa_node *node = plain != NULL ? plain : named;
         *out_items = (const stoa_object *const *)(const void *)(node->parts + (named != NULL));
@@ -240,7 +217,7 @@ find_part(const stoa_node *node, const PyObject *wanted, size_t step)
 static stoa_err
 find_value(const char *function, const stoa_object *mapping, const PyObject *key, const stoa_object **out_value)
 {
-    const stoa_node *node = as_node(mapping, STOA_KIND_MAPPING);
+    const stoa_node *node = stoa__as_node(mapping, STOA_KIND_MAPPING);
     if (node != NULL) {
         PyObject *const *found = find_part(node, key, 2);
         if (found == NULL) {
@@ -273,7 +250,7 @@ stoa_err
 stoa_mapping_get_text(const stoa_object *mapping, const char *utf8, size_t size, const stoa_object **out_value)
 {
     if (out_value == NULL) {
-        return null_out(__func__);
+        return stoa__null_out(__func__);
     }
     if (stoa_object_kind(mapping) != STOA_KIND_MAPPING) {
         return stoa__wrong_kind(__func__, mapping, "mapping");
@@ -291,7 +268,7 @@ stoa_err
 stoa_mapping_get_int(const stoa_object *mapping, int64_t key, const stoa_object **out_value)
 {
     if (out_value == NULL) {
-        return null_out(__func__);
+        return stoa__null_out(__func__);
     }
     if (stoa_object_kind(mapping) != STOA_KIND_MAPPING) {
         return stoa__wrong_kind(__func__, mapping, "mapping");
@@ -321,8 +298,8 @@ bool
 stoa_mapping_next(const stoa_object *mapping, size_t *position, const stoa_object **out_key,
                   const stoa_object **out_value)
 {
-    const PyObject *o = as_type(mapping, &STOA_MAPPING_TYPE);
-    const stoa_node *node = as_node(mapping, STOA_KIND_MAPPING);
+    const PyObject *o = stoa__as_type(mapping, &STOA_MAPPING_TYPE);
+    const stoa_node *node = stoa__as_node(mapping, STOA_KIND_MAPPING);
     if ((o == NULL && node == NULL) || position == NULL) {
         return false;
     }
@@ -349,7 +326,7 @@ stoa_mapping_next(const stoa_object *mapping, size_t *position, const stoa_objec
 static stoa_err
 find_member(const char *function, const stoa_object *set, const PyObject *member)
 {
-    const stoa_node *node = as_node(set, STOA_KIND_SET);
+    const stoa_node *node = stoa__as_node(set, STOA_KIND_SET);
     bool found = node != NULL ? find_part(node, member, 1) != NULL
                               : stoa__frozenset_has((const PyObject *)set, member);
     return found ? STOA_OK : stoa__is_node(member) ? STOA_ENOTFOUND : not_found(function, member);
@@ -396,8 +373,8 @@ stoa_set_contains_int(const stoa_object *set, int64_t member)
 bool
 stoa_set_next(const stoa_object *set, size_t *position, const stoa_object **out_member)
 {
-    const PyObject *o = as_type(set, &PyFrozenSet_Type);
-    const stoa_node *node = as_node(set, STOA_KIND_SET);
+    const PyObject *o = stoa__as_type(set, &PyFrozenSet_Type);
+    const stoa_node *node = stoa__as_node(set, STOA_KIND_SET);
     PyObject *member = NULL;
     if (position != NULL && node != NULL) {
         member = *position < node->count ? node->parts[(*position)++] : NULL;

@@ -5,19 +5,32 @@
 
 #include "heap/error.h"
 #include "heap/hold.h"
-#include "immortal/foreign.h"
 #include "immortal/read.h"
-
-static const stoa_node *
-node_of(const stoa_object *object, stoa_kind kind)
-{
-    return object != NULL && stoa_object_kind(object) == kind ? (const stoa_node *)(const void *)object : NULL;
-}
 
 static const stoa_object *
 part(const stoa_node *node, size_t index)
 {
     return (const stoa_object *)node->parts[index];
+}
+
+/* A name, NULL where there is none, and what it stands for: where the caller wants them. */
+static stoa_err
+give(const stoa_object *name, const stoa_object *value, const char **out_name, const stoa_object **out_value)
+{
+    const char *text = NULL;
+    if (out_name != NULL && name != NULL) {
+        stoa_err err = stoa_get_text(name, &text, NULL);
+        if (err != STOA_OK) {
+            return err;
+        }
+    }
+    if (out_name != NULL) {
+        *out_name = text;
+    }
+    if (out_value != NULL) {
+        *out_value = value;
+    }
+    return STOA_OK;
 }
 
 /* ---- class ------------------------------------------------------------------------------------------------------- */
@@ -52,7 +65,7 @@ stoa_get_class(const stoa_object *object, const char **out_module, const char **
 {
     const PyObject *o = (const PyObject *)object;
     if (out_module == NULL || out_qualname == NULL) {
-        return stoa__fail(STOA_EINVAL, "%s: an out argument is NULL", __func__);
+        return stoa__null_out(__func__);
     }
     if (stoa_object_kind(object) < STOA_KIND_RECORD || stoa_object_kind(object) > STOA_KIND_GLOBAL) {
         return stoa__wrong_kind(__func__, object, "an object of a class");
@@ -89,7 +102,7 @@ stoa_get_class(const stoa_object *object, const char **out_module, const char **
 stoa_err
 stoa_record_field(const stoa_object *record, size_t index, const char **out_name, const stoa_object **out_value)
 {
-    const stoa_node *node = node_of(record, STOA_KIND_RECORD);
+    const stoa_node *node = stoa__as_node(record, STOA_KIND_RECORD);
     if (node == NULL) {
         return stoa__wrong_kind(__func__, record, "record");
     }
@@ -97,24 +110,13 @@ stoa_record_field(const stoa_object *record, size_t index, const char **out_name
         return stoa__fail(STOA_ENOTFOUND, "%s: no attribute %zu, it has %zu", __func__, index, node->count - 1);
     }
     const stoa_node *shape = (const stoa_node *)(const void *)node->parts[0];
-    const char *name = NULL;
-    stoa_err err = out_name == NULL ? STOA_OK : stoa_get_text(part(shape, 1 + index), &name, NULL);
-    if (err != STOA_OK) {
-        return err;
-    }
-    if (out_name != NULL) {
-        *out_name = name;
-    }
-    if (out_value != NULL) {
-        *out_value = part(node, 1 + index);
-    }
-    return STOA_OK;
+    return give(part(shape, 1 + index), part(node, 1 + index), out_name, out_value);
 }
 
 stoa_err
 stoa_record_get(const stoa_object *record, const char *name, const stoa_object **out_value)
 {
-    const stoa_node *node = node_of(record, STOA_KIND_RECORD);
+    const stoa_node *node = stoa__as_node(record, STOA_KIND_RECORD);
     if (name == NULL || out_value == NULL) {
         return stoa__fail(STOA_EINVAL, "%s: name or out_value is NULL", __func__);
     }
@@ -139,35 +141,21 @@ stoa_record_get(const stoa_object *record, const char *name, const stoa_object *
 stoa_err
 stoa_get_member(const stoa_object *member, const char **out_name, const stoa_object **out_value)
 {
-    const stoa_node *node = node_of(member, STOA_KIND_MEMBER);
+    const stoa_node *node = stoa__as_node(member, STOA_KIND_MEMBER);
     if (node == NULL) {
         return stoa__wrong_kind(__func__, member, "member of an enumeration");
     }
-    const char *name = NULL;
-    if (stoa_object_kind(part(node, 1)) == STOA_KIND_TEXT) {
-        stoa_err err = stoa_get_text(part(node, 1), &name, NULL);
-        if (err != STOA_OK) {
-            return err;
-        }
-    }
-    if (out_name != NULL) {
-        *out_name = name;
-    }
-    if (out_value != NULL) {
-        *out_value = part(node, 2);
-    }
-    return STOA_OK;
+    bool named = stoa_object_kind(part(node, 1)) == STOA_KIND_TEXT;
+    return give(named ? part(node, 1) : NULL, part(node, 2), out_name, out_value);
 }
 
 stoa_err
 stoa_get_arguments(const stoa_object *instance, const stoa_object **out_arguments)
 {
-    const stoa_node *node = node_of(instance, STOA_KIND_INSTANCE);
-    if (out_arguments == NULL) {
-        return stoa__fail(STOA_EINVAL, "%s: an out argument is NULL", __func__);
-    }
-    if (node == NULL) {
-        return stoa__wrong_kind(__func__, instance, "instance");
+    const stoa_node *node = stoa__as_node(instance, STOA_KIND_INSTANCE);
+    stoa_err err = stoa__readable(__func__, out_arguments != NULL, node, instance, "instance");
+    if (err != STOA_OK) {
+        return err;
     }
     *out_arguments = part(node, 1);
     return STOA_OK;
@@ -176,13 +164,11 @@ stoa_get_arguments(const stoa_object *instance, const stoa_object **out_argument
 stoa_err
 stoa_get_handle(const stoa_object *object, stoa_handle *out_handle)
 {
-    const stoa_node *node = node_of(object, STOA_KIND_HANDLE);
-    if (out_handle == NULL) {
-        return stoa__fail(STOA_EINVAL, "%s: an out argument is NULL", __func__);
+    const stoa_node *node = stoa__as_node(object, STOA_KIND_HANDLE);
+    stoa_err err = stoa__readable(__func__, out_handle != NULL, node, object, "handle");
+    if (err != STOA_OK) {
+        return err;
     }
-    if (node == NULL) {
-        return stoa__wrong_kind(__func__, object, "handle");
-    }
-    stoa_err err = stoa__handle_ref_held(stoa__handle_of_node(node)); /* the object holds one, too */
+    err = stoa__handle_ref_held(stoa__handle_of_node(node)); /* the object holds one, too */
     return err != STOA_OK ? err : stoa__hold_new(stoa__handle_of_node(node), out_handle);
 }
