@@ -2,7 +2,9 @@
 
 #include <stdlib.h>
 
+#include "heap/error.h"
 #include "immortal/canonical.h"
+#include "immortal/exceptions.h"
 #include "immortal/function.h"
 #include "immortal/names_of.h"
 #include "immortal/reduce.h"
@@ -42,6 +44,9 @@ stoa__apart_free(stoa_apart *apart)
     if (apart == NULL) {
         return;
     }
+    if (apart->beside_open) {
+        stoa__batch_abort(&apart->beside);
+    }
     PyObject *raised = PyErr_GetRaisedException(); /* dropping what was kept may run __del__ */
     apart->side->round++;
     stoa__memo_clear(&apart->found);
@@ -50,6 +55,52 @@ stoa__apart_free(stoa_apart *apart)
     free(apart);
     PyErr_SetRaisedException(raised);
 }
+
+/* ---- what is laid beside ------------------------------------------------------------------------------------------- */
+
+#define LAID \
+    "stoa.laid" /* capsules: they cannot be mistaken for parts, and no Python code gets hold of a node */
+
+stoa_batch *
+stoa__apart_beside(stoa_apart *apart)
+{
+    if (!apart->beside_open) {
+        stoa_err err = stoa__batch_begin(&apart->beside, apart->region, STOA_BATCH_INTERN);
+        if (err != STOA_OK) {
+            stoa__raise(err);
+            return NULL;
+        }
+        apart->beside_open = true;
+    }
+    return &apart->beside;
+}
+
+PyObject *
+stoa__apart_laid(stoa_shared *node)
+{
+    return PyCapsule_New(node, LAID, NULL);
+}
+
+stoa_shared *
+stoa__apart_laid_node(PyObject *result)
+{
+    return PyCapsule_CheckExact(result) ? PyCapsule_GetPointer(result, LAID) : NULL;
+}
+
+stoa_err
+stoa__apart_commit(stoa_apart *apart)
+{
+    if (apart == NULL || !apart->beside_open) {
+        return STOA_OK;
+    }
+    apart->beside_open = false;
+    stoa__batch_commit(&apart->beside);
+    return apart->beside.err == STOA_OK
+               ? STOA_OK
+               : stoa__fail(apart->beside.err, "the process was forked by what was frozen; freeze it again");
+}
+
+/* ---- what was found ------------------------------------------------------------------------------------------------ */
 
 bool
 stoa__apart_note(stoa_apart *apart, PyObject *object)
@@ -187,7 +238,7 @@ take_registered(stoa_foreign_side *side, const stoa_plan *plan, PyObject *object
 }
 
 static PyObject *
-take_kind(const stoa_apart *apart, PyObject *object, bool *taken)
+take_kind(stoa_apart *apart, PyObject *object, bool *taken)
 {
     for (unsigned i = 0; i < STOA_NODE_KINDS; i++) {
         const stoa_foreign_kind *kind = stoa__foreign_kind(i);
@@ -196,7 +247,10 @@ take_kind(const stoa_apart *apart, PyObject *object, bool *taken)
         }
         *taken = true;
         unsigned flags = 0;
-        PyObject *parts = kind->reduce(object, apart->region, &flags), *result = NULL;
+        PyObject *parts = kind->reduce(object, apart, &flags), *result = NULL;
+        if (parts != NULL && stoa__apart_laid_node(parts) != NULL) {
+            return parts;
+        }
         if (parts != NULL && !PyTuple_CheckExact(parts)) {
             PyErr_SetString(PyExc_SystemError, "stoa: a kind's reduce() gave no tuple");
         }
@@ -214,7 +268,7 @@ take_kind(const stoa_apart *apart, PyObject *object, bool *taken)
 }
 
 PyObject *
-stoa__take_apart(const stoa_apart *apart, const stoa_plan *plan, PyObject *object)
+stoa__take_apart(stoa_apart *apart, const stoa_plan *plan, PyObject *object)
 {
     bool taken;
     PyObject *result = take_kind(apart, object, &taken);
@@ -292,7 +346,7 @@ keep_failure(stoa_apart *apart, PyObject *object)
 static int
 note_parts(stoa_apart *apart, PyObject *result, PyObject *more)
 {
-    for (Py_ssize_t i = 2; i < PyTuple_GET_SIZE(result); i++) {
+    for (Py_ssize_t i = 2; PyTuple_CheckExact(result) && i < PyTuple_GET_SIZE(result); i++) {
         PyObject *part = PyTuple_GET_ITEM(result, i);
         Py_ssize_t count = PyTuple_CheckExact(part) ? PyTuple_GET_SIZE(part) : 0;
         for (Py_ssize_t k = -1; k < count; k++) {

@@ -1,6 +1,7 @@
 #include "immortal/array_kind.h"
 
 #include "heap/region.h"
+#include "immortal/apart.h"
 #include "immortal/array_source.h"
 #include "immortal/array_view.h"
 #include "immortal/exceptions.h"
@@ -80,51 +81,41 @@ freeze_ndarray(stoa_batch *batch, PyObject *object, bool convert, const char **w
     return NULL;
 }
 
-/* A shared array of the bytes that `view` shows, delivered. */
+/* Lays an array of the bytes that `view` shows beside what is being frozen. */
 static PyObject *
-copy_into(stoa_region *region, PyObject *view_object, PyObject *dtype_object)
+copy_beside(stoa_apart *apart, PyObject *view_object, PyObject *dtype_object)
 {
     Py_buffer view;
-    stoa_batch batch;
-    if (PyObject_GetBuffer(view_object, &view, PyBUF_FULL_RO) < 0) {
+    stoa_batch *batch = stoa__apart_beside(apart);
+    if (batch == NULL || PyObject_GetBuffer(view_object, &view, PyBUF_FULL_RO) < 0) {
         return NULL;
     }
-    const stoa_array *node = NULL;
-    stoa_err err = stoa__batch_begin(&batch, region, STOA_BATCH_INTERN);
-    if (err == STOA_OK) {
-        PyObject *dtype = stoa__make_bytes(&batch, PyBytes_AS_STRING(dtype_object),
-                                           (size_t)PyBytes_GET_SIZE(dtype_object), -1);
-        node = dtype == NULL ? NULL : stoa__array_of_buffer(&batch, &view, NULL, NULL, 0, dtype, false);
-        if (node == NULL) {
-            err = batch.err != STOA_OK ? batch.err : STOA_ENOMEM;
-            stoa__batch_abort(&batch);
-        }
-        else {
-            stoa__batch_commit(&batch);
-            err = batch.err;
-        }
-    }
+    PyObject *dtype = stoa__make_bytes(batch, PyBytes_AS_STRING(dtype_object),
+                                       (size_t)PyBytes_GET_SIZE(dtype_object), -1);
+    const stoa_array *node = dtype == NULL ? NULL
+                                           : stoa__array_of_buffer(batch, &view, NULL, NULL, 0, dtype, false);
     PyBuffer_Release(&view);
-    if (err != STOA_OK) {
-        return PyErr_Occurred() ? NULL : stoa__raise(err);
+    if (node == NULL) {
+        return PyErr_Occurred() ? NULL : stoa__raise(batch->err != STOA_OK ? batch->err : STOA_ENOMEM);
     }
-    return stoa__deliver(stoa__array_node(node));
+    return stoa__apart_laid(stoa__array_node(node));
 }
 
 static PyObject *
-reduce_ndarray(PyObject *object, stoa_region *region, unsigned *flags)
+reduce_ndarray(PyObject *object, stoa_apart *apart, unsigned *flags)
 {
     (void)flags;
     PyObject *module = PyImport_ImportModule("stoa._array");
     PyObject *part = module == NULL ? NULL : PyObject_CallMethod(module, "_for_freeze", "O", object);
-    if (part != NULL && PyTuple_CheckExact(part)) { /* a buffer, and a dtype */
-        PyObject *copy = copy_into(region, PyTuple_GET_ITEM(part, 0), PyTuple_GET_ITEM(part, 1));
-        Py_SETREF(part, copy);
-    }
-    PyObject *parts = part == NULL ? NULL : PyTuple_Pack(1, part);
-    Py_XDECREF(part);
     Py_XDECREF(module);
-    return parts;
+    if (part == NULL) {
+        return NULL;
+    }
+    bool is_buffer = PyTuple_CheckExact(part); /* and a dtype; else it carries objects */
+    PyObject *result = is_buffer ? copy_beside(apart, PyTuple_GET_ITEM(part, 0), PyTuple_GET_ITEM(part, 1))
+                                 : PyTuple_Pack(1, part);
+    Py_DECREF(part);
+    return result;
 }
 
 const stoa_foreign_kind stoa__ndarray_kind = {

@@ -23,6 +23,7 @@ typedef struct delivery {
     size_t depth, frame_room;
     PyObject **values; /* references */
     size_t top, value_room;
+    const stoa_step *place; /* of the root, in what it is a part of; NULL: it is none */
     deliver_frame first_frames[8];
     PyObject *first_values[24];
 } delivery;
@@ -78,6 +79,10 @@ static void
 step_of_frame(void *arg, size_t i, stoa_step *out)
 {
     const delivery *d = arg;
+    if (d->place != NULL && i-- == 0) {
+        *out = *d->place;
+        return;
+    }
     const deliver_frame *frame = &d->frames[i];
     stoa__node_step((stoa_node_kind)frame->node->kind, frame->node->parts, frame->next - 1, out);
 }
@@ -130,7 +135,7 @@ explain(delivery *d)
            d->frames[steps - 1].node->kind != STOA_NODE_TUPLE) {
         node = d->frames[--steps].node; /* the class of something: that is what cannot be built */
     }
-    stoa__path_write(&path, step_of_frame, d, steps);
+    stoa__path_write(&path, step_of_frame, d, steps + (d->place != NULL));
     stoa__path_printf(&path, ": '");
     write_name(&path, node);
     PyObject *text = PyObject_Str(raised);
@@ -293,20 +298,11 @@ stoa__deliver_copy(PyObject *object)
     return copy;
 }
 
-PyObject *
-stoa__deliver_node(PyObject *node)
-{
-    PyObject *object = stoa__deliver_part(node);
-    if (object != NULL && stoa__is_name(node)) {
-        stoa__table_add_name(stoa__foreign_side_if_any(), node, object);
-    }
-    return object;
-}
-
-PyObject *
-stoa__deliver_part(PyObject *node)
+static PyObject *
+deliver(PyObject *node, const stoa_step *place)
 {
     delivery d = {.side = stoa__foreign_side(),
+                  .place = place,
                   .frame_room = Py_ARRAY_LENGTH(d.first_frames),
                   .value_room = Py_ARRAY_LENGTH(d.first_values)};
     if (d.side == NULL) {
@@ -329,6 +325,34 @@ stoa__deliver_part(PyObject *node)
         free(d.values);
     }
     return object;
+}
+
+/* Passes `object` on, which was delivered by itself for `node`. */
+static PyObject *
+by_itself(PyObject *node, PyObject *object)
+{
+    if (object != NULL && stoa__is_name(node)) {
+        stoa__table_add_name(stoa__foreign_side_if_any(), node, object);
+    }
+    return object;
+}
+
+PyObject *
+stoa__deliver_node(PyObject *node)
+{
+    return by_itself(node, deliver(node, NULL));
+}
+
+PyObject *
+stoa__deliver_part(PyObject *node)
+{
+    return deliver(node, NULL);
+}
+
+PyObject *
+stoa__deliver_late(PyObject *part, const stoa_step *place)
+{
+    return stoa__is_node(part) ? by_itself(part, deliver(part, place)) : Py_NewRef(part);
 }
 
 /* ---- back ---------------------------------------------------------------------------------------------------------- */

@@ -26,6 +26,7 @@
 #include <Python.h>
 
 #include "immortal/image.h"
+#include "immortal/path.h"
 
 typedef enum stoa_node_kind {
     STOA_NODE_SAME,      /* in a walk only: its one part stands for it */
@@ -85,6 +86,8 @@ bool stoa__node_is(const PyObject *object, stoa_node_kind kind, stoa_shared *con
 
 /* ---- kinds --------------------------------------------------------------------------------------------------------- */
 
+struct stoa_apart; /* apart.h */
+
 typedef struct stoa_foreign_kind {
     const char *name;
     /* The object of this interpreter: new reference, or NULL with an exception. `parts`: the delivered parts, without the
@@ -102,8 +105,8 @@ typedef struct stoa_foreign_kind {
      * with the remedy); NULL without: the batch failed or, where it has not and there is a reduce(), that is to be asked. `convert`: freeze(), not share(). */
     stoa_shared *(*freeze)(stoa_batch *batch, PyObject *object, bool convert, const char **why);
     /* Or: what to freeze instead, while nothing is held; Python code may run. New reference to a tuple of parts, which are
-     * then frozen, into `region`, as children of a node of this kind; NULL with an exception. */
-    PyObject *(*reduce)(PyObject *object, stoa_region *region, unsigned *flags);
+     * then frozen as children of a node of this kind, or what stoa__apart_laid gave; NULL with an exception. */
+    PyObject *(*reduce)(PyObject *object, struct stoa_apart *apart, unsigned *flags);
 } stoa_foreign_kind;
 
 /* `kind` must stay valid for ever. Before the first freeze or delivery, idempotent. */
@@ -119,6 +122,10 @@ PyObject *stoa__deliver_node(PyObject *node);
 
 /* The same for a part of something that is delivered: a class is not known as delivered itself for that. */
 PyObject *stoa__deliver_part(PyObject *node);
+
+/* As stoa__deliver, of a part that is delivered when somebody touches it: `place` is where it stands in what it is a part of, for the
+ * message of an error. */
+PyObject *stoa__deliver_late(PyObject *part, const stoa_step *place);
 
 /* Another object like the one that is delivered for a node: of its own, its parts the delivered ones. New reference. */
 PyObject *stoa__deliver_copy(PyObject *node);

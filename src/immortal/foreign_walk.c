@@ -120,25 +120,68 @@ enter_items(stoa_walk *walk, PyObject *object, stoa_node_kind kind, unsigned fla
     return STOA_VISIT_ENTERED;
 }
 
-/* A delivered sequence with changeable items: those that were built may have been changed. */
+/* A delivered sequence with changeable items: those that were built may have been changed. They alone are looked at, unless all are to
+ * go to another region. */
 static stoa_visit_result
 enter_sequence(stoa_walk *walk, PyObject *object, bool in_memo, stoa_shared **out)
 {
     PyObject *node = stoa__sequence_node(object);
     size_t count = ((const stoa_node *)node)->count;
-    if (!stoa__sequence_is_touched(object) && is_reachable(walk, node)) {
+    bool reachable = is_reachable(walk, node);
+    if (reachable && stoa__sequence_built(object) == 0) {
         walk->foreign = true;
         *out = node;
         return STOA_VISIT_LEAF;
     }
-    if (!stoa__walk_reserve(walk, count)) {
+    if (!stoa__walk_reserve(walk, reachable ? stoa__sequence_built(object) : count)) {
         return STOA_VISIT_FAILED;
     }
     stoa_visit_result result = enter(walk, object, STOA_NODE_TUPLE, STOA_NODE_VALUE, in_memo);
-    for (size_t i = 0; i < count && result == STOA_VISIT_ENTERED; i++) {
+    if (result != STOA_VISIT_ENTERED) {
+        return result;
+    }
+    for (size_t i = reachable ? stoa__sequence_next_built(object, 0) : 0; i < count;
+         i = reachable ? stoa__sequence_next_built(object, i + 1) : i + 1) {
         put(walk, stoa__sequence_part(object, i));
     }
     return result;
+}
+
+/* Is the frame one of enter_sequence() with the built items only? */
+static bool
+is_sparse(const stoa_walk *walk, const stoa_frame *frame)
+{
+    return frame->kind == STOA_FRAME_FOREIGN && stoa__is_sequence(frame->source) &&
+           is_reachable(walk, stoa__sequence_node((PyObject *)(uintptr_t)frame->source));
+}
+
+/* The sequence with `built` in the places of the items that were built; itself where they are what they were. */
+static stoa_shared *
+close_sequence(stoa_walk *walk, PyObject *sequence, stoa_shared *const *built)
+{
+    const stoa_node *node = (const stoa_node *)stoa__sequence_node(sequence);
+    stoa_shared **parts = NULL;
+    for (size_t at = stoa__sequence_next_built(sequence, 0), i = 0; at < node->count;
+         at = stoa__sequence_next_built(sequence, at + 1), i++) {
+        if (built[i] == node->parts[at]) {
+            continue;
+        }
+        if (parts == NULL) {
+            parts = malloc(node->count * sizeof(*parts));
+            if (parts == NULL) {
+                fail_memory(walk, "for a long sequence");
+                return NULL;
+            }
+            memcpy(parts, node->parts, node->count * sizeof(*parts));
+        }
+        parts[at] = built[i];
+    }
+    if (parts == NULL) {
+        return (stoa_shared *)(uintptr_t)node;
+    }
+    stoa_shared *made = stoa__make_node(&walk->batch, STOA_NODE_TUPLE, STOA_NODE_VALUE, parts, node->count, 0);
+    free(parts);
+    return made;
 }
 
 /* ---- what Python code is needed for -------------------------------------------------------------------------------- */
@@ -182,6 +225,11 @@ step_apart(stoa_walk *walk, PyObject *object, bool in_memo, stoa_shared **out)
     }
     if (PyList_CheckExact(result)) {
         return refuse_failure(walk, object, result);
+    }
+    *out = stoa__apart_laid_node(result);
+    if (*out != NULL) {
+        walk->foreign = true;
+        return STOA_VISIT_LEAF;
     }
     stoa_node_kind kind = (stoa_node_kind)PyLong_AsLong(PyTuple_GET_ITEM(result, 0));
     unsigned flags = (unsigned)PyLong_AsUnsignedLong(PyTuple_GET_ITEM(result, 1));
@@ -331,6 +379,9 @@ stoa__foreign_close(stoa_walk *walk, const stoa_frame *frame)
     if (kind == STOA_NODE_SAME) {
         return children[0];
     }
+    if (is_sparse(walk, frame)) {
+        return close_sequence(walk, (PyObject *)(uintptr_t)frame->source, children);
+    }
     if (kind ==
         STOA_NODE_FROZENSET) { /* the order of a set is that of its table, another one in each interpreter */
         qsort(children, count, sizeof(*children), by_address);
@@ -339,9 +390,6 @@ stoa__foreign_close(stoa_walk *walk, const stoa_frame *frame)
     /* what was delivered and was not changed is what it was */
     stoa_foreign_side *side = stoa__foreign_side_if_any();
     PyObject *node = side == NULL ? NULL : stoa__table_node(side, frame->source);
-    if (node == NULL && frame->kind == STOA_FRAME_FOREIGN && stoa__is_sequence((PyObject *)frame->source)) {
-        node = stoa__sequence_node((PyObject *)frame->source);
-    }
     if (node != NULL && is_reachable(walk, node) && stoa__node_is(node, kind, children, count)) {
         return node;
     }
@@ -376,4 +424,19 @@ stoa__node_step(stoa_node_kind kind, PyObject *const *parts, size_t index, stoa_
         *out = index % 2 == 0 ? (stoa_step){STOA_STEP_KEY, index / 2, NULL, NULL}
                               : (stoa_step){STOA_STEP_VALUE, index / 2, parts[index - 1], NULL};
     }
+}
+
+void
+stoa__foreign_frame_step(const stoa_walk *walk, const stoa_frame *frame, stoa_step *out)
+{
+    size_t index = frame->next - frame->base;
+    if (!is_sparse(walk, frame)) {
+        stoa__node_step((stoa_node_kind)frame->node_kind, walk->slots + frame->base, index, out);
+        return;
+    }
+    size_t at = stoa__sequence_next_built(frame->source, 0);
+    for (size_t i = 0; i < index; i++) {
+        at = stoa__sequence_next_built(frame->source, at + 1);
+    }
+    *out = (stoa_step){STOA_STEP_INDEX, at, NULL, NULL};
 }

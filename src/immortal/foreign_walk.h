@@ -14,6 +14,9 @@ stoa_shared *stoa__foreign_close(stoa_walk *walk, const stoa_frame *frame);
 /* How a path names part `index` of a node: ".name" of a record, "[2]" of a named tuple … Parts before `index` are frozen. */
 void stoa__node_step(stoa_node_kind kind, PyObject *const *parts, size_t index, stoa_step *out);
 
+/* How a path names the current slot of a frame of a foreign object. */
+void stoa__foreign_frame_step(const stoa_walk *walk, const stoa_frame *frame, stoa_step *out);
+
 /* Is a node among these? */
 bool stoa__foreign_inside(stoa_shared *const *children, size_t count);
 

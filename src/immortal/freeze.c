@@ -300,6 +300,10 @@ attempt(PyObject *object, stoa_region *region, unsigned flags, bool watch_signal
     walk_init(&walk, object, flags, watch_signals);
     walk.apart = *apart;
     stoa_walk_result result = run(&walk);
+    if (result == STOA_WALK_DONE && stoa__apart_commit(*apart) != STOA_OK) {
+        walk.batch.err = STOA_EFORKED;
+        result = STOA_WALK_FAILED;
+    }
     if (result == STOA_WALK_DONE) {
         *out = walk.slots[0];
         stoa__batch_commit(&walk.batch);

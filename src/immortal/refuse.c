@@ -70,7 +70,7 @@ step_of_frame(void *arg, size_t i, stoa_step *out)
         *out = (stoa_step){STOA_STEP_ATTRIBUTE, 0, NULL, slice_fields[index]};
         break;
     case STOA_FRAME_FOREIGN:
-        stoa__node_step((stoa_node_kind)frame->node_kind, walk->slots + frame->base, index, out);
+        stoa__foreign_frame_step(walk, frame, out);
         break;
     default:
         *out = (stoa_step){STOA_STEP_INDEX, index, NULL, NULL};

@@ -2,6 +2,7 @@
 
 #include <stdlib.h>
 
+#include "immortal/path.h"
 #include "immortal/table.h"
 
 /* Items that were built lie in leaves of blocks, both made on touch: what nobody looks at costs a pointer a block, and who
@@ -151,10 +152,26 @@ stoa__sequence_node(PyObject *self)
     return (PyObject *)(uintptr_t)as_sequence(self)->node;
 }
 
-bool
-stoa__sequence_is_touched(const PyObject *self)
+size_t
+stoa__sequence_built(const PyObject *self)
 {
-    return ((const sequence *)self)->built > 0;
+    return ((const sequence *)self)->built;
+}
+
+size_t
+stoa__sequence_next_built(const PyObject *self, size_t from)
+{
+    const sequence *s = (const sequence *)self;
+    size_t at = from - from % LEAF;
+    PyObject **leaf;
+    while ((leaf = next_leaf(s, &at)) != NULL) { /* which ends before `at` */
+        for (size_t i = at - LEAF; i < at; i++) {
+            if (i >= from && leaf[i % LEAF] != NULL) {
+                return i;
+            }
+        }
+    }
+    return SIZE_MAX;
 }
 
 PyObject *
@@ -186,7 +203,8 @@ sequence_item(PyObject *self, Py_ssize_t index)
         return Py_NewRef(known);
     }
     PyObject *part = s->node->parts[index];
-    PyObject *item = stoa__deliver(part);
+    stoa_step where = {STOA_STEP_INDEX, (size_t)index, NULL, NULL};
+    PyObject *item = stoa__deliver_late(part, &where);
     if (item == NULL || item == part) {
         return item;
     }

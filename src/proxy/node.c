@@ -34,9 +34,9 @@ freeze(stoa_batch *batch, PyObject *object, bool convert, const char **why)
 }
 
 static PyObject *
-reduce(PyObject *object, stoa_region *region, unsigned *flags)
+reduce(PyObject *object, struct stoa_apart *apart, unsigned *flags)
 {
-    (void)region;
+    (void)apart;
     (void)flags;
     return stoa__proxy_settle(object) < 0 ? NULL : PyTuple_New(0); /* the next attempt finds it settled */
 }

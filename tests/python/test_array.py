@@ -472,6 +472,17 @@ class NumPy(unittest.TestCase):
             self.assertEqual(other.call("__main__:look", made), ((3, 4), "q" if made.dtype.str[0] != ">" else ">q", source.astype("i8").tolist())
                              if numpy.dtype("l").itemsize != 8 else ((3, 4), "l", source.astype("i8").tolist()))
 
+    def test_a_refused_graph_leaves_no_copy(self):
+        region = stoa.Region("ndarray-beside-a-refusal")
+        big, small = numpy.zeros(100_000), numpy.arange(3, dtype="m8[s]")
+        for graph in ([big, object()], [object(), small, big], [{"a": big, "b": iter(())}]):
+            with self.subTest(graph=[type(x).__name__ for x in graph]), self.assertRaises(stoa.NotFreezable):
+                region.freeze(graph)
+            self.assertEqual(region.stats()["objects"], 0)
+        made = region.freeze([big, small, big])
+        self.assertIs(made[0], made[2])
+        numpy.testing.assert_array_equal(made[1], small)
+
     def test_refused_dtypes(self):
         for values in (numpy.zeros(2, [("a", "O")]), numpy.zeros(2, "V0")):
             with self.subTest(dtype=values.dtype), self.assertRaisesRegex(TypeError, "astype"):

@@ -11,6 +11,7 @@ import math
 import os
 import pathlib
 import pickle
+import random
 import re
 import sys
 import threading
@@ -181,6 +182,40 @@ class Sequences(unittest.TestCase):
         self.assertIs(stoa.freeze(point), point)
         point[0].a.x = 2
         self.assertEqual(stoa.freeze(point)[0].a.x, 2)
+
+    def test_only_what_was_looked_at_is_compared(self):
+        chosen = random.Random(11)
+        for touched in ([0], [2999], [15, 16, 255, 256, 257], sorted(chosen.sample(range(3000), 200)), range(3000)):
+            frozen = stoa.freeze([zoo.Point(i, i / 2, str(i)) for i in range(3000)])
+            for i in touched:
+                frozen[i].x
+            self.assertIs(stoa.freeze(frozen), frozen)
+            self.assertIs(stoa.freeze({"in": frozen})["in"], frozen)
+            changed = chosen.sample(list(touched), min(3, len(touched)))
+            for i in changed:
+                frozen[i].x = -i - 1
+            again = stoa.freeze([frozen])[0]
+            self.assertEqual([p.x for p in again], [-i - 1 if i in changed else i for i in range(3000)])
+            frozen[changed[0]].x = threading.Lock()
+            with self.assertRaises(stoa.NotFreezable) as caught:
+                stoa.freeze(frozen)
+            self.assertEqual(caught.exception.path, f"$[{changed[0]}].x")
+            frozen[changed[0]].x = 5
+            region = stoa.Region("values.another")
+            self.assertEqual([p.x for p in region.freeze(frozen)], [p.x for p in frozen])
+
+    def test_an_item_that_cannot_be_built_is_named(self):
+        module = sys.modules["values_gone"] = types.ModuleType("values_gone")
+        self.addCleanup(sys.modules.pop, "values_gone")
+        exec("class Gone:\n  def __init__(self, x): self.x = x\n  def __reduce__(self): return Gone, (self.x,)", module.__dict__)
+        frozen = stoa.freeze([[module.Gone(i)] for i in range(2000)])
+        with interpreter() as other:
+            stoa.replace("values.x", frozen)
+            other.exec("x = stoa.lookup('values.x')")
+            with self.assertRaisesRegex(stoa.Error, r"^\$\[1234\]\[0\]: 'values_gone.Gone' cannot be built"):
+                other.exec("x[1234]")
+            other.exec("import types\nm = sys.modules['values_gone'] = types.ModuleType('values_gone')\nclass Gone:\n  def __init__(self, x): self.x = x\n"
+                       "Gone.__module__, m.Gone = 'values_gone', Gone\nassert x[1234][0].x == 1234")
 
     def test_short_ones_are_tuples(self):
         self.assertIs(type(stoa.freeze(self.points[:1023])), tuple)
