@@ -17,6 +17,7 @@
  * | STOA_KIND_INSTANCE | what is rebuilt as pickle does: Decimal, UUID, exceptions … | stoa_get_class, stoa_get_arguments |
  * | STOA_KIND_GLOBAL | classes, functions, modules that an import finds | stoa_get_class |
  * | STOA_KIND_HANDLE | proxies, queues, locks | stoa_get_handle |
+ * | STOA_KIND_FUNCTION | lambdas, nested functions, functions of __main__: by value | stoa_get_class says where it was written |
  *
  * Containers with such objects inside are read as any other (stoa/value.h). Rules, outcomes, threads and ownership are those
  * of stoa/value.h.
@@ -29,7 +30,8 @@
 
 STOA_BEGIN_DECLS
 
-/* Where an import finds the class of an object (of STOA_KIND_GLOBAL: the class, function or module itself): UTF-8, borrowed,
+/* Where an import finds the class of an object (of STOA_KIND_GLOBAL: the class, function or module itself; of STOA_KIND_FUNCTION its
+ * __module__ and __qualname__, where no import finds it): UTF-8, borrowed,
  * NUL-terminated. *out_qualname has dots for a nested class; of a module it is "". STOA_ENOTFOUND: an instance whose class
  * is not named. STOA_EUTF8: a name has lone surrogates. */
 STOA_API stoa_err stoa_get_class(const stoa_object *object, const char **out_module, const char **out_qualname);

@@ -32,7 +32,7 @@ typedef struct stoa_object stoa_object;
     X(STOA_KIND_BYTES, 7, "bytes")                                                            \
     X(STOA_KIND_TUPLE, 8, "tuple")                                                            \
     X(STOA_KIND_SET, 9, "set")          /* frozenset */                                       \
-    X(STOA_KIND_MAPPING, 10, "mapping") /* mappingproxy, or frozendict from Python 3.15 on */ \
+    X(STOA_KIND_MAPPING, 10, "mapping") /* mappingproxy, frozendict (3.15), or of evolve() */ \
     X(STOA_KIND_RANGE, 11, "range")                                                           \
     X(STOA_KIND_SLICE, 12, "slice")                                                           \
     X(STOA_KIND_DATETIME, 13, "datetime") /* date, time, datetime, timedelta, timezone.utc */ \
@@ -42,7 +42,8 @@ typedef struct stoa_object stoa_object;
     X(STOA_KIND_MEMBER, 17, "member of an enumeration")                                       \
     X(STOA_KIND_INSTANCE, 18, "instance")                                                     \
     X(STOA_KIND_GLOBAL, 19, "class or function")                                              \
-    X(STOA_KIND_HANDLE, 20, "handle") /* a proxy, a queue, a lock … */
+    X(STOA_KIND_HANDLE, 20, "handle")     /* a proxy, a queue, a lock … */                  \
+    X(STOA_KIND_FUNCTION, 21, "function") /* that no import finds */
 
 typedef enum stoa_kind {
 #define STOA_KIND_ENUM(symbol, number, name) symbol = number,
@@ -57,8 +58,9 @@ STOA_API stoa_kind stoa_object_kind(const stoa_object *object);
 STOA_API const char *stoa_kind_name(stoa_kind kind);
 
 /* Are two shared objects equal, as two items of Python lists are: the same object, or ==? Containers are compared to any
- * depth, without recursion; a mapping equals a mapping of the same pairs in any order; objects of STOA_KIND_OTHER and those
- * of stoa/record.h, and containers with such inside, are equal when identical, which equal values frozen with interning are. */
+ * depth, without recursion; a mapping equals a mapping of the same pairs in any order. Objects of STOA_KIND_OTHER and those of
+ * stoa/record.h, and containers with such inside, are equal when identical, which equal values frozen with interning are; so
+ * are mappings of evolve(), of which each version is itself only. */
 STOA_API bool stoa_object_equal(const stoa_object *a, const stoa_object *b);
 
 /* ---- one value --------------------------------------------------------------------------------------------------- */

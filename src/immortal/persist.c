@@ -90,6 +90,58 @@ stoa__persist_find(const stoa_persist *version, PyObject *key, Py_hash_t hash)
                                                                                                        : NULL;
 }
 
+static PyObject *
+find_node(const stoa_persist *version, const PyObject *key)
+{
+    stoa_persist_cursor cursor = stoa__persist_cursor_at(version, version->base_count);
+    PyObject *stored, *value;
+    while (stoa__persist_next(version, &cursor, &stored, &value)) {
+        if (stored == key) {
+            return value;
+        }
+    }
+    return NULL;
+}
+
+PyObject *
+stoa__persist_find_shared(const stoa_persist *version, PyObject *key)
+{
+    Py_hash_t hash;
+    if (stoa__is_node(key)) {
+        return find_node(version, key);
+    }
+    if (stoa__hash_fast(key, &hash) != STOA_OK) {
+        return NULL;
+    }
+    int64_t number = -1;
+    PyObject *stored, *value;
+    stoa_keys_probe probe;
+    stoa__keys_probe_begin(&probe, base_keys(version), hash);
+    for (Py_ssize_t at; number < 0 && (at = stoa__keys_probe_next(&probe)) >= 0;) {
+        stoa__keys_entry(probe.keys, at, &stored, &value);
+        number = stoa__shared_equal(stored, key) ? (int64_t)at : -1;
+    }
+    if (number < 0) {
+        number = stoa__hamt_find_shared(version->added, key, hash);
+    }
+    bool live = number >= 0 &&
+                pair_of(version, find_bottom(version, (uint64_t)number), (uint64_t)number, &stored, &value);
+    return live ? value : NULL;
+}
+
+/* Who iterates reads the head of each key and value, which lie anywhere: they are on their way while others are looked at. */
+static inline void
+look_ahead(const stoa_persist *version, uint64_t number)
+{
+    enum { AHEAD = 12 };
+    PyObject *key, *value;
+    if (number + AHEAD < version->base_count) {
+        stoa__keys_entry(base_keys(version), (Py_ssize_t)(number + AHEAD), &key, &value);
+        __builtin_prefetch(key);
+        __builtin_prefetch(value);
+    }
+}
+
 bool
 stoa__persist_next(const stoa_persist *version, stoa_persist_cursor *cursor, PyObject **key, PyObject **value)
 {
@@ -99,11 +151,18 @@ stoa__persist_next(const stoa_persist *version, stoa_persist_cursor *cursor, PyO
         if ((number & STOA_TRIE_MASK) == 0) {
             cursor->bottom = find_bottom(version, number);
         }
+        look_ahead(version, number);
         if (pair_of(version, cursor->bottom, number, key, value)) {
             return true;
         }
     }
     return false;
+}
+
+stoa_persist_cursor
+stoa__persist_cursor_at(const stoa_persist *version, uint64_t number)
+{
+    return (stoa_persist_cursor){number, find_bottom(version, number)};
 }
 
 /* ---- changing ---------------------------------------------------------------------------------------------------- */

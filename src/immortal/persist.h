@@ -78,6 +78,11 @@ int64_t stoa__persist_number(const stoa_persist *version, PyObject *key, Py_hash
 /* The value of a key: borrowed (perhaps a foreign node), or NULL: not there, or an exception is set. */
 PyObject *stoa__persist_find(const stoa_persist *version, PyObject *key, Py_hash_t hash);
 
+/* The same for readers with no GIL: `key` is a shared object, or laid out like one. Keys of builtin types are found by what they are;
+ * one that is a node by being that node, among the keys that came later: in time of how many they are. NULL: not there, or
+ * unhashable. */
+PyObject *stoa__persist_find_shared(const stoa_persist *version, PyObject *key);
+
 /* Turns `version`, which is the caller's own copy, into the next one, in `batch`; what it was copied from stays as it is. First the
  * `removed` keys go, then the `pairs` (key, value, key, value …) come; all are shared. STOA_ENOTFOUND: a removed key is not
  * there, *out_missing is which; STOA_ETYPE: a key is unhashable, or its hash is by identity; STOA_ENOMEM: these leave the message;
@@ -95,5 +100,8 @@ typedef struct stoa_persist_cursor {
 } stoa_persist_cursor;
 bool
 stoa__persist_next(const stoa_persist *version, stoa_persist_cursor *cursor, PyObject **key, PyObject **value);
+
+/* A cursor that stands at `number`. */
+stoa_persist_cursor stoa__persist_cursor_at(const stoa_persist *version, uint64_t number);
 
 #endif

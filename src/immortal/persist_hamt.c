@@ -15,13 +15,25 @@ stoa__same_node(PyObject *stored, PyObject *key)
     return same;
 }
 
-int64_t
-stoa__hamt_find(const stoa_hamt *node, PyObject *key, Py_hash_t hash)
+static int
+same_here(PyObject *stored, PyObject *key)
+{
+    return stoa__same_key(stored, key);
+}
+
+static int
+same_shared(PyObject *stored, PyObject *key)
+{
+    return !stoa__is_node(stored) && stoa__shared_equal(stored, key);
+}
+
+static inline int64_t
+find(const stoa_hamt *node, PyObject *key, Py_hash_t hash, int (*same_key)(PyObject *stored, PyObject *key))
 {
     for (unsigned level = 0; node != NULL; level++) {
         if (level == HASH_LEVELS) {
             for (uint32_t i = 0; i < node->here; i++) {
-                int same = stoa__same_key(node->entries[i].key, key);
+                int same = same_key(node->entries[i].key, key);
                 if (same != 0) {
                     return same > 0 ? (int64_t)node->entries[i].number : -2;
                 }
@@ -31,7 +43,7 @@ stoa__hamt_find(const stoa_hamt *node, PyObject *key, Py_hash_t hash)
         uint32_t bit = stoa__trie_bit((uint64_t)hash, level * STOA_TRIE_BITS);
         if (node->here & bit) {
             const stoa_added *entry = &node->entries[stoa__count_bits(node->here & (bit - 1))];
-            int same = entry->hash == hash ? stoa__same_key(entry->key, key) : 0;
+            int same = entry->hash == hash ? same_key(entry->key, key) : 0;
             return same > 0 ? (int64_t)entry->number : same - 1;
         }
         if (!(node->below & bit)) {
@@ -41,6 +53,18 @@ stoa__hamt_find(const stoa_hamt *node, PyObject *key, Py_hash_t hash)
         node = children[stoa__count_bits(node->below & (bit - 1))];
     }
     return -1;
+}
+
+int64_t
+stoa__hamt_find(const stoa_hamt *node, PyObject *key, Py_hash_t hash)
+{
+    return find(node, key, hash, same_here);
+}
+
+int64_t
+stoa__hamt_find_shared(const stoa_hamt *node, PyObject *key, Py_hash_t hash)
+{
+    return find(node, key, hash, same_shared);
 }
 
 static size_t

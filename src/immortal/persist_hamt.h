@@ -46,6 +46,9 @@ stoa__same_key(PyObject *stored, PyObject *key)
 /* The number of a key; -1: unknown; -2: an exception. */
 int64_t stoa__hamt_find(const stoa_hamt *node, PyObject *key, Py_hash_t hash);
 
+/* The same with no GIL: `key` is of a builtin type, shared or laid out like that, and no node equals it. */
+int64_t stoa__hamt_find_shared(const stoa_hamt *node, PyObject *key, Py_hash_t hash);
+
 /* `node`, `level` levels below the root, with a key that it does not have: what is not on the way is shared. NULL: no memory. */
 const stoa_hamt *
 stoa__hamt_add(stoa_batch *batch, const stoa_hamt *node, unsigned level, const stoa_added *entry);

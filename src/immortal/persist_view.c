@@ -1,5 +1,6 @@
 #include "immortal/persist_view.h"
 
+#include "immortal/cpython/cpython.h"
 #include "immortal/interpreter_state.h"
 
 /* What an interpreter keeps: in a capsule in its dict. */
@@ -21,6 +22,7 @@ typedef struct iterator_object {
     stoa_persist_cursor cursor; /* guarded by the GIL */
     uint64_t left;
     what kind;
+    PyObject *pair; /* ITEMS: what was given last, to be given again if nobody has kept it; owned, or NULL */
 } iterator_object;
 
 static view_state *get_state(void);
@@ -53,13 +55,21 @@ call_helper(const char *name, PyObject *a, PyObject *b)
 
 /* ---- the mapping ------------------------------------------------------------------------------------------------- */
 
+/* The value of a key, delivered: new reference. */
+static inline PyObject *
+deliver_value(PyObject *value, PyObject *key)
+{
+    stoa_step where = {STOA_STEP_VALUE, 0, key, NULL};
+    return stoa__deliver_late(value, &where);
+}
+
 /* New reference to the value; NULL without an exception: not there. */
 static PyObject *
 find(PyObject *self, PyObject *key)
 {
     Py_hash_t hash = PyObject_Hash(key);
     PyObject *value = hash == -1 ? NULL : stoa__persist_find(version_of(self), key, hash);
-    return value == NULL ? NULL : stoa__deliver(value);
+    return value == NULL ? NULL : deliver_value(value, key);
 }
 
 static PyObject *
@@ -106,12 +116,14 @@ static PyObject *
 make_iterator(PyObject *self, what kind)
 {
     view_state *state = get_state();
-    iterator_object *iterator = state == NULL ? NULL : PyObject_New(iterator_object, state->iterator);
+    iterator_object *iterator = state == NULL ? NULL : PyObject_GC_New(iterator_object, state->iterator);
     if (iterator != NULL) {
         iterator->version = version_of(self);
         iterator->cursor = (stoa_persist_cursor){0};
         iterator->left = iterator->version->count;
         iterator->kind = kind;
+        iterator->pair = NULL;
+        PyObject_GC_Track(iterator);
     }
     return (PyObject *)iterator;
 }
@@ -231,32 +243,86 @@ static PyType_Spec mapping_spec = {
 
 /* ---- iterators --------------------------------------------------------------------------------------------------- */
 
+static int
+iterator_clear(PyObject *self)
+{
+    Py_CLEAR(((iterator_object *)self)->pair);
+    return 0;
+}
+
+static int
+iterator_traverse(PyObject *self, visitproc visit, void *arg)
+{
+    Py_VISIT(Py_TYPE(self));
+    Py_VISIT(((iterator_object *)self)->pair);
+    return 0;
+}
+
+static void
+iterator_dealloc(PyObject *self)
+{
+    PyTypeObject *type = Py_TYPE(self);
+    PyObject_GC_UnTrack(self);
+    (void)iterator_clear(self);
+    type->tp_free(self);
+    Py_DECREF(type);
+}
+
+/* Takes over both references. Whoever unpacks a pair at once, as loops do, lets go of it before asking for the next: then that one is
+ * filled again, as dicts do. */
+static PyObject *
+give_pair(iterator_object *it, PyObject *key, PyObject *value)
+{
+    PyObject *pair = it->pair;
+    if (pair != NULL && Py_REFCNT(pair) == 1) {
+        PyObject *old_key = PyTuple_GET_ITEM(pair, 0), *old_value = PyTuple_GET_ITEM(pair, 1);
+        PyTuple_SET_ITEM(pair, 0, key);
+        PyTuple_SET_ITEM(pair, 1, value);
+#if STOA_TUPLE_HAS_HASH
+        STOA_TUPLE_HASH(pair) = -1;
+#endif
+        if (!(stoa__in_heap(key) && stoa__in_heap(value)) && !PyObject_GC_IsTracked(pair)) {
+            PyObject_GC_Track(pair); /* a collection found nothing in it that could be in a cycle */
+        }
+        Py_INCREF(pair);
+        Py_DECREF(old_key);
+        Py_DECREF(old_value);
+        return pair;
+    }
+    pair = PyTuple_New(2);
+    if (pair == NULL) {
+        Py_DECREF(key);
+        Py_DECREF(value);
+        return NULL;
+    }
+    PyTuple_SET_ITEM(pair, 0, key);
+    PyTuple_SET_ITEM(pair, 1, value);
+    Py_XSETREF(it->pair, Py_NewRef(pair));
+    return pair;
+}
+
 static PyObject *
 iterator_next(PyObject *self)
 {
     iterator_object *it = (iterator_object *)self;
-    PyObject *key, *value;
-    if (!stoa__persist_next(it->version, &it->cursor, &key, &value)) {
+    PyObject *stored, *value;
+    if (!stoa__persist_next(it->version, &it->cursor, &stored, &value)) {
         return NULL;
     }
     it->left--;
     if (it->kind == KEYS) {
-        return stoa__deliver(key);
+        return stoa__deliver(stored);
     }
-    value = stoa__deliver(value);
+    value = deliver_value(value, stored);
     if (it->kind == VALUES || value == NULL) {
         return value;
     }
-    key = stoa__deliver(key);
-    PyObject *item = key == NULL ? NULL : PyTuple_New(2);
-    if (item == NULL) {
+    PyObject *key = stoa__deliver(stored);
+    if (key == NULL) {
         Py_DECREF(value);
-        Py_XDECREF(key);
         return NULL;
     }
-    PyTuple_SET_ITEM(item, 0, key);
-    PyTuple_SET_ITEM(item, 1, value);
-    return item;
+    return give_pair(it, key, value);
 }
 
 static PyObject *
@@ -271,7 +337,9 @@ static PyMethodDef iterator_methods[] = {
 };
 
 static PyType_Slot iterator_slots[] = {
-    {Py_tp_dealloc, dealloc},
+    {Py_tp_dealloc, iterator_dealloc},
+    {Py_tp_traverse, iterator_traverse},
+    {Py_tp_clear, iterator_clear},
     {Py_tp_iter, PyObject_SelfIter},
     {Py_tp_iternext, iterator_next},
     {Py_tp_methods, iterator_methods},
@@ -281,7 +349,8 @@ static PyType_Slot iterator_slots[] = {
 static PyType_Spec iterator_spec = {
     .name = "stoa.PersistentMappingIterator",
     .basicsize = sizeof(iterator_object),
-    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_IMMUTABLETYPE | Py_TPFLAGS_DISALLOW_INSTANTIATION,
+    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC | Py_TPFLAGS_IMMUTABLETYPE |
+             Py_TPFLAGS_DISALLOW_INSTANTIATION,
     .slots = iterator_slots,
 };
 
@@ -335,7 +404,7 @@ stoa__persist_as_dict(PyObject *object)
     PyObject *dict = PyDict_New(), *key, *value;
     stoa_persist_cursor cursor = {0};
     while (dict != NULL && stoa__persist_next(version_of(object), &cursor, &key, &value)) {
-        value = stoa__deliver(value);
+        value = deliver_value(value, key);
         key = value == NULL ? NULL : stoa__deliver(key);
         if (key == NULL || PyDict_SetItem(dict, key, value) < 0) {
             Py_CLEAR(dict);

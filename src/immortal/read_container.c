@@ -9,12 +9,22 @@
 #include "immortal/equal.h"
 #include "immortal/hash.h"
 #include "immortal/lookup.h"
+#include "immortal/persist.h"
 #include "immortal/source.h"
 #include "immortal/utf8.h"
 
 #include <stdlib.h>
 
 #define KEY_BYTES 512
+
+/* What evolve() made. NULL: it is not that. */
+static const stoa_persist *
+as_version(const stoa_object *mapping)
+{
+    const stoa_node *node = stoa__as_node(mapping, STOA_KIND_MAPPING);
+    return node != NULL && node->kind == STOA_NODE_PERSISTENT ? stoa__persist_of_node((const PyObject *)node)
+                                                              : NULL;
+}
 
 /* ---- lengths and items ------------------------------------------------------------------------------------------- */
 
@@ -32,7 +42,7 @@ stoa_get_length(const stoa_object *object, size_t *out_length)
         return STOA_OK;
     }
     if (node != NULL && kind == STOA_KIND_MAPPING) {
-        *out_length = node->count / 2;
+        *out_length = as_version(object) != NULL ? (size_t)as_version(object)->count : node->count / 2;
         return STOA_OK;
     }
     switch (kind) {
@@ -218,6 +228,15 @@ static stoa_err
 find_value(const char *function, const stoa_object *mapping, const PyObject *key, const stoa_object **out_value)
 {
     const stoa_node *node = stoa__as_node(mapping, STOA_KIND_MAPPING);
+    const stoa_persist *version = as_version(mapping);
+    if (version != NULL) {
+        PyObject *value = stoa__persist_find_shared(version, (PyObject *)(uintptr_t)key);
+        if (value == NULL) {
+            return stoa__is_node(key) ? STOA_ENOTFOUND : not_found(function, key);
+        }
+        *out_value = (const stoa_object *)value;
+        return STOA_OK;
+    }
     if (node != NULL) {
         PyObject *const *found = find_part(node, key, 2);
         if (found == NULL) {
@@ -278,40 +297,41 @@ stoa_mapping_get_int(const stoa_object *mapping, int64_t key, const stoa_object 
     return find_value(__func__, mapping, number.object, out_value);
 }
 
+/* The pair at *position, which goes on. */
 static bool
-next_pair(const stoa_node *node, size_t *position, const stoa_object **out_key, const stoa_object **out_value)
+next_pair(const stoa_object *mapping, size_t *position, PyObject **key, PyObject **value)
 {
-    if (*position >= node->count / 2) {
-        return false;
+    const PyObject *o = stoa__as_type(mapping, &STOA_MAPPING_TYPE);
+    const stoa_node *node = stoa__as_node(mapping, STOA_KIND_MAPPING);
+    const stoa_persist *version = as_version(mapping);
+    if (version != NULL) {
+        stoa_persist_cursor cursor = stoa__persist_cursor_at(version, *position);
+        bool found = stoa__persist_next(version, &cursor, key, value);
+        *position = (size_t)cursor.next;
+        return found;
     }
-    PyObject *const *pair = &node->parts[2 * (*position)++];
-    if (out_key != NULL) {
-        *out_key = (const stoa_object *)pair[0];
+    if (node != NULL && *position < node->count / 2) {
+        PyObject *const *pair = &node->parts[2 * (*position)++];
+        *key = pair[0];
+        *value = pair[1];
+        return true;
     }
-    if (out_value != NULL) {
-        *out_value = (const stoa_object *)pair[1];
+    const stoa_keys *keys = o == NULL ? NULL : stoa__dict_keys(stoa__mapping_dict(o));
+    if (keys != NULL && *position < (size_t)keys->nentries) { /* a shared table has no deleted entries */
+        stoa__keys_entry(keys, (Py_ssize_t)(*position)++, key, value);
+        return true;
     }
-    return true;
+    return false;
 }
 
 bool
 stoa_mapping_next(const stoa_object *mapping, size_t *position, const stoa_object **out_key,
                   const stoa_object **out_value)
 {
-    const PyObject *o = stoa__as_type(mapping, &STOA_MAPPING_TYPE);
-    const stoa_node *node = stoa__as_node(mapping, STOA_KIND_MAPPING);
-    if ((o == NULL && node == NULL) || position == NULL) {
-        return false;
-    }
-    if (node != NULL) {
-        return next_pair(node, position, out_key, out_value);
-    }
-    const stoa_keys *keys = stoa__dict_keys(stoa__mapping_dict(o));
-    if (*position >= (size_t)keys->nentries) { /* a shared table has no deleted entries */
-        return false;
-    }
     PyObject *key, *value;
-    stoa__keys_entry(keys, (Py_ssize_t)(*position)++, &key, &value);
+    if (position == NULL || !next_pair(mapping, position, &key, &value)) {
+        return false;
+    }
     if (out_key != NULL) {
         *out_key = (const stoa_object *)key;
     }

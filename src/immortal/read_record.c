@@ -5,6 +5,7 @@
 
 #include "heap/error.h"
 #include "heap/hold.h"
+#include "immortal/function_parts.h"
 #include "immortal/read.h"
 
 static const stoa_object *
@@ -60,12 +61,33 @@ class_of(const stoa_node *node)
     return class == Py_None ? NULL : class;
 }
 
+/* Of a function by value, from its description: the first of its functions is itself. */
+static stoa_err
+function_name(const stoa_node *node, const char **out_module, const char **out_qualname)
+{
+    const stoa_object *functions, *itself, *module, *qualname;
+    const char *text = NULL;
+    stoa_err err = stoa_tuple_item(part(node, 0), 0, &functions);
+    err = err == STOA_OK ? stoa_tuple_item(functions, 0, &itself) : err;
+    err = err == STOA_OK ? stoa_tuple_item(itself, MODULE, &module) : err;
+    err = err == STOA_OK ? stoa_tuple_item(itself, QUALNAME, &qualname) : err;
+    err = err == STOA_OK ? stoa_get_text(module, &text, NULL) : err;
+    err = err == STOA_OK ? stoa_get_text(qualname, out_qualname, NULL) : err;
+    if (err == STOA_OK) {
+        *out_module = text;
+    }
+    return err;
+}
+
 stoa_err
 stoa_get_class(const stoa_object *object, const char **out_module, const char **out_qualname)
 {
     const PyObject *o = (const PyObject *)object;
     if (out_module == NULL || out_qualname == NULL) {
         return stoa__null_out(__func__);
+    }
+    if (stoa_object_kind(object) == STOA_KIND_FUNCTION) {
+        return function_name((const stoa_node *)(const void *)o, out_module, out_qualname);
     }
     if (stoa_object_kind(object) < STOA_KIND_RECORD || stoa_object_kind(object) > STOA_KIND_GLOBAL) {
         return stoa__wrong_kind(__func__, object, "an object of a class");

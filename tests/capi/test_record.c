@@ -23,7 +23,14 @@ static const char source[] =
     "  'both': m.Perm.R | m.Perm.W, 'price': decimal.Decimal('1.50'), 'class': m.Point, 'len': len,\n"
     "  'module': m, 'queue': stoa.Queue(), 'set': frozenset([m.Color.RED, 7]),\n"
     "  'slice': slice(decimal.Decimal(1), 2), 'zone': datetime.datetime(2024, 1, 2, tzinfo=zone),\n"
-    "  m.Color.BLUE: 'key', 5: 'five', 'function': lambda x: x})\n"
+    "  m.Color.BLUE: 'key', 5: 'five', 'function': lambda x: [x, points]})\n"
+    "table = {f'key {i}': i for i in range(1000)} | {i: -i for i in range(100)}\n"
+    "version = stoa.evolve(table, {'key 5': 'changed', 'ü' * 600: 'late', 10**30: 'large', (1, 'x'): "
+    "'pair'}, remove=['key 6', 7])\n"
+    "version = stoa.evolve(version, {m.Color.RED: m.Point(1, 2), m.Slim(1): 'slim'}, remove=[8])\n"
+    "stoa.publish('evolved', {'version': version, 'key': (1, 'x'), 'red': m.Color.RED, 'blue': m.Color.BLUE, "
+    "'slim': m.Slim(1),\n"
+    "  'large': 10**30, 'none': {}, 'empty': stoa.evolve({}), 'list': [{}]})\n"
     "def look(q):\n"
     "    a, b = q.get(timeout=5), q.get(timeout=5)\n"
     "    return f'{a[3]} {b!r}'\n";
@@ -131,8 +138,8 @@ members_classes_and_instances_are_told(void **state)
     is_of(get("class"), STOA_KIND_GLOBAL, "shapes", "Point");
     is_of(get("len"), STOA_KIND_GLOBAL, "builtins", "len");
     is_of(get("module"), STOA_KIND_GLOBAL, "shapes", "");
-    assert_int_equal(stoa_object_kind(get("function")), STOA_KIND_OTHER);
-    assert_int_equal(stoa_get_class(get("function"), &module, &name), STOA_ETYPE);
+    is_of(get("function"), STOA_KIND_FUNCTION, "__main__", "<lambda>");
+    assert_int_equal(stoa_get_class(get("points"), &module, &name), STOA_ETYPE);
     assert_int_equal(stoa_get_class(NULL, &module, &name), STOA_EINVAL);
     assert_int_equal(stoa_get_class(get("red"), NULL, &name), STOA_EINVAL);
     assert_int_equal(stoa_get_arguments(get("red"), &arguments), STOA_ETYPE);
@@ -172,6 +179,76 @@ containers_with_objects_inside_are_containers(void **state)
     is_of(value, STOA_KIND_INSTANCE, "decimal", "Decimal");
     assert_true(stoa_object_equal(red, red));
     assert_false(stoa_object_equal(red, get("both")));
+}
+
+static const stoa_object *
+evolved(const char *key)
+{
+    const stoa_object *all, *found;
+    OK(stoa_lookup("evolved", 0, &all));
+    OK(stoa_mapping_get_text(all, key, strlen(key), &found));
+    return found;
+}
+
+static void
+has_text(const stoa_object *value, const char *wanted)
+{
+    const char *text;
+    OK(stoa_get_text(value, &text, NULL));
+    assert_string_equal(text, wanted);
+}
+
+static void
+evolved_mappings_are_mappings(void **state)
+{
+    (void)state;
+    const stoa_object *version = evolved("version"), *value, *key;
+    assert_int_equal(stoa_object_kind(version), STOA_KIND_MAPPING);
+    size_t length, count = 0, position = 0;
+    OK(stoa_get_length(version, &length));
+    assert_int_equal(length, 1100 + 3 - 2 + 2 - 1);
+    OK(stoa_mapping_get_text(version, "key 5", 5, &value));
+    has_text(value, "changed");
+    int64_t number;
+    OK(stoa_mapping_get_text(version, "key 999", 7, &value));
+    OK(stoa_get_int64(value, &number));
+    assert_int_equal(number, 999);
+    OK(stoa_mapping_get_int(version, 99, &value));
+    assert_int_equal(stoa_mapping_get_text(version, "key 6", 5, &value), STOA_ENOTFOUND);
+    assert_int_equal(stoa_mapping_get_int(version, 7, &value), STOA_ENOTFOUND);
+    assert_int_equal(stoa_mapping_get_int(version, 8, &value), STOA_ENOTFOUND);
+    assert_int_equal(stoa_mapping_get_int(version, 100, &value), STOA_ENOTFOUND);
+    char late[1200];
+    for (size_t i = 0; i < sizeof(late); i += 2) {
+        memcpy(late + i, "\xc3\xbc", 2);
+    }
+    OK(stoa_mapping_get_text(version, late, sizeof(late), &value));
+    has_text(value, "late");
+    OK(stoa_mapping_get(version, evolved("key"), &value));
+    has_text(value, "pair");
+    OK(stoa_mapping_get(version, evolved("large"), &value));
+    has_text(value, "large");
+    OK(stoa_mapping_get(version, evolved("red"), &value));
+    is_of(value, STOA_KIND_RECORD, "shapes", "Point");
+    OK(stoa_mapping_get(version, evolved("slim"), &value));
+    has_text(value, "slim");
+    assert_int_equal(stoa_mapping_get(version, evolved("blue"), &value), STOA_ENOTFOUND);
+    assert_int_equal(stoa_mapping_get(version, evolved("none"), &value), STOA_ETYPE); /* unhashable */
+    while (stoa_mapping_next(version, &position, &key, &value)) {
+        const stoa_object *again;
+        OK(stoa_mapping_get(version, key, &again));
+        assert_ptr_equal(again, value);
+        count++;
+    }
+    assert_int_equal(count, length);
+    assert_false(stoa_mapping_next(version, &position, NULL, NULL));
+    assert_true(stoa_object_equal(version, version));
+    assert_false(stoa_object_equal(version, evolved("none")));
+    OK(stoa_get_length(evolved("empty"), &length));
+    assert_int_equal(length, 0);
+    position = 0;
+    assert_false(stoa_mapping_next(evolved("empty"), &position, &key, &value));
+    assert_int_equal(stoa_mapping_get_int(evolved("empty"), 1, &value), STOA_ENOTFOUND);
 }
 
 static void
@@ -238,6 +315,7 @@ main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(records_are_read_by_name_and_number),
         cmocka_unit_test(named_tuples_are_tuples_with_a_class),
+        cmocka_unit_test(evolved_mappings_are_mappings),
         cmocka_unit_test(members_classes_and_instances_are_told),
         cmocka_unit_test(containers_with_objects_inside_are_containers),
         cmocka_unit_test(handles_inside_can_be_used),

@@ -3,10 +3,13 @@
 import copy
 import dataclasses
 import enum
+import gc
 import os
 import pickle
 import random
+import sys
 import threading
+import types
 import unittest
 from collections.abc import Mapping
 
@@ -214,6 +217,36 @@ class Evolve(unittest.TestCase):
         iterator = iter(version)
         next(iterator)
         self.assertEqual(iterator.__length_hint__(), 2)
+
+    def test_a_pair_that_is_kept_stays_as_it_is(self):
+        wanted = {i: (i, str(i)) for i in range(100)}
+        version = stoa.evolve(stoa.freeze(wanted), {5: (5, "5")})
+        self.assertEqual(list(version.items()), list(wanted.items()))
+        iterator, kept, hashes = iter(version.items()), [], set()
+        for i, pair in enumerate(iterator):
+            hashes.add(hash(pair))
+            if i % 3 == 0:
+                kept.append(pair)
+            gc.collect(0)
+        self.assertEqual(kept, [(i, wanted[i]) for i in range(0, 100, 3)])
+        self.assertEqual(hashes, set(map(hash, wanted.items())))
+        for key, value in version.items():
+            self.assertEqual(value, wanted[key])
+        iterator = iter(version.items())
+        self.assertEqual(list(zip(iterator, iterator)), [((i, wanted[i]), (i + 1, wanted[i + 1])) for i in range(0, 100, 2)])
+
+    def test_a_value_that_cannot_be_built_is_named(self):
+        module = sys.modules["evolve_gone"] = types.ModuleType("evolve_gone")
+        exec("class Gone:\n  def __init__(self, x): self.x = x\n  def __reduce__(self): return Gone, (self.x,)", module.__dict__)
+        version = stoa.evolve({"here": 1}, {"there": [module.Gone(5)]})
+        del sys.modules["evolve_gone"]
+        stoa.publish("evolve.gone", version)
+        self.addCleanup(stoa.unpublish, "evolve.gone")
+        with stoa.Interpreter() as other:
+            other.exec("import stoa\nversion = stoa.lookup('evolve.gone')\nassert len(version) == 2 and version['here'] == 1")
+            for code in ("version['there']", "version.get('there')", "list(version.items())", "list(version.values())"):
+                with self.subTest(code), self.assertRaisesRegex(stoa.Error, r"^\$\['there'\]\[0\]: 'evolve_gone.Gone' cannot be built"):
+                    other.exec(code)
 
     def test_hash_where_values_are_hashable(self):
         first, second = stoa.evolve({"a": 1}, {"b": 2}), stoa.evolve({"b": 2}, {"a": 1})
