@@ -2,11 +2,9 @@
 import importlib
 import multiprocessing
 import os
-import subprocess
-import sys
 from multiprocessing.managers import BaseManager, DictProxy, ListProxy, NamespaceProxy
 
-import stoa
+import packages
 
 SOURCE = """
 class Thing:
@@ -79,17 +77,9 @@ def start_manager():
 def connect_rpyc(stack):
     """RPyC in a process of its own, until the stack unwinds: (its classic module, connection). RPyC is installed by name into a
     folder of the build; (None, None) with a word where that fails."""
-    build = os.path.normpath(os.path.join(os.path.dirname(os.path.abspath(stoa._stoa.__file__)), "..", ".."))
-    folder = os.path.join(build, "bench", "packages")
-    if not os.path.isdir(os.path.join(folder, "rpyc")):
-        command = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--retries", "1", "--timeout", "10",
-                   "--target", folder, "rpyc"]
-        done = subprocess.run(command, capture_output=True, text=True)
-        if done.returncode != 0:
-            print(f"RPyC is left out: pip cannot install it ({done.stderr.strip().splitlines()[-1:]})", file=sys.stderr)
-            return None, None
-    sys.path.append(folder)
-    classic = importlib.import_module("rpyc").classic
+    if packages.get("rpyc") is None:
+        return None, None
+    classic, folder = importlib.import_module("rpyc").classic, packages.folder()
     os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [folder, os.environ.get("PYTHONPATH")]))  # of the other process
     connection = classic.connect_subproc(os.path.join(folder, "bin", "rpyc_classic.py"))
     stack.callback(connection.close)

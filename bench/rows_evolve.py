@@ -2,19 +2,16 @@
 import random
 import time
 
+import packages
 import stoa
 from measure import median, median_ratio, row, take_turns
-
-try:
-    import immutables
-except ImportError:
-    immutables = None
 
 
 def rows(group, quick):
     size, count, repetitions = (50_000, 500, 5) if quick else (1_000_000, 5000, 15)
     private = {f"key number {i}": i for i in range(size)}
     shared = stoa.freeze(private)
+    immutables = packages.get("immutables")
     choice = random.Random(15)
     keys = ["".join(list(key)) for key in choice.sample(list(private), min(size, 100_000))]
     versions = {"stoa": stoa.evolve(shared)}
