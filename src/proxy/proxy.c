@@ -6,6 +6,7 @@
 #include "heap/error.h"
 #include "immortal/exceptions.h"
 #include "proxy/call.h"
+#include "proxy/proxy_class.h"
 #include "proxy/proxy_method.h"
 #include "proxy/proxy_type.h"
 #include "proxy/request.h"
@@ -89,6 +90,10 @@ stoa__proxy_handle_of(stoa_side *side, PyObject *object, stoa_handle *out)
     if (stoa__is_thing(object)) {
         return stoa__thing_handle_of(object, out);
     }
+    PyObject *class = stoa__stands_for(object);
+    if (class != NULL) {
+        object = class;
+    }
     if (!stoa__is_proxy(object)) {
         return stoa__side_export(side, object, out);
     }
@@ -116,75 +121,11 @@ stoa__proxy_handle_of(stoa_side *side, PyObject *object, stoa_handle *out)
 /* ---- attributes -------------------------------------------------------------------------------------------------- */
 
 static PyObject *
-do_get_attribute(PyObject *target, PyObject *const *args, Py_ssize_t count, stoa_operation *op)
-{
-    (void)count;
-    (void)op;
-    return PyObject_GetAttr(target, args[0]);
-}
-
-static PyObject *
 do_set_attribute(PyObject *target, PyObject *const *args, Py_ssize_t count, stoa_operation *op)
 {
     (void)op;
     int result = PyObject_SetAttr(target, args[0], count == 2 ? args[1] : NULL);
     return result < 0 ? NULL : Py_NewRef(Py_None);
-}
-
-static PyObject *
-do_class_name(PyObject *target, PyObject *const *args, Py_ssize_t count, stoa_operation *op)
-{
-    (void)args;
-    (void)count;
-    (void)op;
-    PyObject *module = PyObject_GetAttrString(target, "__module__");
-    PyObject *qualname = module == NULL ? NULL : PyObject_GetAttrString(target, "__qualname__");
-    PyObject *result = qualname == NULL ? NULL : PyTuple_Pack(2, module, qualname);
-    Py_XDECREF(qualname);
-    Py_XDECREF(module);
-    return result;
-}
-
-/* The class of that name in a module that is imported here, or NULL (no exception). */
-static PyObject *
-find_class(PyObject *module_name, PyObject *qualname)
-{
-    if (!PyUnicode_CheckExact(module_name) || !PyUnicode_CheckExact(qualname) ||
-        PyUnicode_CompareWithASCIIString(module_name, "__main__") == 0) {
-        return NULL;
-    }
-    PyObject *found = PyImport_GetModule(module_name);
-    PyObject *dot = found == NULL ? NULL : PyUnicode_FromString(".");
-    PyObject *parts = dot == NULL ? NULL : PyUnicode_Split(qualname, dot, -1);
-    for (Py_ssize_t i = 0; parts != NULL && found != NULL && i < PyList_GET_SIZE(parts); i++) {
-        Py_SETREF(found, PyObject_GetAttr(found, PyList_GET_ITEM(parts, i)));
-    }
-    Py_XDECREF(parts);
-    Py_XDECREF(dot);
-    if (found != NULL && !PyType_Check(found)) {
-        Py_CLEAR(found);
-    }
-    PyErr_Clear();
-    return found;
-}
-
-/* p.__class__: so that isinstance(p, cls) holds. The class of the same name here; else a proxy of the owner's. */
-static PyObject *
-get_class(PyObject *self, PyObject *name)
-{
-    PyObject *class = stoa__request(self, do_get_attribute, &name, 1, STOA_REQUEST_FIRST_IS_NAME, 0);
-    if (class == NULL || !stoa__is_proxy(class)) {
-        return class;
-    }
-    PyObject *names = stoa__request(class, do_class_name, NULL, 0, 0, 0);
-    PyObject *own = names == NULL ? NULL : find_class(PyTuple_GET_ITEM(names, 0), PyTuple_GET_ITEM(names, 1));
-    PyErr_Clear();
-    Py_XDECREF(names);
-    if (own != NULL) {
-        Py_DECREF(class);
-        return own;
-    }
-    return class;
 }
 
 /* What copy and pickle ask an instance for is answered by the proxy itself. */
@@ -212,7 +153,7 @@ proxy_get_attribute(PyObject *self, PyObject *name)
     if (PyUnicode_GET_LENGTH(name) > 4 && PyUnicode_READ_CHAR(name, 0) == '_' &&
         PyUnicode_READ_CHAR(name, 1) == '_') {
         if (PyUnicode_CompareWithASCIIString(name, "__class__") == 0) {
-            return get_class(self, name);
+            return stoa__proxy_class(self);
         }
         if (is_own_name(name)) {
             return PyObject_GenericGetAttr(self, name);
@@ -322,13 +263,21 @@ proxy_hash(PyObject *self)
     return hash;
 }
 
-/* The object's own slot only: the caller's interpreter asks the other operand itself, if this one does not know. */
+/* The object's own slot only: the caller's interpreter asks the other operand itself, if this one does not know. But where
+ * both are proxies there, and one stands for a list, a dict, a set or a bytearray, that one crosses as a copy when the
+ * other's owner is asked from here. */
 static PyObject *
 do_compare(PyObject *target, PyObject *const *args, Py_ssize_t count, stoa_operation *op)
 {
+    static const int swapped[] = {Py_GT, Py_GE, Py_EQ, Py_NE, Py_LT, Py_LE}; /* by Py_LT, Py_LE, … */
     (void)count;
     richcmpfunc slot = Py_TYPE(target)->tp_richcompare;
-    return slot == NULL ? Py_NewRef(Py_NotImplemented) : slot(target, args[0], (int)op->extra);
+    PyObject *result = slot == NULL ? Py_NewRef(Py_NotImplemented) : slot(target, args[0], (int)op->extra);
+    if (result == Py_NotImplemented && stoa__is_proxy(args[0]) && stoa__is_bag(target)) {
+        Py_DECREF(result);
+        return Py_TYPE(args[0])->tp_richcompare(args[0], target, swapped[op->extra]);
+    }
+    return result;
 }
 
 static PyObject *
@@ -400,5 +349,8 @@ stoa__proxy_type_new(void)
                  Py_TPFLAGS_HAVE_VECTORCALL,
         .slots = slots,
     };
-    return (PyTypeObject *)PyType_FromSpec(&spec);
+    PyTypeObject *metatype = stoa__proxy_metatype_new();
+    PyObject *type = metatype == NULL ? NULL : PyType_FromMetaclass(metatype, NULL, &spec, NULL);
+    Py_XDECREF(metatype);
+    return (PyTypeObject *)type;
 }

@@ -1,4 +1,4 @@
-/* await, async for, and buffers. */
+/* await, async for, sending, and buffers. */
 #include "heap/error.h"
 #include "immortal/exceptions.h"
 #include "proxy/proxy_type.h"
@@ -46,6 +46,46 @@ static PyObject *
 proxy_anext(PyObject *self)
 {
     return stoa__request(self, do_async, NULL, 0, 0, ANEXT);
+}
+
+/* As the owner sends it: a coroutine is no iterator, but what drives one here (a task of an event loop) takes whatever has
+ * __next__ for one unless there is this slot. */
+static PyObject *
+do_send(PyObject *target, PyObject *const *args, Py_ssize_t count, stoa_operation *op)
+{
+    (void)count;
+    (void)op;
+    PyObject *result;
+    switch (PyIter_Send(target, args[0], &result)) {
+    case PYGEN_NEXT:
+        return result;
+    case PYGEN_RETURN: {
+        PyObject *raised = PyObject_CallOneArg(PyExc_StopIteration, result);
+        Py_DECREF(result);
+        if (raised != NULL) {
+            PyErr_SetRaisedException(raised);
+        }
+        return NULL;
+    }
+    default:
+        return NULL;
+    }
+}
+
+static PySendResult
+proxy_send(PyObject *self, PyObject *value, PyObject **result)
+{
+    *result = stoa__request(self, do_send, &value, 1, 0, 0);
+    if (*result != NULL) {
+        return PYGEN_NEXT;
+    }
+    if (!PyErr_ExceptionMatches(PyExc_StopIteration)) {
+        return PYGEN_ERROR;
+    }
+    PyObject *raised = PyErr_GetRaisedException();
+    *result = PyObject_GetAttrString(raised, "value");
+    Py_DECREF(raised);
+    return *result == NULL ? PYGEN_ERROR : PYGEN_RETURN;
 }
 
 /* ---- buffers ----------------------------------------------------------------------------------------------------- */
@@ -103,6 +143,7 @@ const PyType_Slot stoa__proxy_async_slots[] = {
     {Py_am_await, (void *)proxy_await},
     {Py_am_aiter, (void *)proxy_aiter},
     {Py_am_anext, (void *)proxy_anext},
+    {Py_am_send, (void *)proxy_send},
     {Py_bf_getbuffer, (void *)proxy_get_buffer},
     {Py_bf_releasebuffer, (void *)proxy_release_buffer},
     {0, NULL},

@@ -174,8 +174,8 @@ drop_cells(const cell *cells, Py_ssize_t count)
 
 /* ---- the sender -------------------------------------------------------------------------------------------------- */
 
-static bool
-is_bag(PyObject *object)
+bool
+stoa__is_bag(PyObject *object)
 {
     return PyList_CheckExact(object) || PyDict_CheckExact(object) || PySet_CheckExact(object) ||
            PyByteArray_CheckExact(object);
@@ -193,7 +193,7 @@ pack_operands(request *r, PyObject *const *args, Py_ssize_t count)
     PyObject *tuple = PyTuple_New(count);
     bool copies = (r->flags & (STOA_REQUEST_BAG | STOA_REQUEST_COPY)) != 0;
     for (Py_ssize_t i = 0; i < count && tuple != NULL; i++) {
-        PyObject *sent = copies && is_bag(args[i]) ? stoa__by_copy(args[i]) : Py_NewRef(args[i]);
+        PyObject *sent = copies && stoa__is_bag(args[i]) ? stoa__by_copy(args[i]) : Py_NewRef(args[i]);
         if (sent == NULL) {
             Py_CLEAR(tuple);
             break;
@@ -217,7 +217,7 @@ write_operands(request *r, stoa_side *side, PyObject *const *args, Py_ssize_t co
     Py_ssize_t first_name = r->flags & STOA_REQUEST_LAST_ARE_NAMES ? count - (Py_ssize_t)r->op.extra : count;
     for (Py_ssize_t i = 0; i < count; i++) {
         bool name = i >= first_name || (i == 0 && (r->flags & STOA_REQUEST_FIRST_IS_NAME));
-        int result = copies && is_bag(args[i]) ? 1 : write_cell(side, args[i], name, &r->operands[i]);
+        int result = copies && stoa__is_bag(args[i]) ? 1 : write_cell(side, args[i], name, &r->operands[i]);
         if (result != 0) {
             drop_cells(r->operands, i);
             return result < 0 ? -1 : pack_operands(r, args, count);

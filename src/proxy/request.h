@@ -42,4 +42,7 @@ PyObject *stoa__request(PyObject *self, stoa_operator work, PyObject *const *arg
 PyObject *stoa__request_with(PyObject *self, stoa_operator work, PyObject *const *args, Py_ssize_t count,
                              unsigned flags, uintptr_t extra, void *with);
 
+/* An exact list, dict, set or bytearray. */
+bool stoa__is_bag(PyObject *object);
+
 #endif

@@ -177,6 +177,37 @@ class Identity(Case):
 
         self.assertEqual(asyncio.run(all_of_it()), ["in", 2, 1, 0, 0, 1, 2, ("result", 5)])
 
+    def test_tasks_of_coroutines(self):
+        """An event loop here drives a coroutine of another interpreter: what it sends and throws gets there."""
+        self.interp.exec(
+            "import asyncio\nlog = []\n"
+            "class Pause:\n    def __await__(self): return (yield)\n"
+            "async def add(x):\n    log.append(await Pause())\n    return x + 1\n"
+            "async def wait(started):\n"
+            "    started()\n"
+            "    try:\n"
+            "        while True: await Pause()\n"
+            "    except BaseException as e:\n        log.append(type(e).__name__)\n        raise\n"
+        )
+        add, wait, log = (self.interp.call(eval, name) for name in ("add", "wait", "log"))
+
+        async def main():
+            self.assertEqual(await asyncio.gather(add(1), asyncio.create_task(add(2)), asyncio.wait_for(add(3), 60)), [2, 3, 4])
+            started = asyncio.Event()
+            task = asyncio.ensure_future(wait(started.set))
+            await started.wait()
+            task.cancel()
+            with self.assertRaises(asyncio.CancelledError):
+                await task
+
+        asyncio.run(main())
+        self.assertEqual(log, [None, None, None, "CancelledError"])
+        coroutine = add(5)
+        self.assertIsNone(coroutine.send(None))
+        with self.assertRaises(StopIteration) as stop:
+            coroutine.send("sent")
+        self.assertEqual((stop.exception.value, log[-1]), (6, "sent"))
+
     def test_weak_containers(self):
         p = self.make("list")
         held = weakref.WeakValueDictionary(p=p)
