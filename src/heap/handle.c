@@ -323,6 +323,13 @@ stoa__handle_get(stoa_handle handle, stoa_interp_record **out_owner, void **out_
     return STOA_OK;
 }
 
+static stoa_err
+too_many(stoa_handle handle)
+{
+    return stoa__fail(STOA_ENOMEM, "handle %u.%u has %u references already", (uint32_t)handle,
+                      GENERATION(handle), COUNT_MAX);
+}
+
 stoa_err
 stoa__handle_ref(stoa_handle handle)
 {
@@ -336,8 +343,7 @@ stoa__handle_ref(stoa_handle handle)
             return stale(handle);
         }
         if (COUNT(word) >= COUNT_MAX) {
-            return stoa__fail(STOA_ENOMEM, "handle %u.%u has %u references already", (uint32_t)handle,
-                              GENERATION(handle), COUNT(word));
+            return too_many(handle);
         }
         stoa_interp_record *owner = atomic_load_explicit(&slot->owner, memory_order_acquire);
         if (owner == NULL || atomic_load_explicit(&owner->released, memory_order_acquire) == CLOSED) {
@@ -380,8 +386,7 @@ stoa__handle_ref_held(stoa_handle handle)
     }
     do {
         if (COUNT(word) >= COUNT_MAX) {
-            return stoa__fail(STOA_ENOMEM, "handle %u.%u has %u references already", (uint32_t)handle,
-                              GENERATION(handle), COUNT(word));
+            return too_many(handle);
         }
         /* relaxed: who makes a reference has one */
     } while (!atomic_compare_exchange_weak_explicit(&slot->word, &word, word + 1, memory_order_relaxed,

@@ -72,6 +72,9 @@ void stoa__os_drop(void *view, size_t size);
 int stoa__os_process_lock(void);
 void stoa__os_process_unlock(int token);
 
+/* Starts a thread that nobody joins, with all signals blocked: they are for the threads of the program. 0, or an errno value.
+ * errno stays. */
+int stoa__os_thread_start(void *(*main)(void *arg), void *arg);
 /* Processor time of the calling thread, in nanoseconds: what something costs, however busy the machine is. */
 int64_t stoa__os_thread_time(void);
 

@@ -6,7 +6,9 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/userfaultfd.h>
+#include <pthread.h>
 #include <sched.h>
+#include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -531,6 +533,24 @@ stoa__os_process_unlock(int token)
     errno = saved;
 }
 
+/* ---- threads ----------------------------------------------------------------------------------------------------- */
+
+int
+stoa__os_thread_start(void *(*main)(void *arg), void *arg)
+{
+    sigset_t all, before;
+    pthread_attr_t attributes;
+    pthread_t thread;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    pthread_attr_init(&attributes);
+    pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
+    int error = pthread_create(&thread, &attributes, main, arg);
+    pthread_attr_destroy(&attributes);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    return error;
+}
+
 int64_t
 stoa__os_thread_time(void)
 {
@@ -538,6 +558,8 @@ stoa__os_thread_time(void)
     clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
     return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
 }
+
+/* ---- the rest ---------------------------------------------------------------------------------------------------- */
 
 void
 stoa__os_pin_library(const void *symbol)

@@ -5,6 +5,7 @@
 #include "heap/error.h"
 #include "host/data.h"
 #include "proxy/exception.h"
+#include "proxy/traceback_text.h"
 
 struct stoa_exception {
     char *type, *message, *traceback; /* all three in one piece with the struct */
@@ -35,20 +36,6 @@ make_exception(const char *type, const char *message, const char *traceback)
         memcpy(exception->traceback, traceback, c);
     }
     return exception;
-}
-
-static PyObject *
-format_traceback(PyObject *raised)
-{
-    PyObject *module = PyImport_ImportModule("traceback");
-    PyObject *lines = module == NULL ? NULL : PyObject_CallMethod(module, "format_exception", "O", raised);
-    PyObject *empty = lines == NULL ? NULL : PyUnicode_FromString("");
-    PyObject *text = empty == NULL ? NULL : PyUnicode_Join(empty, lines);
-    PyErr_Clear();
-    Py_XDECREF(empty);
-    Py_XDECREF(lines);
-    Py_XDECREF(module);
-    return text;
 }
 
 /* Lone surrogates become '?' so that C gets UTF-8. Steals. */
@@ -120,7 +107,7 @@ stoa__exception_take(stoa_exception **out)
     PyObject *type = without_surrogates(
         PyUnicode_FromFormat("%S.%S", module ? module : Py_None, qualname ? qualname : Py_None));
     PyObject *message = without_surrogates(stoa__exception_text(raised));
-    PyObject *traceback = without_surrogates(format_traceback(raised));
+    PyObject *traceback = without_surrogates(stoa__traceback_full(raised));
     PyErr_Clear();
     stoa__exception_note(text_of(type), text_of(message));
     stoa_err err = stoa__fail(STOA_EPYTHON, "%s: %.300s", text_of(type), text_of(message));

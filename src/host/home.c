@@ -1,10 +1,10 @@
 #include "host/home_struct.h"
 
-#include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>
 
 #include "heap/error.h"
+#include "heap/os.h"
 #include "proxy/wait.h"
 
 static _Thread_local stoa_home *home_here;
@@ -200,17 +200,8 @@ home_main(void *arg)
 static stoa_err
 start_thread(stoa_home *home)
 {
-    sigset_t all, before;
-    pthread_attr_t attributes;
-    pthread_t thread;
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
-    pthread_attr_init(&attributes);
-    pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
     atomic_fetch_add(&home->refs, 1);
-    int os_error = pthread_create(&thread, &attributes, home_main, home);
-    pthread_attr_destroy(&attributes);
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    int os_error = stoa__os_thread_start(home_main, home);
     if (os_error != 0) {
         stoa__home_unref(home);
         return stoa__fail_os(os_error, "cannot start a thread for an interpreter");
@@ -218,16 +209,27 @@ start_thread(stoa_home *home)
     return STOA_OK;
 }
 
-stoa_err
-stoa__home_make(const char *name, bool shared_gil, const stoa_parcel *path, stoa_interp_record **out)
+static stoa_home *
+home_to_make(const char *name, bool shared_gil, const stoa_parcel *path)
 {
     stoa_home *home = home_new(NULL);
     if (home == NULL) {
-        return stoa__fail(STOA_ENOMEM, "no memory for an interpreter");
+        stoa__fail(STOA_ENOMEM, "no memory for an interpreter");
+        return NULL;
     }
     home->name = name;
     home->shared_gil = shared_gil;
     home->path = path;
+    return home;
+}
+
+stoa_err
+stoa__home_make(const char *name, bool shared_gil, const stoa_parcel *path, stoa_interp_record **out)
+{
+    stoa_home *home = home_to_make(name, shared_gil, path);
+    if (home == NULL) {
+        return STOA_ENOMEM;
+    }
     stoa_err err = start_thread(home);
     if (err == STOA_OK) {
         /* signals wait: there is no half-made interpreter to go back from, and making one takes 20 ms */
@@ -249,13 +251,10 @@ stoa__home_make(const char *name, bool shared_gil, const stoa_parcel *path, stoa
 stoa_err
 stoa__home_start(const char *name, bool shared_gil, const stoa_parcel *path, stoa_job *job)
 {
-    stoa_home *home = home_new(NULL);
+    stoa_home *home = home_to_make(name, shared_gil, path);
     if (home == NULL) {
-        return stoa__fail(STOA_ENOMEM, "no memory for an interpreter");
+        return STOA_ENOMEM;
     }
-    home->name = name;
-    home->shared_gil = shared_gil;
-    home->path = path;
     job->next = NULL;
     home->first = home->last = job;
     stoa_err err = start_thread(home);

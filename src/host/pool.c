@@ -186,6 +186,34 @@ stoa__pool_submit(stoa_pool *pool, stoa_task *task)
 
 /* ---- shutting down ----------------------------------------------------------------------------------------------- */
 
+/* Lock held. Every task that waits for its turn. */
+static stoa_task *
+take_queued(stoa_pool *pool)
+{
+    stoa_task *taken = NULL;
+    for (uint32_t i = 0; i < pool->count; i++) {
+        stoa_task *list = stoa__tasks_take_all(&pool->workers[i]->queue);
+        while (list != NULL) {
+            stoa_task *next = list->next;
+            list->next = taken;
+            taken = list;
+            list = next;
+        }
+    }
+    return taken;
+}
+
+/* Lock held. Workers that have nothing to do see that the pool ends. */
+static void
+wake_idle(stoa_pool *pool)
+{
+    while (pool->first_idle != NULL) {
+        stoa_worker *worker = pool->first_idle;
+        stoa__worker_not_idle(worker);
+        stoa__worker_wake(worker);
+    }
+}
+
 static void
 cancel_list(stoa_pool *pool, stoa_task *list)
 {
@@ -208,23 +236,10 @@ stoa__pool_shutdown(stoa_pool *pool, bool cancel)
     if (pool->generation != stoa__fork_generation()) {
         return; /* its locks may be held by threads that are not here */
     }
-    stoa_task *cancelled = NULL;
     stoa__lock(&pool->thing.lock);
     pool->shut = true;
-    for (uint32_t i = 0; cancel && i < pool->count; i++) {
-        stoa_task *list = stoa__tasks_take_all(&pool->workers[i]->queue);
-        while (list != NULL) {
-            stoa_task *next = list->next;
-            list->next = cancelled;
-            cancelled = list;
-            list = next;
-        }
-    }
-    while (pool->first_idle != NULL) {
-        stoa_worker *worker = pool->first_idle;
-        stoa__worker_not_idle(worker);
-        stoa__worker_wake(worker);
-    }
+    stoa_task *cancelled = cancel ? take_queued(pool) : NULL;
+    wake_idle(pool);
     stoa__unlock(&pool->thing.lock);
     cancel_list(pool, cancelled);
 }
@@ -278,20 +293,8 @@ stoa__pool_break(stoa_pool *pool, const char *why, stoa_parcel *raised, stoa_tas
         }
         pool->broken = true;
     }
-    for (uint32_t i = 0; i < pool->count; i++) {
-        stoa_task *list = stoa__tasks_take_all(&pool->workers[i]->queue);
-        while (list != NULL) {
-            stoa_task *next = list->next;
-            list->next = lists[1];
-            lists[1] = list;
-            list = next;
-        }
-    }
-    while (pool->first_idle != NULL) {
-        stoa_worker *worker = pool->first_idle;
-        stoa__worker_not_idle(worker);
-        stoa__worker_wake(worker);
-    }
+    lists[1] = take_queued(pool);
+    wake_idle(pool);
     stoa__unlock(&pool->thing.lock);
     if (raised != NULL) {
         stoa__parcel_abandon(raised);

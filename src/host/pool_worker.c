@@ -1,10 +1,9 @@
 /* The workers of a pool: their loop, how they get tasks, how they come and go. */
-#include <pthread.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 
 #include "heap/error.h"
+#include "heap/os.h"
 #include "heap/fork.h"
 #include "host/interp.h"
 #include "host/message.h"
@@ -246,18 +245,8 @@ close_worker(void *arg)
 static void
 close_from_elsewhere(stoa_worker *worker)
 {
-    sigset_t all, before;
-    pthread_attr_t attributes;
-    pthread_t thread;
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
-    pthread_attr_init(&attributes);
-    pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
-    int os_error = pthread_create(&thread, &attributes, close_worker, worker);
-    pthread_attr_destroy(&attributes);
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
-    if (os_error !=
-        0) { /* it stays open until the program ends; the worker's memory with it: the home still knows the job */
+    if (stoa__os_thread_start(close_worker, worker) != 0) {
+        /* it stays open until the program ends; the worker's memory with it: the home still knows the job */
         stoa_pool *pool = worker->pool;
         if (atomic_fetch_sub(&pool->alive, 1) == 1) {
             stoa__futex_wake(&pool->alive, INT32_MAX);

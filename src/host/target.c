@@ -37,17 +37,6 @@ split_text(PyObject *text)
     return result;
 }
 
-static PyObject *
-text_attribute(PyObject *object, const char *name)
-{
-    PyObject *text = PyObject_GetAttrString(object, name);
-    if (text != NULL && !PyUnicode_CheckExact(text)) {
-        Py_SETREF(text, NULL);
-    }
-    PyErr_Clear();
-    return text;
-}
-
 /* Class methods and methods of C classes are made anew each time they are asked for. */
 static bool
 is_same(PyObject *found, PyObject *function)
@@ -93,11 +82,11 @@ describe(PyObject *function)
     if (stoa__is_proxy(function)) {
         return Py_NewRef(function);
     }
-    PyObject *module = text_attribute(function, "__module__");
-    PyObject *qualname = text_attribute(function, "__qualname__");
+    PyObject *module = stoa__text_attribute(function, "__module__");
+    PyObject *qualname = stoa__text_attribute(function, "__qualname__");
     PyObject *result = NULL;
     if (module == NULL && PyCFunction_Check(function) && PyCFunction_GET_SELF(function) != NULL) {
-        module = text_attribute(PyCFunction_GET_SELF(function), "__module__"); /* int.from_bytes has none */
+        module = stoa__text_attribute(PyCFunction_GET_SELF(function), "__module__"); /* int.from_bytes has none */
     }
     if (module != NULL && qualname != NULL && is_importable(function, module, qualname)) {
         result = PyTuple_Pack(2, module, qualname);

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "immortal/exceptions.h"
+#include "immortal/names_of.h"
 #include "proxy/by_copy.h"
 #include "proxy/cross.h"
 #include "proxy/traceback_text.h"
@@ -136,22 +137,12 @@ describe_members(PyObject *exception, int depth)
 }
 
 static PyObject *
-text_attribute(PyObject *object, const char *name)
-{
-    PyObject *text = PyObject_GetAttrString(object, name);
-    if (text != NULL && !PyUnicode_CheckExact(text)) {
-        Py_SETREF(text, NULL);
-    }
-    return or_none(text);
-}
-
-static PyObject *
 describe(PyObject *exception, int depth)
 {
     PyObject *fields[FIELDS] = {NULL};
     PyObject *type = (PyObject *)Py_TYPE(exception);
-    fields[MODULE] = text_attribute(type, "__module__");
-    fields[QUALNAME] = text_attribute(type, "__qualname__");
+    fields[MODULE] = or_none(stoa__text_attribute(type, "__module__"));
+    fields[QUALNAME] = or_none(stoa__text_attribute(type, "__qualname__"));
     take_apart(exception, &fields[ARGUMENTS], &fields[ATTRIBUTES]);
     PyObject *notes = PyObject_GetAttrString(exception, "__notes__");
     fields[NOTES] = or_none(notes == NULL ? NULL : crossable_tuple(notes));

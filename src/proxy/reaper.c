@@ -1,11 +1,11 @@
 #include "proxy/reaper.h"
 
 #include <pthread.h>
-#include <signal.h>
 #include <stdlib.h>
 
 #include "heap/counters.h"
 #include "heap/fork.h"
+#include "heap/os.h"
 #include "heap/process_struct.h" // stoa__process->counters
 #include "proxy/proxy.h"
 #include "proxy/service.h"
@@ -153,18 +153,9 @@ stoa__reaper_start(void)
     if (before == 0) {
         (void)pthread_atfork(NULL, NULL, forget_errands); /* no memory: a child's end waits STOP_SECONDS */
     }
-    sigset_t all, signals;
-    pthread_attr_t attributes;
-    pthread_t thread;
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &signals);
-    pthread_attr_init(&attributes);
-    pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
-    if (pthread_create(&thread, &attributes, reap, NULL) != 0) {
+    if (stoa__os_thread_start(reap, NULL) != 0) {
         started = before;
     }
-    pthread_attr_destroy(&attributes);
-    pthread_sigmask(SIG_SETMASK, &signals, NULL);
 }
 
 void

@@ -2,9 +2,9 @@
 
 #include <limits.h>
 #include <pthread.h>
-#include <signal.h>
 
 #include "heap/error.h"
+#include "heap/os.h"
 #include "heap/waiter.h"
 
 #define IDLE_NS INT64_C(1000000000)
@@ -73,17 +73,8 @@ serve(void *unused)
 static stoa_err
 start_thread(void)
 {
-    sigset_t all, before;
-    pthread_attr_t attributes;
-    pthread_t thread;
-    sigfillset(&all); /* signals are for the threads of the program */
-    pthread_sigmask(SIG_SETMASK, &all, &before);
-    pthread_attr_init(&attributes);
-    pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
     atomic_fetch_add(&idle, 1);
-    int os_error = pthread_create(&thread, &attributes, serve, NULL);
-    pthread_attr_destroy(&attributes);
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    int os_error = stoa__os_thread_start(serve, NULL);
     if (os_error != 0) {
         atomic_fetch_sub(&idle, 1);
         return stoa__fail_os(os_error, "cannot start a thread to serve calls");

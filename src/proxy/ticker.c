@@ -1,9 +1,9 @@
 #include "proxy/ticker.h"
 
 #include <pthread.h>
-#include <signal.h>
 
 #include "heap/error.h"
+#include "heap/os.h"
 #include "immortal/cpython/eval.h"
 #include "proxy/membership.h"
 #include "proxy/signals.h"
@@ -79,24 +79,15 @@ forget(void)
 void
 stoa__ticker_start(stoa_waiter *waiter)
 {
-    sigset_t all, before;
-    pthread_attr_t attributes;
-    pthread_t thread;
     stoa__lock(&lock);
     if (atomic_load(&stoa__ticker_watched) == NULL) {
         fork_hooked = fork_hooked || pthread_atfork(NULL, NULL, forget) == 0;
-        sigfillset(&all);
-        pthread_sigmask(SIG_SETMASK, &all, &before);
-        pthread_attr_init(&attributes);
-        pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
         stoa__waiter_ref(waiter);
         atomic_store(&stoa__ticker_watched, waiter);
-        if (pthread_create(&thread, &attributes, tick, waiter) != 0) {
+        if (stoa__os_thread_start(tick, waiter) != 0) {
             stoa__waiter_unref(waiter); /* the next call tries again */
             atomic_store(&stoa__ticker_watched, NULL);
         }
-        pthread_attr_destroy(&attributes);
-        pthread_sigmask(SIG_SETMASK, &before, NULL);
     }
     stoa__unlock(&lock);
 }

@@ -115,8 +115,8 @@ format_short(PyObject *exception)
 
 /* ---- full -------------------------------------------------------------------------------------------------------- */
 
-static PyObject *
-format_full(PyObject *exception)
+PyObject *
+stoa__traceback_full(PyObject *exception)
 {
     PyObject *module = PyImport_ImportModule("traceback");
     PyObject *lines = module == NULL ? NULL : PyObject_CallMethod(module, "format_exception", "O", exception);
@@ -131,5 +131,5 @@ format_full(PyObject *exception)
 PyObject *
 stoa__traceback_text(PyObject *exception)
 {
-    return without_middle(is_answer(exception) ? format_short(exception) : format_full(exception));
+    return without_middle(is_answer(exception) ? format_short(exception) : stoa__traceback_full(exception));
 }

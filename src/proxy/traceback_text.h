@@ -12,4 +12,7 @@
 /* New reference; NULL with an exception. A long text has lost its middle. GIL; runs Python code. */
 PyObject *stoa__traceback_text(PyObject *exception);
 
+/* As traceback.format_exception has it. New reference; NULL with an exception. GIL; runs Python code. */
+PyObject *stoa__traceback_full(PyObject *exception);
+
 #endif
