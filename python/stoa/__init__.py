@@ -131,6 +131,8 @@ try:
         thaw,
         unpublish,
     )
+
+    _ProxyType = type(Proxy)  # the stubs have it, too: Proxy has a type of its own
     from ._array import array, array_from_file
     from ._arrow import ArrowArray
     from ._evolve import evolve

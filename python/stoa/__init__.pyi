@@ -107,6 +107,7 @@ def by_copy(obj: _T, /) -> _T: ...
 
 # ---- proxies
 
+@final
 class _ProxyType(type): ...
 
 @final
