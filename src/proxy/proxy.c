@@ -10,6 +10,7 @@
 #include "proxy/proxy_method.h"
 #include "proxy/proxy_type.h"
 #include "proxy/request.h"
+#include "proxy/row.h"
 #include "proxy/shape.h"
 #include "proxy/thing.h"
 
@@ -185,40 +186,27 @@ do_call(PyObject *target, PyObject *const *args, Py_ssize_t count, stoa_operatio
     if (keywords == 0) {
         return PyObject_Vectorcall(target, args, (size_t)count, NULL);
     }
-    Py_ssize_t values = count - keywords;
-    PyObject *names = PyTuple_New(keywords);
-    if (names == NULL) {
-        return NULL;
-    }
-    for (Py_ssize_t i = 0; i < keywords; i++) {
-        PyTuple_SET_ITEM(names, i, Py_NewRef(args[values + i]));
-    }
-    PyObject *result = PyObject_Vectorcall(target, args, (size_t)(values - keywords), names);
-    Py_DECREF(names);
+    PyObject *names = stoa__row_names(args, count, keywords);
+    PyObject *result = names == NULL
+                           ? NULL
+                           : PyObject_Vectorcall(target, args, (size_t)(count - 2 * keywords), names);
+    Py_XDECREF(names);
     return result;
 }
 
 PyObject *
 stoa__proxy_vectorcall(PyObject *self, PyObject *const *args, size_t count, PyObject *names)
 {
-    Py_ssize_t positional = PyVectorcall_NARGS(count);
-    Py_ssize_t keywords = names == NULL ? 0 : PyTuple_GET_SIZE(names);
-    if (keywords == 0) {
-        return stoa__request(self, do_call, args, positional, 0, 0);
+    if (names == NULL || PyTuple_GET_SIZE(names) == 0) {
+        return stoa__request(self, do_call, args, PyVectorcall_NARGS(count), 0, 0);
     }
-    PyObject **all = PyMem_New(PyObject *, positional + 2 * keywords);
-    if (all == NULL) {
-        return PyErr_NoMemory();
+    stoa_row row;
+    if (stoa__row_make(&row, args, count, names) < 0) {
+        return NULL;
     }
-    for (Py_ssize_t i = 0; i < positional + keywords; i++) {
-        all[i] = args[i];
-    }
-    for (Py_ssize_t i = 0; i < keywords; i++) {
-        all[positional + keywords + i] = PyTuple_GET_ITEM(names, i);
-    }
-    PyObject *result = stoa__request(self, do_call, all, positional + 2 * keywords,
-                                     STOA_REQUEST_LAST_ARE_NAMES, (uintptr_t)keywords);
-    PyMem_Free(all);
+    PyObject *result = stoa__request(self, do_call, row.all, row.count, STOA_REQUEST_LAST_ARE_NAMES,
+                                     (uintptr_t)row.keywords);
+    stoa__row_free(&row);
     return result;
 }
 

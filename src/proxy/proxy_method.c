@@ -2,11 +2,11 @@
 
 #include "proxy/proxy_type.h"
 #include "proxy/request.h"
+#include "proxy/row.h"
 #include "proxy/shape.h"
 
 /* ---- inside the owner -------------------------------------------------------------------------------------------- */
 
-#define FEW 9
 /* Asked for a method this often, the owner tells what is needed to do without asking: not for a proxy used once. */
 #define ASKED_OFTEN 2
 
@@ -27,8 +27,8 @@ do_call_method(PyObject *target, PyObject *const *args, Py_ssize_t count, stoa_o
 {
     Py_ssize_t keywords = (Py_ssize_t)op->extra;
     Py_ssize_t values = 1 + count - keywords; /* with the object */
-    PyObject *few[FEW], **all = values <= FEW ? few : PyMem_New(PyObject *, values);
-    PyObject *names = keywords == 0 ? NULL : PyTuple_New(keywords);
+    PyObject *few[STOA_ROW_FEW], **all = values <= STOA_ROW_FEW ? few : PyMem_New(PyObject *, values);
+    PyObject *names = keywords == 0 ? NULL : stoa__row_names(args, count, keywords);
     PyObject *result = NULL;
     if (all == NULL) {
         PyErr_NoMemory();
@@ -37,9 +37,6 @@ do_call_method(PyObject *target, PyObject *const *args, Py_ssize_t count, stoa_o
         all[0] = target;
         for (Py_ssize_t i = 1; i < values; i++) {
             all[i] = args[i - 1];
-        }
-        for (Py_ssize_t i = 0; i < keywords; i++) {
-            PyTuple_SET_ITEM(names, i, Py_NewRef(args[values - 1 + i]));
         }
         result = PyObject_Vectorcall(op->with, all, (size_t)(values - keywords), names);
     }
@@ -84,27 +81,16 @@ request_unsettled(PyObject *self, stoa_operator work, PyObject *const *args, Py_
 static PyObject *
 call_method(PyObject *self, PyObject *const *args, size_t count, PyObject *names)
 {
-    Py_ssize_t positional = PyVectorcall_NARGS(count);
-    Py_ssize_t keywords = names == NULL ? 0 : PyTuple_GET_SIZE(names);
-    Py_ssize_t total = positional + 2 * keywords;
-    if (keywords == 0) {
-        return request_unsettled(self, do_call_method, args, total, 0, 0);
+    if (names == NULL || PyTuple_GET_SIZE(names) == 0) {
+        return request_unsettled(self, do_call_method, args, PyVectorcall_NARGS(count), 0, 0);
     }
-    PyObject *few[FEW], **all = total <= FEW ? few : PyMem_New(PyObject *, total);
-    if (all == NULL) {
-        return PyErr_NoMemory();
+    stoa_row row;
+    if (stoa__row_make(&row, args, count, names) < 0) {
+        return NULL;
     }
-    for (Py_ssize_t i = 0; i < positional + keywords; i++) {
-        all[i] = args[i];
-    }
-    for (Py_ssize_t i = 0; i < keywords; i++) {
-        all[positional + keywords + i] = PyTuple_GET_ITEM(names, i);
-    }
-    PyObject *result = request_unsettled(self, do_call_method, all, total, STOA_REQUEST_LAST_ARE_NAMES,
-                                         (uintptr_t)keywords);
-    if (all != few) {
-        PyMem_Free(all);
-    }
+    PyObject *result = request_unsettled(self, do_call_method, row.all, row.count,
+                                         STOA_REQUEST_LAST_ARE_NAMES, (uintptr_t)row.keywords);
+    stoa__row_free(&row);
     return result;
 }
 
