@@ -18,7 +18,7 @@ def array(buffer_or_iterable, /, format=None, shape=None, *, region=None):
     struct module. shape: dimensions, when they are to be others. region: a Region, default the one of the process.
 
     Returns a numpy.ndarray with writeable=False in the main interpreter where NumPy can be imported, and in others that have
-    imported it; else a read-only memoryview. What Arrow has and they have not (nulls, text, lists, structs, dictionaries) is an ArrowArray: a
+    imported it; else a read-only memoryview. What Arrow has and they have not (nulls, text, lists, structs, dictionaries, unions …) is an ArrowArray: a
     sequence of values, shared as well. TypeError, ValueError: no such array; MemoryError: a limit.
     """
     obj = buffer_or_iterable

@@ -1,10 +1,13 @@
 """ArrowArray: Arrow arrays that are no array of numbers, kept as the buffers they are."""
 
 import operator
+import struct
+from bisect import bisect_right
 from collections.abc import Sequence
 
 from . import _stoa
 
+_VIEW = struct.Struct("<i4sii")
 _NUMBERS = {"c": "b", "C": "B", "s": "h", "S": "H", "i": "i", "I": "I", "l": "q", "L": "Q", "e": "e", "f": "f", "g": "d"}
 
 
@@ -12,7 +15,7 @@ class ArrowArray(Sequence):
     """A read-only sequence over an Arrow array in the shared heap: made by array(), the same in every interpreter.
 
     Items are None where the array is null, and else int, float, bool, str, bytes, Decimal, a tuple for a list, a dict for a struct, a
-    tuple of pairs for a map, what the dictionary has for a dictionary; dates, times and durations are the integers they are kept as, and what
+    tuple of pairs for a map, what the dictionary has for a dictionary, what an item of a union or a run is; dates, times and durations are the integers they are kept as, and what
     is left (intervals, fixed-width binary) bytes. They are made when they are asked for. pyarrow.array(x) and the like take it by
     __arrow_c_array__, over the same memory.
     """
@@ -22,7 +25,8 @@ class ArrowArray(Sequence):
     def __init__(self, tree):
         self._tree = tree
         buffers = tree[6]
-        self._valid = memoryview(buffers[0]) if buffers and buffers[0] is not None else None
+        has_validity = tree[0][:2] != "+u" and buffers and buffers[0] is not None
+        self._valid = memoryview(buffers[0]) if has_validity else None
         self._item = None
 
     @property
@@ -114,6 +118,8 @@ def _getter(tree):
         return lambda at: bool(bits[at >> 3] >> (at & 7) & 1)
     if format[0] == "+":
         return _nested_getter(tree)
+    if format in ("vu", "vz"):
+        return _view_getter(buffers, format)
     if format in "uUzZ":
         return _text_getter(buffers, format)
     return _fixed_getter(format, buffers[1])
@@ -132,12 +138,40 @@ def _text_getter(buffers, format):
     return lambda at: bytes(data[ends[at] : ends[at + 1]])
 
 
+def _view_getter(buffers, format):
+    views, data, text = memoryview(buffers[1]), list(map(memoryview, buffers[2:])), format == "vu"
+
+    def get(at):
+        size, _prefix, place, offset = _VIEW.unpack_from(views, 16 * at)
+        inside = views[16 * at + 4 : 16 * at + 4 + size] if size <= 12 else data[place][offset : offset + size]
+        return str(inside, "utf-8") if text else bytes(inside)
+
+    return get
+
+
+def _union_getter(format, buffers, children):
+    chosen = dict(zip(map(int, filter(None, format[4:].split(","))), children))
+    codes = _bytes(buffers[0], "b")
+    if format[2] == "s":
+        return lambda at: chosen[codes[at]][at]
+    offsets = _bytes(buffers[1], "i")
+    return lambda at: chosen[codes[at]][offsets[at]]
+
+
 def _nested_getter(tree):
     format, buffers, children = tree[0], tree[6], [ArrowArray(child) for child in tree[7]]
     if format == "+s":
         fields = [(child.name or "", child) for child in children]
         return lambda at: {name: child[at] for name, child in fields}
+    if format[:2] == "+u":
+        return _union_getter(format, buffers, children)
+    if format == "+r":
+        ends, values = _bytes(children[0]._tree[6][1], _NUMBERS[children[0].format]), children[1]
+        return lambda at: values[bisect_right(ends, at)]
     items = children[0]
+    if format in ("+vl", "+vL"):
+        starts, sizes = (_bytes(buffer, "q" if format == "+vL" else "i") for buffer in buffers[1:])
+        return lambda at: items[starts[at] : starts[at] + sizes[at]]
     if format.startswith("+w:"):
         width = int(format[3:])
         return lambda at: items[at * width : (at + 1) * width]

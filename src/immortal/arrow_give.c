@@ -8,7 +8,8 @@
 /* What hangs off a schema, or an array. */
 typedef struct given {
     char *texts; /* format, name, metadata */
-    const void *buffers[3];
+    const void **buffers;
+    int64_t *sizes; /* of the buffers of views */
     arrow_schema **schemas;
     arrow_array **arrays;
 } given;
@@ -18,6 +19,8 @@ free_given(given *g)
 {
     if (g != NULL) {
         free(g->texts);
+        free(g->buffers);
+        free(g->sizes);
         free(g->schemas);
         free(g->arrays);
         free(g);
@@ -82,66 +85,115 @@ read_tree(PyObject *object, tree *out)
     }
     return (out->length >= 0 && out->length <= PTRDIFF_MAX / 64 && out->nulls >= 0 &&
             out->nulls <= out->length && (out->metadata == Py_None || PyBytes_Check(out->metadata)) &&
-            PyTuple_GET_SIZE(out->buffers) == out->layout.buffers &&
+            (out->layout.kind == STOA_ARROW_VIEWS ? PyTuple_GET_SIZE(out->buffers) >= out->layout.buffers
+                                                  : PyTuple_GET_SIZE(out->buffers) == out->layout.buffers) &&
             (out->layout.children < 0 || PyTuple_GET_SIZE(out->children) == out->layout.children)) ||
            damaged();
 }
 
-/* The memory of a buffer, which has at least `size` bytes; NULL: it is not there. */
+/* The array behind a buffer, which has at least `size` bytes; *out NULL: it is not there. */
 static bool
-buffer_of(const tree *t, Py_ssize_t i, int64_t size, const char **out)
+buffer_of(const tree *t, Py_ssize_t i, int64_t size, const stoa_array **out)
 {
     PyObject *object = PyTuple_GET_ITEM(t->buffers, i);
     *out = NULL;
     if (object == Py_None) {
-        return (i == 0 && t->nulls == 0) || damaged();
+        return (i == 0 && t->nulls == 0 && stoa__arrow_has_validity(&t->layout)) || damaged();
     }
-    const stoa_array *array = stoa__array_of_object(object);
-    if (array == NULL || !array->contiguous || (int64_t)array->extent < size) {
-        return damaged();
+    *out = stoa__array_of_object(object);
+    return (*out != NULL && (*out)->contiguous && (int64_t)(*out)->extent >= size) || damaged();
+}
+
+/* Bytes that buffer `i` must have. INT64_MAX: more than there can be. */
+static int64_t
+least_size(const tree *t, Py_ssize_t i)
+{
+    const stoa_arrow_layout *l = &t->layout;
+    if (i == 0) {
+        return stoa__arrow_has_validity(l) ? (t->length + 7) / 8 : t->length;
     }
-    *out = array->data;
-    return true;
+    if (i >= 2 && l->kind != STOA_ARROW_LIST_VIEWS) {
+        return 0; /* bytes: said by what is before them */
+    }
+    if (l->kind == STOA_ARROW_BITS) {
+        return (t->length + 7) / 8;
+    }
+    bool ends = l->kind == STOA_ARROW_BYTES || l->kind == STOA_ARROW_LIST;
+    return t->length > PTRDIFF_MAX / 64 / (l->width + 1) ? INT64_MAX : (t->length + ends) * l->width;
+}
+
+/* How many items children must have at least, or the last buffer bytes. */
+static int64_t
+least_inner(const tree *t, const void *const *buffers)
+{
+    const stoa_arrow_layout *l = &t->layout;
+    switch (l->kind) {
+    case STOA_ARROW_STRUCT:
+    case STOA_ARROW_SPARSE:
+        return t->length;
+    case STOA_ARROW_FIXED_LIST:
+        return t->length > PTRDIFF_MAX / 64 / (l->width + 1) ? INT64_MAX : t->length * l->width;
+    case STOA_ARROW_BYTES:
+    case STOA_ARROW_LIST: {
+        int64_t last = l->width == 4 ? ((const int32_t *)buffers[1])[t->length]
+                                     : ((const int64_t *)buffers[1])[t->length];
+        return last < 0 ? INT64_MAX : last;
+    }
+    default:
+        return 0;
+    }
 }
 
 /* The buffers, and how many items children must have at least. */
 static bool
-read_buffers(const tree *t, const void **out, int64_t *inner)
+read_buffers(const tree *t, given *g, int64_t *inner)
 {
-    const stoa_arrow_layout *l = &t->layout;
-    const char *data = NULL;
-    int64_t bits = (t->length + 7) / 8;
-    *inner = l->kind == STOA_ARROW_STRUCT ? t->length : 0;
-    if (l->buffers > 0 && !buffer_of(t, 0, bits, &data)) {
+    Py_ssize_t count = PyTuple_GET_SIZE(t->buffers);
+    const stoa_array *array = NULL;
+    g->buffers = calloc((size_t)count + 1, sizeof(*g->buffers));
+    g->sizes = t->layout.kind == STOA_ARROW_VIEWS ? calloc((size_t)count, sizeof(*g->sizes)) : NULL;
+    if (g->buffers == NULL || (t->layout.kind == STOA_ARROW_VIEWS && g->sizes == NULL)) {
+        PyErr_NoMemory();
         return false;
     }
-    out[0] = data;
-    if (l->kind == STOA_ARROW_FIXED_LIST) {
-        *inner = t->length > PTRDIFF_MAX / 64 / (l->width + 1) ? INT64_MAX : t->length * l->width;
-    }
-    if (l->buffers < 2) {
-        return true;
-    }
-    bool offsets = l->kind == STOA_ARROW_BYTES || l->kind == STOA_ARROW_LIST;
-    int64_t size = l->kind == STOA_ARROW_BITS                      ? bits
-                   : t->length > PTRDIFF_MAX / 64 / (l->width + 1) ? INT64_MAX
-                                                                   : (t->length + offsets) * l->width;
-    if (!buffer_of(t, 1, size, &data)) {
-        return false;
-    }
-    out[1] = data;
-    if (offsets) {
-        int64_t last = l->width == 4 ? ((const int32_t *)(const void *)data)[t->length]
-                                     : ((const int64_t *)(const void *)data)[t->length];
-        *inner = last < 0 ? INT64_MAX : last;
-    }
-    if (l->kind == STOA_ARROW_BYTES) {
-        if (!buffer_of(t, 2, *inner, &data)) {
+    for (Py_ssize_t i = 0; i < count; i++) {
+        if (!buffer_of(t, i, least_size(t, i), &array)) {
             return false;
         }
-        out[2] = data;
+        g->buffers[i] = array == NULL ? NULL : array->data;
+        if (i >= 2 && g->sizes != NULL) {
+            g->sizes[i - 2] = (int64_t)array->extent;
+        }
     }
-    return true;
+    g->buffers[count] = g->sizes; /* only views have one more */
+    *inner = least_inner(t, g->buffers);
+    return t->layout.kind != STOA_ARROW_BYTES || (int64_t)array->extent >= *inner || damaged();
+}
+
+/* Are the two children ends of runs, of which the last reaches the end, and as many values? */
+static bool
+has_runs(const tree *t)
+{
+    tree ends;
+    const stoa_array *array;
+    PyObject *values = PyTuple_GET_ITEM(t->children, 1);
+    if (!read_tree(PyTuple_GET_ITEM(t->children, 0), &ends)) {
+        return false;
+    }
+    int64_t width = stoa__arrow_end_width(ends.format);
+    if (width == 0 || ends.nulls != 0 || ends.dictionary != Py_None || !PyTuple_Check(values) ||
+        PyTuple_GET_SIZE(values) < 5 || PyLong_AsLongLong(PyTuple_GET_ITEM(values, 4)) != ends.length ||
+        !buffer_of(&ends, 1, ends.length * width, &array)) {
+        return damaged();
+    }
+    if (ends.length == 0) {
+        return t->length == 0 || damaged();
+    }
+    const void *numbers = array->data;
+    int64_t last = width == 2   ? ((const int16_t *)numbers)[ends.length - 1]
+                   : width == 4 ? ((const int32_t *)numbers)[ends.length - 1]
+                                : ((const int64_t *)numbers)[ends.length - 1];
+    return last >= t->length || damaged();
 }
 
 /* Copies of the texts, one behind the other. */
@@ -221,7 +273,7 @@ give(PyObject *object, arrow_schema *schema, arrow_array *array, int64_t least, 
         return false;
     }
     if (depth > STOA_ARROW_DEPTH || !read_tree(object, &t) || t.length < least ||
-        !read_buffers(&t, of_array->buffers, &inner)) {
+        (t.layout.kind == STOA_ARROW_RUNS && !has_runs(&t)) || !read_buffers(&t, of_array, &inner)) {
         return damaged();
     }
     if (!give_texts(&t, schema)) {
@@ -231,7 +283,7 @@ give(PyObject *object, arrow_schema *schema, arrow_array *array, int64_t least, 
     schema->flags = t.flags;
     array->length = t.length;
     array->null_count = t.nulls;
-    array->n_buffers = t.layout.buffers;
+    array->n_buffers = PyTuple_GET_SIZE(t.buffers) + (t.layout.kind == STOA_ARROW_VIEWS);
     array->buffers = of_array->buffers;
     return give_parts(&t, schema, array, inner, depth);
 }

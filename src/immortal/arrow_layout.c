@@ -50,17 +50,48 @@ stoa__arrow_fixed_width(const char *format)
                : 0;
 }
 
+int
+stoa__arrow_type_codes(const char *format, int8_t children[128])
+{
+    int count = 0;
+    memset(children, -1, 128);
+    if (strncmp(format, "+us:", 4) != 0 && strncmp(format, "+ud:", 4) != 0) {
+        return -1;
+    }
+    for (const char *at = format + 4; *at != '\0'; count++) {
+        char *end;
+        long code = strtol(at, &end, 10);
+        if (end == at || (*end != ',' && *end != '\0') || (*end == ',' && end[1] == '\0') || code < 0 ||
+            code > 127 || children[code] >= 0) {
+            return -1;
+        }
+        children[code] = (int8_t)count;
+        at = *end == ',' ? end + 1 : end;
+    }
+    return count;
+}
+
+int64_t
+stoa__arrow_end_width(const char *format)
+{
+    bool known = format[0] != '\0' && format[1] == '\0' && strchr("sil", format[0]) != NULL;
+    return known ? stoa__arrow_fixed_width(format) : 0;
+}
+
 bool
 stoa__arrow_layout(const char *format, stoa_arrow_layout *out)
 {
     static const struct {
         const char *format;
         stoa_arrow_layout layout;
-    } plain[] = {{"n", {STOA_ARROW_NULL, 0, 0, 0}},  {"b", {STOA_ARROW_BITS, 0, 2, 0}},
-                 {"u", {STOA_ARROW_BYTES, 4, 3, 0}}, {"z", {STOA_ARROW_BYTES, 4, 3, 0}},
-                 {"U", {STOA_ARROW_BYTES, 8, 3, 0}}, {"Z", {STOA_ARROW_BYTES, 8, 3, 0}},
-                 {"+l", {STOA_ARROW_LIST, 4, 2, 1}}, {"+m", {STOA_ARROW_LIST, 4, 2, 1}},
-                 {"+L", {STOA_ARROW_LIST, 8, 2, 1}}, {"+s", {STOA_ARROW_STRUCT, 0, 1, -1}}};
+    } plain[] = {{"n", {STOA_ARROW_NULL, 0, 0, 0}},         {"b", {STOA_ARROW_BITS, 0, 2, 0}},
+                 {"u", {STOA_ARROW_BYTES, 4, 3, 0}},        {"z", {STOA_ARROW_BYTES, 4, 3, 0}},
+                 {"U", {STOA_ARROW_BYTES, 8, 3, 0}},        {"Z", {STOA_ARROW_BYTES, 8, 3, 0}},
+                 {"+l", {STOA_ARROW_LIST, 4, 2, 1}},        {"+m", {STOA_ARROW_LIST, 4, 2, 1}},
+                 {"+L", {STOA_ARROW_LIST, 8, 2, 1}},        {"+s", {STOA_ARROW_STRUCT, 0, 1, -1}},
+                 {"vu", {STOA_ARROW_VIEWS, 16, 2, 0}},      {"vz", {STOA_ARROW_VIEWS, 16, 2, 0}},
+                 {"+vl", {STOA_ARROW_LIST_VIEWS, 4, 3, 1}}, {"+vL", {STOA_ARROW_LIST_VIEWS, 8, 3, 1}},
+                 {"+r", {STOA_ARROW_RUNS, 0, 0, 2}}};
     for (size_t i = 0; i < Py_ARRAY_LENGTH(plain); i++) {
         if (strcmp(format, plain[i].format) == 0) {
             *out = plain[i].layout;
@@ -71,6 +102,13 @@ stoa__arrow_layout(const char *format, stoa_arrow_layout *out)
     if (strncmp(format, "+w:", 3) == 0 && read_numbers(format, &width, 1) == 1 && width >= 0 &&
         width <= INT32_MAX) {
         *out = (stoa_arrow_layout){STOA_ARROW_FIXED_LIST, width, 1, 1};
+        return true;
+    }
+    int8_t children[128];
+    int count = stoa__arrow_type_codes(format, children);
+    if (count >= 0) {
+        *out = format[2] == 's' ? (stoa_arrow_layout){STOA_ARROW_SPARSE, 0, 1, count}
+                                : (stoa_arrow_layout){STOA_ARROW_DENSE, 4, 2, count};
         return true;
     }
     *out = (stoa_arrow_layout){STOA_ARROW_FIXED, stoa__arrow_fixed_width(format), 2, 0};

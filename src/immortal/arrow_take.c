@@ -1,59 +1,36 @@
 /* In: from Arrow's structs to a tree. */
 #include "heap/fill.h"
 #include "heap/process.h"
-#include "immortal/arrow_tree.h"
+#include "immortal/arrow_taker.h"
 #include "immortal/exceptions.h"
 
 #include <stdlib.h>
 #include <string.h>
 
+#define MOST_BUFFERS 1048576             /* of one array */
 #define LET_GO_WORTH ((size_t)256 << 10) /* bytes from which on others may run meanwhile */
 #define MOST_PARTS 65536 /* a struct may be its own child: that is not what depth alone can stop */
 #define MOST_METADATA ((int32_t)1 << 24) /* bytes of one key or value, and how many */
 
-/* A buffer that is to be shown in a tuple, once the batch is committed. */
-typedef struct pending {
-    PyObject *buffers; /* borrowed: part of the tree */
-    Py_ssize_t place;
-    stoa_array *array;
-} pending;
+static PyObject *take(arrow_taker *t, const arrow_schema *schema, const arrow_array *array, int64_t first,
+                      int64_t count, int depth);
 
-typedef struct taker {
-    stoa_batch *batch;
-    pending *pending;
-    size_t count, room;
-    int parts;
-} taker;
-
-/* A part of an array that is meant: items [at, at + count) of its buffers. */
-typedef struct part {
-    const arrow_schema *schema;
-    const arrow_array *array;
-    int64_t at, count;
-    stoa_arrow_layout layout;
-    PyObject *buffers; /* borrowed */
-} part;
-
-static PyObject *
-take(taker *t, const arrow_schema *schema, const arrow_array *array, int64_t first, int64_t count, int depth);
-
-static bool
-damaged(const char *what)
+bool
+stoa__arrow_damaged(const char *what)
 {
     PyErr_Format(PyExc_ValueError, "the Arrow array is damaged: %s", what);
     return false;
 }
 
-/* A buffer of `size` bytes; where to write it, as a public address. */
-static char *
-new_buffer(taker *t, const part *p, Py_ssize_t place, int64_t size)
+char *
+stoa__arrow_new_buffer(arrow_taker *t, const arrow_part *p, Py_ssize_t place, int64_t size)
 {
     stoa_layout layout = {.format = "B", .itemsize = 1, .ndim = 1, .shape = &size};
     char *data;
     stoa_array *array = stoa__array_make(t->batch, &layout, true, &data);
     if (array != NULL && t->count == t->room) {
         size_t room = 2 * t->room + 16;
-        pending *more = realloc(t->pending, room * sizeof(*more));
+        arrow_pending *more = realloc(t->pending, room * sizeof(*more));
         if (more == NULL) {
             PyErr_NoMemory();
             return NULL;
@@ -64,14 +41,14 @@ new_buffer(taker *t, const part *p, Py_ssize_t place, int64_t size)
     if (array == NULL) {
         return NULL;
     }
-    t->pending[t->count++] = (pending){p->buffers, place, array};
+    t->pending[t->count++] = (arrow_pending){p->buffers, place, array};
     return data;
 }
 
-static bool
-copy_bytes(taker *t, const part *p, Py_ssize_t place, const char *from, int64_t size)
+bool
+stoa__arrow_copy_bytes(arrow_taker *t, const arrow_part *p, Py_ssize_t place, const char *from, int64_t size)
 {
-    char *to = new_buffer(t, p, place, size);
+    char *to = stoa__arrow_new_buffer(t, p, place, size);
     if (to == NULL || size == 0) {
         return to != NULL;
     }
@@ -87,10 +64,10 @@ copy_bytes(taker *t, const part *p, Py_ssize_t place, const char *from, int64_t 
 
 /* Bits [at, at + count) of `from`, moved to the front. */
 static bool
-copy_bits(taker *t, const part *p, Py_ssize_t place, const uint8_t *from)
+copy_bits(arrow_taker *t, const arrow_part *p, Py_ssize_t place, const uint8_t *from)
 {
     int64_t size = (p->count + 7) / 8, end = p->at + p->count;
-    char *public = new_buffer(t, p, place, size);
+    char *public = stoa__arrow_new_buffer(t, p, place, size);
     if (public == NULL) {
         return false;
     }
@@ -108,7 +85,7 @@ copy_bits(taker *t, const part *p, Py_ssize_t place, const uint8_t *from)
 }
 
 static int64_t
-count_nulls(const part *p, const uint8_t *valid)
+count_nulls(const arrow_part *p, const uint8_t *valid)
 {
     int64_t nulls = 0;
     for (int64_t i = p->at; i < p->at + p->count; i++) {
@@ -118,12 +95,13 @@ count_nulls(const part *p, const uint8_t *valid)
 }
 
 static bool
-take_validity(taker *t, const part *p, int64_t *nulls)
+take_validity(arrow_taker *t, const arrow_part *p, int64_t *nulls)
 {
-    const uint8_t *valid = p->layout.buffers > 0 ? p->array->buffers[0] : NULL;
+    bool has_validity = stoa__arrow_has_validity(&p->layout);
+    const uint8_t *valid = has_validity ? p->array->buffers[0] : NULL;
     *nulls = p->layout.kind == STOA_ARROW_NULL ? p->count : 0;
-    if (p->layout.buffers > 0 && valid == NULL && p->array->null_count > 0) {
-        return damaged("it has nulls, but does not say which items they are");
+    if (has_validity && valid == NULL && p->array->null_count > 0) {
+        return stoa__arrow_damaged("it has nulls, but does not say which items they are");
     }
     if (valid == NULL || p->array->null_count == 0) {
         return true;
@@ -133,7 +111,7 @@ take_validity(taker *t, const part *p, int64_t *nulls)
 }
 
 static inline int64_t
-offset_at(const part *p, int64_t i)
+offset_at(const arrow_part *p, int64_t i)
 {
     const void *offsets = p->array->buffers[1];
     return p->layout.width == 4 ? ((const int32_t *)offsets)[i] : ((const int64_t *)offsets)[i];
@@ -141,9 +119,9 @@ offset_at(const part *p, int64_t i)
 
 /* Offsets, moved to begin at 0. *first and *size: what they reach of the bytes or the child. */
 static bool
-take_offsets(taker *t, const part *p, int64_t *first, int64_t *size)
+take_offsets(arrow_taker *t, const arrow_part *p, int64_t *first, int64_t *size)
 {
-    char *public = new_buffer(t, p, 1, (p->count + 1) * p->layout.width);
+    char *public = stoa__arrow_new_buffer(t, p, 1, (p->count + 1) * p->layout.width);
     *first = *size = 0;
     if (public == NULL) {
         return false;
@@ -153,13 +131,13 @@ take_offsets(taker *t, const part *p, int64_t *first, int64_t *size)
         return true; /* the buffer may be missing altogether */
     }
     if (p->array->buffers[1] == NULL) {
-        return damaged("it has no offsets");
+        return stoa__arrow_damaged("it has no offsets");
     }
     int64_t base = offset_at(p, p->at), before = base;
     for (int64_t i = 0; i <= p->count; i++) {
         int64_t offset = offset_at(p, p->at + i);
         if (offset < before || base < 0 || offset > PTRDIFF_MAX / 64) {
-            return damaged("its offsets go back, or nowhere");
+            return stoa__arrow_damaged("its offsets go back, or nowhere");
         }
         before = offset;
         if (p->layout.width == 4) {
@@ -176,11 +154,14 @@ take_offsets(taker *t, const part *p, int64_t *first, int64_t *size)
 
 /* The buffers behind the first one. *first, *size: the part of the children. */
 static bool
-take_values(taker *t, const part *p, int64_t *first, int64_t *size)
+take_values(arrow_taker *t, const arrow_part *p, int64_t *first, int64_t *size)
 {
     const void *values = p->layout.buffers > 1 ? p->array->buffers[p->layout.buffers - 1] : NULL;
     switch (p->layout.kind) {
     case STOA_ARROW_NULL:
+    case STOA_ARROW_LIST_VIEWS: /* these with their children */
+    case STOA_ARROW_DENSE:
+    case STOA_ARROW_RUNS:
         return true;
     case STOA_ARROW_STRUCT:
         *first = p->at;
@@ -189,7 +170,7 @@ take_values(taker *t, const part *p, int64_t *first, int64_t *size)
     case STOA_ARROW_FIXED_LIST:
         if (p->at > PTRDIFF_MAX / 64 / (p->layout.width + 1) ||
             p->count > PTRDIFF_MAX / 64 / (p->layout.width + 1)) {
-            return damaged("its lists are longer than memory");
+            return stoa__arrow_damaged("its lists are longer than memory");
         }
         *first = p->at * p->layout.width;
         *size = p->count * p->layout.width;
@@ -198,22 +179,28 @@ take_values(taker *t, const part *p, int64_t *first, int64_t *size)
         return take_offsets(t, p, first, size);
     case STOA_ARROW_BYTES:
         return take_offsets(t, p, first, size) &&
-               (*size == 0 || values != NULL || damaged("it has no bytes")) &&
-               copy_bytes(t, p, 2, *size == 0 ? "" : (const char *)values + *first, *size);
+               (*size == 0 || values != NULL || stoa__arrow_damaged("it has no bytes")) &&
+               stoa__arrow_copy_bytes(t, p, 2, *size == 0 ? "" : (const char *)values + *first, *size);
+    case STOA_ARROW_VIEWS:
+        return stoa__arrow_take_views(t, p);
+    case STOA_ARROW_SPARSE:
+        *first = p->at;
+        *size = p->count;
+        return stoa__arrow_copy_codes(t, p);
     default:
         break;
     }
     if (p->count == 0) {
-        return copy_bytes(t, p, 1, "", 0);
+        return stoa__arrow_copy_bytes(t, p, 1, "", 0);
     }
     if (values == NULL || p->count > PTRDIFF_MAX / 64 / (p->layout.width + 1) ||
         p->at > PTRDIFF_MAX / 64 / (p->layout.width + 1)) {
-        return damaged("it has no values, or more than memory holds");
+        return stoa__arrow_damaged("it has no values, or more than memory holds");
     }
     return p->layout.kind == STOA_ARROW_BITS
                ? copy_bits(t, p, 1, values)
-               : copy_bytes(t, p, 1, (const char *)values + p->at * p->layout.width,
-                            p->count * p->layout.width);
+               : stoa__arrow_copy_bytes(t, p, 1, (const char *)values + p->at * p->layout.width,
+                                        p->count * p->layout.width);
 }
 
 /* Pairs of keys and values: a count, then sizes and bytes. None where there are none. */
@@ -227,25 +214,41 @@ take_metadata(const char *metadata)
     const char *at = metadata + sizeof(pairs);
     memcpy(&pairs, metadata, sizeof(pairs));
     if (pairs < 0 || pairs > MOST_METADATA / 8) {
-        damaged("its metadata says that it has more keys than can be");
+        stoa__arrow_damaged("its metadata says that it has more keys than can be");
         return NULL;
     }
     for (int32_t i = 0; i < 2 * pairs; i++, at += sizeof(size) + (size_t)size) {
         memcpy(&size, at, sizeof(size));
         if (size < 0 || size > MOST_METADATA) {
-            damaged("its metadata has a text of a size that cannot be");
+            stoa__arrow_damaged("its metadata has a text of a size that cannot be");
             return NULL;
         }
     }
     return PyBytes_FromStringAndSize(metadata, at - metadata);
 }
 
-static PyObject *
-take_children(taker *t, const part *p, int64_t first, int64_t size, int depth)
+PyObject *
+stoa__arrow_take_child(arrow_taker *t, const arrow_part *p, Py_ssize_t i, int64_t first, int64_t size, int depth)
 {
+    return take(t, p->schema->children[i], p->array->children[i], first, size, depth + 1);
+}
+
+static PyObject *
+take_children(arrow_taker *t, const arrow_part *p, int64_t first, int64_t size, int depth)
+{
+    switch (p->layout.kind) {
+    case STOA_ARROW_LIST_VIEWS:
+        return stoa__arrow_take_list_views(t, p, depth);
+    case STOA_ARROW_DENSE:
+        return stoa__arrow_take_dense(t, p, depth);
+    case STOA_ARROW_RUNS:
+        return stoa__arrow_take_runs(t, p, depth);
+    default:
+        break;
+    }
     PyObject *children = PyTuple_New((Py_ssize_t)p->array->n_children);
     for (Py_ssize_t i = 0; children != NULL && i < PyTuple_GET_SIZE(children); i++) {
-        PyObject *child = take(t, p->schema->children[i], p->array->children[i], first, size, depth + 1);
+        PyObject *child = stoa__arrow_take_child(t, p, i, first, size, depth);
         if (child == NULL) {
             Py_CLEAR(children);
             break;
@@ -256,21 +259,21 @@ take_children(taker *t, const part *p, int64_t first, int64_t size, int depth)
 }
 
 static PyObject *
-take_dictionary(taker *t, const part *p, int depth)
+take_dictionary(arrow_taker *t, const arrow_part *p, int depth)
 {
     if (p->schema->dictionary == NULL) {
         Py_RETURN_NONE;
     }
     if (p->array->dictionary == NULL || p->layout.kind != STOA_ARROW_FIXED || p->schema->format[1] != '\0' ||
         strchr("cCsSiIlL", p->schema->format[0]) == NULL) {
-        damaged("its dictionary is missing, or is not looked up by whole numbers");
+        stoa__arrow_damaged("its dictionary is missing, or is not looked up by whole numbers");
         return NULL;
     }
     return take(t, p->schema->dictionary, p->array->dictionary, 0, p->array->dictionary->length, depth + 1);
 }
 
 static bool
-check_part(taker *t, part *p, int64_t first, int depth)
+check_part(arrow_taker *t, arrow_part *p, int64_t first, int depth)
 {
     if (depth > STOA_ARROW_DEPTH || ++t->parts > MOST_PARTS) {
         PyErr_Format(PyExc_ValueError,
@@ -282,27 +285,32 @@ check_part(taker *t, part *p, int64_t first, int depth)
         return false;
     }
     if (p->count > p->array->length - first) {
-        return damaged("a child has fewer items than are asked of it");
+        return stoa__arrow_damaged("a child has fewer items than are asked of it");
     }
-    if (p->array->n_buffers != p->layout.buffers ||
+    bool views = p->layout.kind == STOA_ARROW_VIEWS; /* behind the others come the sizes of those with bytes */
+    if ((views ? p->array->n_buffers <= p->layout.buffers || p->array->n_buffers > MOST_BUFFERS
+               : p->array->n_buffers != p->layout.buffers) ||
         (p->layout.children >= 0 && p->array->n_children != p->layout.children)) {
-        return damaged("it has not the buffers and children that its type has");
+        return stoa__arrow_damaged("it has not the buffers and children that its type has");
     }
     return true;
 }
 
 static PyObject *
-take(taker *t, const arrow_schema *schema, const arrow_array *array, int64_t first, int64_t count, int depth)
+take(arrow_taker *t, const arrow_schema *schema, const arrow_array *array, int64_t first, int64_t count,
+     int depth)
 {
-    part p = {.schema = schema, .array = array, .count = count};
+    arrow_part p = {.schema = schema, .array = array, .count = count};
     int64_t nulls, inner_first = 0, inner_size = 0;
     if (!check_part(t, &p, first, depth)) {
         return NULL;
     }
     p.at = first + array->offset;
-    PyObject *buffers = PyTuple_New(p.layout.buffers), *children = NULL, *dictionary = NULL, *tree = NULL;
+    bool views = p.layout.kind == STOA_ARROW_VIEWS;
+    PyObject *buffers = PyTuple_New(views ? (Py_ssize_t)array->n_buffers - 1 : p.layout.buffers);
+    PyObject *children = NULL, *dictionary = NULL, *tree = NULL;
     PyObject *metadata = buffers == NULL ? NULL : take_metadata(schema->metadata);
-    for (Py_ssize_t i = 0; metadata != NULL && i < p.layout.buffers; i++) {
+    for (Py_ssize_t i = 0; metadata != NULL && i < PyTuple_GET_SIZE(buffers); i++) {
         PyTuple_SET_ITEM(buffers, i, Py_NewRef(Py_None));
     }
     p.buffers = buffers;
@@ -323,7 +331,7 @@ take(taker *t, const arrow_schema *schema, const arrow_array *array, int64_t fir
 
 /* The batch is committed: what has been copied is put in its places. */
 static bool
-show(const taker *t)
+show(const arrow_taker *t)
 {
     for (size_t i = 0; i < t->count; i++) {
         PyObject *shown = stoa__deliver(stoa__array_node(t->pending[i].array));
@@ -340,7 +348,7 @@ show(const taker *t)
 PyObject *
 stoa__arrow_take(stoa_batch *batch, const arrow_schema *schema, const arrow_array *array)
 {
-    taker t = {.batch = batch};
+    arrow_taker t = {.batch = batch};
     PyObject *tree = take(&t, schema, array, 0, array->length, 0);
     if (tree == NULL) {
         stoa_err err = batch->err;

@@ -345,7 +345,7 @@ class Arrow(unittest.TestCase):
         self.assertEqual(shown(stoa.array(self.foreign(b"w:3", 2, [None, (ctypes.c_char * 6)(*b"abcdef")]))).tobytes(), b"abcdef")
         self.assertEqual(shown(stoa.array(self.foreign(b"tsn:UTC", 1, [None, (ctypes.c_int64 * 1)(7)]))).tolist(), [7])
         for words, case in [("buffers and children", (b"u", 1, [None, numbers])), ("damaged", (b"i", -4, [None, numbers])), ("no values", (b"i", 4, [None, None])),
-                            ("type ''", (b"", 0, [None, None])), ("type 'w:x'", (b"w:x", 1, [None, numbers])), ("type 'vu'", (b"vu", 1, [None, numbers]))]:
+                            ("type ''", (b"", 0, [None, None])), ("type 'w:x'", (b"w:x", 1, [None, numbers])), ("type 'vx'", (b"vx", 1, [None, numbers]))]:
             with self.subTest(words), self.assertRaisesRegex((TypeError, ValueError), words):
                 stoa.array(self.foreign(*case))
 
