@@ -20,13 +20,28 @@ prepend(stoa_callee *c, PyObject *front)
 }
 
 static int
-unwrap_method(stoa_callee *c)
+unwrap_method(stoa_callee *c, PyObject *self, PyObject *function)
 {
-    PyObject *front = PyTuple_Pack(1, PyMethod_GET_SELF(c->function));
+    PyObject *front = PyTuple_Pack(1, self);
     int result = front == NULL ? -1 : prepend(c, front);
     Py_XDECREF(front);
-    Py_SETREF(c->function, Py_NewRef(PyMethod_GET_FUNCTION(c->function)));
+    Py_SETREF(c->function, Py_NewRef(function));
     return result;
+}
+
+/* The __call__ of an object whose class has one in Python: new reference, NULL without an exception: it is none. */
+static PyObject *
+call_method_of(PyObject *object)
+{
+    PyObject *call = PyType_Check(object) || !PyType_HasFeature(Py_TYPE(object), Py_TPFLAGS_HEAPTYPE) ||
+                             Py_TYPE(object)->tp_call == NULL
+                         ? NULL
+                         : PyObject_GetAttrString((PyObject *)Py_TYPE(object), "__call__");
+    if (call != NULL && !PyFunction_Check(call)) {
+        Py_CLEAR(call);
+    }
+    PyErr_Clear();
+    return call;
 }
 
 /* From 3.14 on a partial may leave places open, which are filled by what it is called with. */
@@ -78,13 +93,18 @@ stoa__callee_unwrap(stoa_callee *c)
     while (result == 0) {
         if (PyMethod_Check(c->function) && PyFunction_Check(PyMethod_GET_FUNCTION(c->function)) &&
             !PyType_Check(PyMethod_GET_SELF(c->function))) {
-            result = unwrap_method(c);
+            result = unwrap_method(c, PyMethod_GET_SELF(c->function), PyMethod_GET_FUNCTION(c->function));
         }
         else if (strcmp(Py_TYPE(c->function)->tp_name, "functools.partial") == 0) {
             result = unwrap_partial(c);
         }
         else {
-            return 0;
+            PyObject *call = call_method_of(c->function);
+            if (call == NULL) {
+                return 0;
+            }
+            result = unwrap_method(c, c->function, call);
+            Py_DECREF(call);
         }
     }
     return result;

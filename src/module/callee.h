@@ -1,5 +1,6 @@
 /* What is called, with what in front: a bound method is its function and its self (which crosses by the rule, as all
- * arguments do), a functools.partial what it calls and its arguments. So both go wherever their function goes.
+ * arguments do), an object with a __call__ written in Python likewise, a functools.partial what it calls and its arguments.
+ * So all of them go wherever their function goes.
  */
 #ifndef STOA_MODULE_CALLEE_H
 #define STOA_MODULE_CALLEE_H

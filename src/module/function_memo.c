@@ -42,7 +42,9 @@ static bool
 is_constant(PyObject *function)
 {
     if (!PyFunction_Check(function)) {
-        return PyCFunction_Check(function);
+        PyObject *self = PyCFunction_Check(function) ? ((PyCFunctionObject *)function)->m_self : function;
+        return self == NULL || PyModule_Check(self) || PyType_Check(self) ||
+               Py_IS_TYPE(self, &PyMethodDescr_Type);
     }
     if (!goes_by_value(function)) {
         return true;

@@ -6,6 +6,7 @@
 #include "heap/error.h"
 #include "host/interp.h"
 #include "host/invoke.h"
+#include "module/callee.h"
 #include "proxy/signals.h"
 #include "immortal/exceptions.h"
 #include "proxy/by_copy.h"
@@ -182,15 +183,28 @@ interpreter_exec(PyObject *self, PyObject *args, PyObject *kwargs)
 
 typedef PyObject *(*invoke_fn)(stoa_interp_record *, PyObject *, PyObject *, PyObject *);
 
+/* func, and what it is called with. Cleared by the caller, also when it is -1. */
+static int
+take_callee(PyObject *args, PyObject *kwargs, const char *what, stoa_callee *c)
+{
+    *c = (stoa_callee){NULL, NULL, NULL};
+    if (PyTuple_GET_SIZE(args) < 1) {
+        PyErr_Format(PyExc_TypeError, "%s() wants a function or 'module:qualname'", what);
+        return -1;
+    }
+    c->function = Py_NewRef(PyTuple_GET_ITEM(args, 0));
+    c->args = PyTuple_GetSlice(args, 1, PyTuple_GET_SIZE(args));
+    c->kwargs = Py_XNewRef(kwargs);
+    return c->args == NULL ? -1 : stoa__callee_unwrap(c);
+}
+
 static PyObject *
 invoke(PyObject *self, PyObject *args, PyObject *kwargs, const char *what, invoke_fn call)
 {
-    if (PyTuple_GET_SIZE(args) < 1) {
-        return PyErr_Format(PyExc_TypeError, "%s() wants a function or 'module:qualname'", what);
-    }
-    PyObject *rest = PyTuple_GetSlice(args, 1, PyTuple_GET_SIZE(args));
-    PyObject *result = rest == NULL ? NULL : call(record_of(self), PyTuple_GET_ITEM(args, 0), rest, kwargs);
-    Py_XDECREF(rest);
+    stoa_callee c;
+    int taken = take_callee(args, kwargs, what, &c);
+    PyObject *result = taken < 0 ? NULL : call(record_of(self), c.function, c.args, c.kwargs);
+    stoa__callee_clear(&c);
     return result;
 }
 
@@ -198,7 +212,8 @@ PyDoc_STRVAR(
     call_doc,
     "call($self, func, /, *args, timeout=None, **kwargs)\n--\n\n"
     "Calls func there, on the calling thread, and returns the result.\n\n"
-    "func is an importable function, 'module:qualname', a plain function without closure, or a proxy.\n"
+    "func is an importable function, 'module:qualname', a plain function, a proxy; or a bound method, a\n"
+    "functools.partial, an object with __call__ of what can be called that way.\n"
     "What is immutable crosses by value (shared: by pointer), by_copy(x) as a copy, the rest by proxy.\n"
     "timeout: as for exec(); it is not passed on to func.");
 
@@ -226,15 +241,15 @@ interpreter_call(PyObject *self, PyObject *args, PyObject *kwargs)
         return NULL;
     }
     PyObject *result = NULL;
-    if (nanoseconds < 0 || PyTuple_GET_SIZE(args) < 1) {
+    if (nanoseconds < 0) {
         result = invoke(self, args, rest, "call", stoa__invoke_call);
     }
     else {
-        PyObject *operands = PyTuple_GetSlice(args, 1, PyTuple_GET_SIZE(args));
-        result = operands == NULL ? NULL
-                                  : stoa__invoke_call_timed(record_of(self), PyTuple_GET_ITEM(args, 0),
-                                                            operands, rest, nanoseconds);
-        Py_XDECREF(operands);
+        stoa_callee c;
+        if (take_callee(args, rest, "call", &c) == 0) {
+            result = stoa__invoke_call_timed(record_of(self), c.function, c.args, c.kwargs, nanoseconds);
+        }
+        stoa__callee_clear(&c);
     }
     Py_XDECREF(rest);
     return result;

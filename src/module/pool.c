@@ -29,7 +29,7 @@ typedef struct pool_object {
 typedef struct preparation {
     stoa_interp_record *owner; /* a reference: the interpreter whose pool it is */
     stoa_function *function;
-    stoa_parcel args;
+    stoa_parcel args, kwargs;
 } preparation;
 
 static pool_object *
@@ -62,7 +62,9 @@ prepare(void *arg)
     preparation *p = arg;
     PyObject *function = stoa__function_here(p->function);
     PyObject *args = function == NULL ? NULL : stoa__unpack(&p->args);
-    PyObject *result = args == NULL ? NULL : PyObject_Call(function, args, NULL);
+    PyObject *kwargs = args == NULL ? NULL : stoa__unpack(&p->kwargs);
+    PyObject *result = kwargs == NULL ? NULL : PyObject_Call(function, args, kwargs);
+    Py_XDECREF(kwargs);
     Py_XDECREF(args);
     Py_XDECREF(function);
     Py_XDECREF(result);
@@ -98,8 +100,27 @@ dispose(void *arg)
         stoa__interp_unref(p->owner);
         stoa__function_unref(p->function);
         stoa__parcel_abandon(&p->args);
+        stoa__parcel_abandon(&p->kwargs);
         free(p);
     }
+}
+
+/* Its function and arguments: -1 with an exception, and nothing is held. */
+static int
+pack_preparation(preparation *p, const stoa_callee *c)
+{
+    PyObject *kwargs = c->kwargs == NULL ? PyDict_New() : Py_NewRef(c->kwargs);
+    p->function = kwargs == NULL ? NULL : stoa__function_pack(c->function);
+    int result = p->function == NULL ? -1 : stoa__pack(c->args, "initargs", STOA_PACK_DETACHED, &p->args);
+    if (result == 0 && stoa__pack(kwargs, "keywords", STOA_PACK_DETACHED | STOA_PACK_TOP, &p->kwargs) < 0) {
+        stoa__parcel_abandon(&p->args);
+        result = -1;
+    }
+    if (result < 0 && p->function != NULL) {
+        stoa__function_unref(p->function);
+    }
+    Py_XDECREF(kwargs);
+    return result;
 }
 
 static int
@@ -115,11 +136,10 @@ make_preparation(PyObject *function, PyObject *args, preparation **out)
         return -1;
     }
     stoa_interp_record *owner = stoa__current_record();
-    p->function = owner == NULL ? NULL : stoa__function_pack(function);
-    if (p->function == NULL || stoa__pack(args, "initargs", STOA_PACK_DETACHED, &p->args) < 0) {
-        if (p->function != NULL) {
-            stoa__function_unref(p->function);
-        }
+    stoa_callee c = {Py_NewRef(function), Py_NewRef(args), NULL};
+    int packed = owner == NULL || stoa__callee_unwrap(&c) < 0 ? -1 : pack_preparation(p, &c);
+    stoa__callee_clear(&c);
+    if (packed < 0) {
         free(p);
         return -1;
     }

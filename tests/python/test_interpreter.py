@@ -1,8 +1,10 @@
 """Interpreter: making, running, calling, looking, closing."""
 
+import functools
 import gc
 import json
 import math
+import operator
 import pickle
 import sys
 import threading
@@ -311,7 +313,18 @@ class Call(unittest.TestCase):
         with self.assertRaises(TypeError):
             self.interp.call()
         with self.assertRaises(stoa.NotFreezable):
-            self.interp.call([].append, 1)
+            self.interp.call(functools.lru_cache(lambda: None))
+
+    def test_what_has_arguments_in_front(self):
+        target = []
+        self.interp.call(target.append, 1)  # of a proxy
+        self.assertEqual(target, [1])
+        self.assertEqual(self.interp.call("-".join, ("a", "b")), "a-b")
+        self.assertEqual(self.interp.call(str.upper, "a"), "A")
+        self.assertEqual(self.interp.call(functools.partial(int, base=16), "ff"), 255)
+        self.assertEqual(self.interp.call(functools.partial(int, base=16), "ff", timeout=60), 255)
+        self.assertEqual(self.interp.call(operator.itemgetter(1), (1, 2)), 2)
+        self.assertEqual(self.interp.submit(functools.partial(keywords, a=1), b=2).result(10), (("a", 1), ("b", 2)))
 
     def test_keywords(self):
         self.assertEqual(self.interp.call("builtins:int", "ff", base=16), 255)

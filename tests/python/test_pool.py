@@ -2,8 +2,11 @@
 
 import asyncio
 import concurrent.futures
+import datetime
 import functools
+import operator
 import random
+import re
 import threading
 import time
 import unittest
@@ -78,6 +81,22 @@ class Holder:
         return self.value + more
 
 
+class Remembering:
+    def __init__(self, value):
+        self.value = value
+
+    def call(self):
+        remember(self.value)
+
+
+class Adder:
+    def __init__(self, value):
+        self.value = value
+
+    def __call__(self, more):
+        return self.value + more
+
+
 class Calls(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
@@ -104,6 +123,31 @@ class Calls(unittest.TestCase):
         self.assertEqual(self.pool.submit(Holder(40).get, 2).result(10), 42)
         doubled = list(self.pool.map(functools.partial(pow, 2), range(5), chunksize=2))
         self.assertEqual(doubled, [1, 2, 4, 8, 16])
+
+    def test_methods_of_builtin_classes(self):
+        self.assertEqual(list(self.pool.map(str.upper, "ab")), ["A", "B"])
+        self.assertEqual(list(self.pool.map(str.upper, "abc", chunksize=2)), ["A", "B", "C"])
+        self.assertEqual(self.pool.submit(int.__add__, 1, 2).result(10), 3)
+        self.assertEqual(self.pool.submit(str.maketrans, "a", "b").result(10), {97: 98})
+        self.assertEqual(self.pool.submit(datetime.date.isoformat, datetime.date(2020, 1, 2)).result(10), "2020-01-02")
+        self.assertEqual(self.pool.submit("-".join, ("a", "b")).result(10), "a-b")
+        self.assertEqual(self.pool.submit(re.compile("a.").findall, "abac").result(10), ["ab", "ac"])
+        self.assertEqual(self.pool.submit((5).__add__, 3).result(10), 8)
+        target = []
+        self.pool.submit(target.append, 1).result(10)  # of what goes by proxy
+        self.pool.submit(target.append, 2).result(10)
+        self.assertEqual(target, [1, 2])
+        one, other = ["-".join, "+".join]
+        self.assertEqual([self.pool.submit(f, ("a", "b")).result(10) for f in (one, other, one)], ["a-b", "a+b", "a-b"])
+
+    def test_callable_objects(self):
+        self.assertEqual(list(self.pool.map(operator.itemgetter(1), [(1, 2), (3, 4)])), [2, 4])
+        self.assertEqual(self.pool.submit(operator.attrgetter("real"), 3).result(10), 3)
+        self.assertEqual(self.pool.submit(operator.methodcaller("split", ","), "a,b").result(10), ["a", "b"])
+        self.assertEqual(self.pool.submit(functools.partial(operator.itemgetter(0)), "xyz").result(10), "x")
+        self.assertEqual(self.pool.submit(Adder(40), 2).result(10), 42)
+        self.assertEqual(list(self.pool.map(Adder(1), range(3), chunksize=2)), [1, 2, 3])
+        self.assertEqual(self.pool.submit(sorted, [(1, "b"), (2, "a")], key=operator.itemgetter(1)).result(10), [(2, "a"), (1, "b")])
 
     def test_a_function_that_changes_is_packed_anew(self):
         def f(x=1):
@@ -268,6 +312,11 @@ class Workers(unittest.TestCase):
         with stoa.InterpreterPoolExecutor(2, "named", remember, ("set",)) as pool:
             self.assertEqual({pool.submit(recall).result(10) for _ in range(20)}, {"set"})
             self.assertIn(pool.submit("stoa:current").result(10).name, ("named_0", "named_1"))
+
+    def test_initializers_with_arguments_in_front(self):
+        for initializer in (functools.partial(remember, value="it"), functools.partial(remember, "it"), Remembering("it").call):
+            with stoa.InterpreterPoolExecutor(1, initializer=initializer) as pool:
+                self.assertEqual(pool.submit(recall).result(10), "it")
 
     def test_failing_initializer_breaks_the_pool(self):
         for initializer, args, cause in ((fail_to_start, (), RuntimeError), (exit_now, (1,), SystemExit)):
