@@ -10,18 +10,7 @@ import weakref
 import child
 import stoa
 from proxied import there_name
-
-
-class Case(unittest.TestCase):
-    def setUp(self):
-        self.interp = stoa.Interpreter(name="owner")
-        self.addCleanup(self.interp.close)
-
-    def make(self, kind):
-        return self.interp.call(there_name("make"), kind)
-
-    def call(self, name, *args):
-        return self.interp.call(there_name(name), *args)
+from proxy_support import Case
 
 
 class Identity(Case):

@@ -11,7 +11,7 @@ import unittest
 import child
 import stoa
 from proxied import there_name
-from test_proxy_lifetime import Case, resident, wait_for
+from proxy_support import Case, resident, wait_for
 
 SLOW = os.environ.get("STOA_SANITIZE") or hasattr(sys, "gettotalrefcount")
 
