@@ -7,12 +7,22 @@
 /* ---- what putting and getting share -------------------------------------------------------------------------------- */
 
 int
-stoa__queue_patience(PyObject *block, PyObject *timeout, stoa_queue_patience *out)
+stoa__queue_args(const char *method, PyObject *const *args, Py_ssize_t count, PyObject *keywords,
+                 const char *first, Py_ssize_t least, PyObject **out_first, stoa_queue_patience *out)
 {
-    int wait = block == NULL ? 1 : PyObject_IsTrue(block);
+    const char *const names[] = {first, "block", "timeout"};
+    PyObject *given[3] = {first == NULL ? NULL : *out_first, NULL, NULL};
+    int from = first == NULL; /* the names and places that count */
+    if (stoa__sync_args(method, args, count, keywords, names + from, least, 3 - from, given + from) < 0) {
+        return -1;
+    }
+    if (first != NULL) {
+        *out_first = given[0];
+    }
+    int wait = given[1] == NULL ? 1 : PyObject_IsTrue(given[1]);
     out->wait = wait > 0;
     out->deadline = STOA_FOREVER;
-    return wait < 0 || (wait > 0 && stoa__sync_deadline(timeout, &out->deadline) < 0) ? -1 : 0;
+    return wait < 0 || (wait > 0 && stoa__sync_deadline(given[2], &out->deadline) < 0) ? -1 : 0;
 }
 
 static int

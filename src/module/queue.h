@@ -24,8 +24,10 @@ typedef struct stoa_queue_patience {
     stoa_deadline deadline;
 } stoa_queue_patience;
 
-/* Not given: NULL. -1 with an exception. */
-int stoa__queue_patience(PyObject *block, PyObject *timeout, stoa_queue_patience *out);
+/* Reads the arguments of a put or a get: (first, block=True, timeout=None), or without a first one (its name NULL). `least`: 1,
+ * if there must be a first one; else *out_first stays as it is where none is given. -1 with an exception. */
+int stoa__queue_args(const char *method, PyObject *const *args, Py_ssize_t count, PyObject *keywords,
+                     const char *first, Py_ssize_t least, PyObject **out_first, stoa_queue_patience *out);
 /* How Python's threads wait (sync/queue_wait.h). */
 stoa_patience stoa__queue_waits(PyObject *self, stoa_deadline deadline);
 /* Raises what it means that the end was not DONE: `nothing` (queue.Full, queue.Empty) when the time is over. An exception

@@ -52,16 +52,13 @@ const char stoa__queue_get_doc[] =
 PyObject *
 stoa__queue_get_method(PyObject *self, PyObject *const *args, Py_ssize_t count, PyObject *keywords)
 {
-    static const char *const names[] = {"block", "timeout"};
-    PyObject *given[2] = {NULL, NULL};
     stoa_queue_patience patience = {true, STOA_FOREVER};
     stoa_queue *queue = stoa__queue_get_self(self);
     if (queue == NULL) {
         return NULL;
     }
     if ((count != 0 || keywords != NULL) &&
-        (stoa__sync_args("get", args, count, keywords, names, 0, 2, given) < 0 ||
-         stoa__queue_patience(given[0], given[1], &patience) < 0)) {
+        stoa__queue_args("get", args, count, keywords, NULL, 0, NULL, &patience) < 0) {
         return NULL;
     }
     return get_item(self, queue, patience);
@@ -132,16 +129,14 @@ const char stoa__queue_get_many_doc[] =
 PyObject *
 stoa__queue_get_many_method(PyObject *self, PyObject *const *args, Py_ssize_t count, PyObject *keywords)
 {
-    static const char *const names[] = {"max", "block", "timeout"};
-    PyObject *given[3] = {Py_None, NULL, NULL};
+    PyObject *most = Py_None;
     stoa_queue_patience patience;
     stoa_queue *queue = stoa__queue_get_self(self);
-    if (queue == NULL || stoa__sync_args("get_many", args, count, keywords, names, 0, 3, given) < 0 ||
-        stoa__queue_patience(given[1], given[2], &patience) < 0) {
+    if (queue == NULL || stoa__queue_args("get_many", args, count, keywords, "max", 0, &most, &patience) < 0) {
         return NULL;
     }
     Py_ssize_t max = PY_SSIZE_T_MAX;
-    if (given[0] != Py_None && (max = PyNumber_AsSsize_t(given[0], NULL)) < 0) {
+    if (most != Py_None && (max = PyNumber_AsSsize_t(most, NULL)) < 0) {
         if (!PyErr_Occurred()) {
             PyErr_SetString(PyExc_ValueError, "get_many(): max must not be negative");
         }

@@ -55,21 +55,19 @@ const char stoa__queue_put_doc[] =
 PyObject *
 stoa__queue_put_method(PyObject *self, PyObject *const *args, Py_ssize_t count, PyObject *keywords)
 {
-    static const char *const names[] = {"item", "block", "timeout"};
-    PyObject *given[3] = {NULL, NULL, NULL};
+    PyObject *item = NULL;
     stoa_queue_patience patience = {true, STOA_FOREVER};
     stoa_queue *queue = stoa__queue_get_self(self);
     if (queue == NULL) {
         return NULL;
     }
     if (count == 1 && keywords == NULL) {
-        given[0] = args[0];
+        item = args[0];
     }
-    else if (stoa__sync_args("put", args, count, keywords, names, 1, 3, given) < 0 ||
-             stoa__queue_patience(given[1], given[2], &patience) < 0) {
+    else if (stoa__queue_args("put", args, count, keywords, "item", 1, &item, &patience) < 0) {
         return NULL;
     }
-    return put_item(self, queue, given[0], patience) < 0 ? NULL : Py_NewRef(Py_None);
+    return put_item(self, queue, item, patience) < 0 ? NULL : Py_NewRef(Py_None);
 }
 
 const char stoa__queue_put_nowait_doc[] = "put_nowait($self, item, /)\n--\n\nput(item, block=False).";
@@ -172,15 +170,14 @@ const char stoa__queue_put_many_doc[] =
 PyObject *
 stoa__queue_put_many_method(PyObject *self, PyObject *const *args, Py_ssize_t count, PyObject *keywords)
 {
-    static const char *const names[] = {"items", "block", "timeout"};
-    PyObject *given[3] = {NULL, NULL, NULL};
+    PyObject *iterable = NULL;
     stoa_queue_patience patience;
     stoa_queue *queue = stoa__queue_get_self(self);
-    if (queue == NULL || stoa__sync_args("put_many", args, count, keywords, names, 1, 3, given) < 0 ||
-        stoa__queue_patience(given[1], given[2], &patience) < 0) {
+    if (queue == NULL ||
+        stoa__queue_args("put_many", args, count, keywords, "items", 1, &iterable, &patience) < 0) {
         return NULL;
     }
-    PyObject *sequence = PySequence_Fast(given[0], "put_many() wants something that can be iterated over");
+    PyObject *sequence = PySequence_Fast(iterable, "put_many() wants something that can be iterated over");
     stoa_item *items = sequence == NULL ? NULL : pack_all(stoa__queue_side(self), sequence);
     if (items == NULL) {
         Py_XDECREF(sequence);
