@@ -102,7 +102,7 @@ int
 stoa__lock_patience(PyObject *blocking, PyObject *timeout, stoa_deadline *deadline)
 {
     int wait = blocking == NULL ? 1 : PyObject_IsTrue(blocking);
-    if (wait < 0 || timeout == NULL) {
+    if (wait < 0 || timeout == NULL || timeout == Py_None) {
         return wait;
     }
     double seconds = PyFloat_AsDouble(timeout);
@@ -146,7 +146,7 @@ stoa__lock_acquire_method(PyObject *self, stoa_mutex *mutex, PyObject *const *ar
 
 PyDoc_STRVAR(acquire_doc,
              "acquire($self, blocking=True, timeout=-1)\n--\n\n"
-             "Takes the lock, waiting up to timeout seconds (-1: for ever). Did it succeed?\n\n"
+             "Takes the lock, waiting up to timeout seconds (-1 or None: for ever). Did it succeed?\n\n"
              "BrokenLock: the interpreter of its holder was closed. Deadlock: waiting would never end.");
 
 static PyObject *

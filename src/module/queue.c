@@ -122,11 +122,16 @@ queue_shutdown(PyObject *self, PyObject *const *args, Py_ssize_t count, PyObject
     Py_RETURN_NONE;
 }
 
-PyDoc_STRVAR(aput_doc, "aput($self, item, /)\n--\n\nAwaits room and puts the item: put() for a task.");
+PyDoc_STRVAR(aput_doc, "aput($self, item)\n--\n\nAwaits room and puts the item: put() for a task.");
 
 static PyObject *
-queue_aput(PyObject *self, PyObject *item)
+queue_aput(PyObject *self, PyObject *const *args, Py_ssize_t count, PyObject *keywords)
 {
+    static const char *const names[] = {"item"};
+    PyObject *item = NULL;
+    if (stoa__sync_args("aput", args, count, keywords, names, 1, 1, &item) < 0) {
+        return NULL;
+    }
     return stoa__async_call("put", self, &item, 1);
 }
 
@@ -278,7 +283,7 @@ PyDoc_STRVAR(type_doc,
 #define FAST(function) (PyCFunction)(void (*)(void)) function, METH_FASTCALL | METH_KEYWORDS
 static PyMethodDef methods[] = {
     {"put", FAST(stoa__queue_put_method), stoa__queue_put_doc},
-    {"put_nowait", stoa__queue_put_nowait, METH_O, stoa__queue_put_nowait_doc},
+    {"put_nowait", FAST(stoa__queue_put_nowait), stoa__queue_put_nowait_doc},
     {"get", FAST(stoa__queue_get_method), stoa__queue_get_doc},
     {"get_nowait", stoa__queue_get_nowait, METH_NOARGS, stoa__queue_get_nowait_doc},
     {"put_many", FAST(stoa__queue_put_many_method), stoa__queue_put_many_doc},
@@ -289,7 +294,7 @@ static PyMethodDef methods[] = {
     {"qsize", queue_qsize, METH_NOARGS, qsize_doc},
     {"empty", queue_empty, METH_NOARGS, empty_doc},
     {"full", queue_full, METH_NOARGS, full_doc},
-    {"aput", queue_aput, METH_O, aput_doc},
+    {"aput", FAST(queue_aput), aput_doc},
     {"aget", queue_aget, METH_NOARGS, aget_doc},
     {"ajoin", queue_ajoin, METH_NOARGS, ajoin_doc},
     {"__reduce__", stoa__sync_reduce, METH_NOARGS, NULL},

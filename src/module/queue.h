@@ -35,7 +35,7 @@ stoa_patience stoa__queue_waits(PyObject *self, stoa_deadline deadline);
 int stoa__queue_failed(stoa_queue_end end, const char *nothing);
 
 PyObject *stoa__queue_put_method(PyObject *self, PyObject *const *args, Py_ssize_t count, PyObject *keywords);
-PyObject *stoa__queue_put_nowait(PyObject *self, PyObject *object);
+PyObject *stoa__queue_put_nowait(PyObject *self, PyObject *const *args, Py_ssize_t count, PyObject *keywords);
 PyObject *
 stoa__queue_put_many_method(PyObject *self, PyObject *const *args, Py_ssize_t count, PyObject *keywords);
 PyObject *stoa__queue_get_method(PyObject *self, PyObject *const *args, Py_ssize_t count, PyObject *keywords);

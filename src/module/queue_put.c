@@ -70,14 +70,19 @@ stoa__queue_put_method(PyObject *self, PyObject *const *args, Py_ssize_t count, 
     return put_item(self, queue, item, patience) < 0 ? NULL : Py_NewRef(Py_None);
 }
 
-const char stoa__queue_put_nowait_doc[] = "put_nowait($self, item, /)\n--\n\nput(item, block=False).";
+const char stoa__queue_put_nowait_doc[] = "put_nowait($self, item)\n--\n\nput(item, block=False).";
 
 PyObject *
-stoa__queue_put_nowait(PyObject *self, PyObject *object)
+stoa__queue_put_nowait(PyObject *self, PyObject *const *args, Py_ssize_t count, PyObject *keywords)
 {
+    static const char *const names[] = {"item"};
+    PyObject *item = NULL;
     stoa_queue *queue = stoa__queue_get_self(self);
     stoa_queue_patience none = {false, STOA_FOREVER};
-    return queue == NULL || put_item(self, queue, object, none) < 0 ? NULL : Py_NewRef(Py_None);
+    if (queue == NULL || stoa__sync_args("put_nowait", args, count, keywords, names, 1, 1, &item) < 0) {
+        return NULL;
+    }
+    return put_item(self, queue, item, none) < 0 ? NULL : Py_NewRef(Py_None);
 }
 
 /* ---- many -------------------------------------------------------------------------------------------------------- */

@@ -1,4 +1,5 @@
 """What goes through a queue from one interpreter to another."""
+import asyncio
 import queue
 import sys
 import threading
@@ -28,6 +29,15 @@ class Items(unittest.TestCase):
             self.assertEqual(mine, [1, 2])
             q.put(stoa.by_copy(mine))
             other.exec("assert type(q.get()) is list")
+
+    def test_arguments_by_name(self):
+        q = stoa.Queue()
+        q.put(item=1, block=True, timeout=None)
+        q.put_nowait(item=2)
+        asyncio.run(q.aput(item=3))
+        self.assertEqual([q.get(block=True, timeout=1), q.get(timeout=1), q.get_nowait()], [1, 2, 3])
+        for wrong in (lambda: q.put_nowait(), lambda: q.put_nowait(1, 2), lambda: q.put_nowait(thing=1), lambda: q.aput()):
+            self.assertRaises(TypeError, wrong)
 
     def test_items_of_a_closed_interpreter(self):
         q = stoa.Queue()

@@ -29,6 +29,17 @@ class Locks(unittest.TestCase):
             self.assertFalse(lock.locked())
             waiter.close()
 
+    def test_no_timeout_is_for_ever(self):
+        for lock in (stoa.Lock(), stoa.RLock(), stoa.Condition(), stoa.Semaphore(1)):
+            self.assertTrue(lock.acquire(timeout=None))
+            done = []
+            thread = threading.Thread(target=lambda: done.append(lock.acquire(True, None)))
+            thread.start()
+            waiting(getattr(lock, "_lock", lock))
+            lock.release()
+            thread.join(30)
+            self.assertEqual(done, [True])
+
     def test_leaving_a_block_does_not_mend_a_broken_lock(self):
         condition = stoa.Condition(stoa.Lock())
         holder, waiter = stoa.Interpreter(), stoa.Interpreter()
