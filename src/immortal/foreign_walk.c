@@ -300,12 +300,18 @@ stoa_visit_result
 stoa__foreign_step(stoa_walk *walk, PyObject *object, bool in_memo, stoa_shared **out)
 {
     stoa_visit_result result;
-    if (step_kind(walk, object, in_memo, out, &result)) {
+    stoa_foreign_side *side = stoa__foreign_side();
+    bool here = side != NULL && !side->left;
+    if (side == NULL) {
+        PyErr_Clear();
+    }
+    stoa_plan *plan = here ? stoa__plan_find(side, Py_TYPE(object)) : NULL;
+    bool record = plan != NULL && (plan->how == STOA_HOW_RECORD || plan->how == STOA_HOW_NAMED);
+    if (!record &&
+        step_kind(walk, object, in_memo, out, &result)) { /* there are many records, and few of the others */
         return result;
     }
-    stoa_foreign_side *side = stoa__foreign_side();
-    if (side == NULL || side->left) {
-        PyErr_Clear();
+    if (!here) {
         stoa__refuse_because(walk, object,
                              "this interpreter is being ended: only builtin types can be frozen now");
         return STOA_VISIT_FAILED;
@@ -323,7 +329,6 @@ stoa__foreign_step(stoa_walk *walk, PyObject *object, bool in_memo, stoa_shared 
         stoa__refuse_type(walk, object);
         return STOA_VISIT_FAILED;
     }
-    stoa_plan *plan = stoa__plan_find(side, Py_TYPE(object));
     if (plan == NULL) {
         return postpone(walk, object, true, out);
     }

@@ -233,7 +233,8 @@ evolved_mappings_are_mappings(void **state)
     OK(stoa_mapping_get(version, evolved("slim"), &value));
     has_text(value, "slim");
     assert_int_equal(stoa_mapping_get(version, evolved("blue"), &value), STOA_ENOTFOUND);
-    assert_int_equal(stoa_mapping_get(version, evolved("none"), &value), STOA_ETYPE); /* unhashable */
+    stoa_err none = stoa_mapping_get(version, evolved("none"), &value); /* hashable from Python 3.15 on */
+    assert_true(none == STOA_ETYPE || none == STOA_ENOTFOUND);
     while (stoa_mapping_next(version, &position, &key, &value)) {
         const stoa_object *again;
         OK(stoa_mapping_get(version, key, &again));
