@@ -120,6 +120,8 @@ def _from_numpy(numpy, array, format, shape, region):
     import pickle
 
     dtype = array.dtype
+    if isinstance(array, getattr(sys.modules.get("numpy.ma"), "MaskedArray", ())) and array.mask.any():
+        raise TypeError("a masked array has items that are not meant, and their mask would be lost: array(x.filled()), or arrays of x.data and x.mask")
     if dtype.kind == "O":
         if format is not None:
             raise TypeError("the items of an object array are Python objects: no format can be laid over them")
@@ -161,7 +163,7 @@ def _make_carrier():
             self.shape, self.items = array.shape, tuple(array.ravel().tolist())
 
         def __reduce__(self):
-            return _objects, (self.shape, self.items)
+            return _objects, (self.shape, (self.items,))  # what lies deeper than an argument's items stays frozen: no lists
 
     return Objects
 
@@ -169,8 +171,9 @@ def _make_carrier():
 _Objects = _make_carrier()
 
 
-def _objects(shape, items):
+def _objects(shape, boxed):
     """The object array in an interpreter that receives it; nested tuples where there is no NumPy."""
+    (items,) = boxed
     numpy = _stoa._array_numpy()
     if numpy is None:
         return _nested(shape, iter(items))

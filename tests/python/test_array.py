@@ -441,6 +441,10 @@ class NumPy(unittest.TestCase):
         self.assertEqual((made.dtype, made.shape, made.flags.writeable), (numpy.dtype(object), (2, 2), False))
         self.assertEqual(made.tolist(), [[1, "two"], [(3.5, (4,)), None]])
         self.assertIs(stoa.freeze([made])[0], made)
+        flat = stoa.array(numpy.array([1, [2], {3: [4]}, {5}], dtype=object))
+        self.assertEqual(flat.tolist(), [1, (2,), {3: (4,)}, {5}])
+        self.assertNotIsInstance(flat[2], dict)
+        self.assertIs(type(flat[3]), frozenset)
         stoa.publish("array-objects", stoa.freeze({"a": source}))
         self.addCleanup(stoa.unpublish, "array-objects")
         with stoa.Interpreter() as other:
@@ -487,6 +491,12 @@ class NumPy(unittest.TestCase):
         for values in (numpy.zeros(2, [("a", "O")]), numpy.zeros(2, "V0")):
             with self.subTest(dtype=values.dtype), self.assertRaisesRegex(TypeError, "astype"):
                 stoa.array(values)
+
+    def test_masks_are_not_lost_silently(self):
+        whole = numpy.ma.array([1.0, 2.0], mask=[False, False])
+        numpy.testing.assert_array_equal(stoa.array(whole), [1.0, 2.0])
+        with self.assertRaisesRegex(TypeError, "mask would be lost"):
+            stoa.array(numpy.ma.array([1.0, 2.0], mask=[False, True]))
 
     def test_other_formats(self):
         numpy.testing.assert_array_equal(stoa.array(numpy.arange(4, dtype="i4"), "B"), numpy.arange(4, dtype="i4").view("u1"))
