@@ -13,6 +13,7 @@
 #include <string.h>
 #include <cmocka.h>
 
+#include "support/check.h"
 #include "support/python_runtime.h"
 
 #define FOREVER (-1.0)
@@ -25,15 +26,6 @@
         }                                                    \
     } while (0)
 #define GONE(call) assert_int_equal((call), STOA_EGONE)
-
-/* cmocka's asserts jump, so threads return what went wrong. */
-#define CHECK(condition)                                                                               \
-    do {                                                                                               \
-        if (!(condition)) {                                                                            \
-            fprintf(stderr, "%s:%d: %s (%s)\n", __FILE__, __LINE__, #condition, stoa_error_message()); \
-            return "failed";                                                                           \
-        }                                                                                              \
-    } while (0)
 
 /* An interpreter that has run `code`. */
 static inline stoa_interp *

@@ -414,10 +414,7 @@ call_often(void *arg)
     const caller *c = arg;
     for (int i = 0; i < 500; i++) {
         stoa_data args[2] = {stoa_data_handle(c->handle), stoa_data_int(1)};
-        if (stoa_call(c->interp, "__main__:call", args, 2, 0, NULL, NULL) != STOA_OK) {
-            fprintf(stderr, "%s\n", stoa_error_message());
-            return "failed";
-        }
+        CHECK(stoa_call(c->interp, "__main__:call", args, 2, 0, NULL, NULL) == STOA_OK);
     }
     return NULL;
 }

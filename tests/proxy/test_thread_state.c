@@ -4,7 +4,6 @@
 #include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
 #include <cmocka.h>
@@ -15,14 +14,7 @@
 #include "proxy/cross.h"
 #include "proxy/exception.h"
 #include "records.h"
-
-#define CHECK(condition)                                                                               \
-    do {                                                                                               \
-        if (!(condition)) {                                                                            \
-            fprintf(stderr, "%s:%d: %s (%s)\n", __FILE__, __LINE__, #condition, stoa_error_message()); \
-            return "failed";                                                                           \
-        }                                                                                              \
-    } while (0)
+#include "support/check.h"
 
 static void
 on_thread(void *(*body)(void *), void *arg)
