@@ -9,6 +9,9 @@
 #include "module/region.h"
 #include "stoa/python.h"
 
+#include <stdlib.h>
+#include <string.h>
+
 #define FLAGS (STOA_FREEZE_INTERN | STOA_FREEZE_CONVERT)
 #define FEW 16 /* objects that are frozen one by one: the tuple around more of them would stay in the heap */
 
@@ -19,9 +22,57 @@ typedef struct frozen_list {
     PyObject *few[FEW];
 } frozen_list;
 
+static void
+step_of_change(void *arg, size_t i, stoa_step *out)
+{
+    (void)i;
+    *out = *(const stoa_step *)arg;
+}
+
+/* A refusal names a place in the flat list, or (`index` >= 0) in the item of that number: it is to name one in the mapping that the
+ * changes are. */
+static void
+place_in_mapping(PyObject *list, Py_ssize_t index)
+{
+    PyObject *raised = PyErr_GetRaisedException(), *type = stoa__exception(STOA_EXC_NotFreezable);
+    PyObject *path = type != NULL && Py_IS_TYPE(raised, (PyTypeObject *)type)
+                         ? PyObject_GetAttrString(raised, "path")
+                         : NULL;
+    PyObject *name = path == NULL ? NULL : PyObject_GetAttrString(raised, "type_name");
+    PyObject *text = name == NULL ? NULL : PyObject_Str(raised);
+    const char *rest = text == NULL ? NULL : PyUnicode_AsUTF8(path), *why = NULL, *names = NULL;
+    if (rest != NULL && (names = PyUnicode_AsUTF8(name)) != NULL && (why = PyUnicode_AsUTF8(text)) != NULL) {
+        why += strlen(rest) + strlen(": '") + strlen(names) + strlen("' ");
+        rest++; /* behind the $ */
+        if (index < 0) {
+            char *end;
+            index = (Py_ssize_t)strtoul(rest + 1, &end, 10);
+            rest = end + 1;
+        }
+        stoa_step step = {STOA_STEP_KEY, (size_t)index / 2, NULL, NULL};
+        if (index % 2 != 0) {
+            step = (stoa_step){STOA_STEP_VALUE, 0, PyList_GetItem(list, index - 1), NULL};
+        }
+        stoa_path place = {NULL, 0, 0, false};
+        stoa__path_write(&place, step_of_change, &step, 1);
+        stoa__path_printf(&place, "%s", rest);
+        stoa__raise_not_freezable(stoa__path_text(&place), names, why);
+        stoa__path_clear(&place);
+        PyObject *placed = PyErr_GetRaisedException();
+        if (placed != NULL) {
+            PyException_SetCause(placed, PyException_GetCause(raised));
+            Py_SETREF(raised, placed);
+        }
+    }
+    Py_XDECREF(path);
+    Py_XDECREF(name);
+    Py_XDECREF(text);
+    PyErr_SetRaisedException(raised); /* in place of one that came up here */
+}
+
 /* Items of a list (NULL: none) as shared objects. -1 with an exception. */
 static int
-freeze_list(PyObject *list, stoa_region *region, frozen_list *out)
+freeze_list(PyObject *list, stoa_region *region, bool pairs, frozen_list *out)
 {
     out->items = out->few;
     out->count = list == NULL ? 0 : (size_t)PyList_GET_SIZE(list);
@@ -29,6 +80,9 @@ freeze_list(PyObject *list, stoa_region *region, frozen_list *out)
         for (size_t i = 0; i < out->count; i++) {
             out->few[i] = stoa__freeze_to_heap(PyList_GET_ITEM(list, (Py_ssize_t)i), region, FLAGS);
             if (out->few[i] == NULL) {
+                if (pairs) {
+                    place_in_mapping(list, (Py_ssize_t)i);
+                }
                 return -1;
             }
         }
@@ -36,6 +90,9 @@ freeze_list(PyObject *list, stoa_region *region, frozen_list *out)
     }
     PyObject *frozen = stoa__freeze_to_heap(list, region, FLAGS);
     if (frozen == NULL) {
+        if (pairs) {
+            place_in_mapping(list, -1);
+        }
         return -1;
     }
     if (stoa__is_node(frozen)) {
@@ -150,7 +207,8 @@ evolve(PyObject *Py_UNUSED(module), PyObject *const *args, Py_ssize_t count)
                             "the mapping lies in another region, which may end earlier than the one that "
                             "is named; evolve it in its own, or freeze a copy first");
     }
-    if (freeze_list(args[1], region, &pairs) == 0 && freeze_list(removed_list, region, &removed) == 0) {
+    if (freeze_list(args[1], region, true, &pairs) == 0 &&
+        freeze_list(removed_list, region, false, &removed) == 0) {
         stoa_err err = stoa__batch_begin(&batch, region, STOA_BATCH_INTERN);
         if (err == STOA_OK) {
             if (version.base == NULL) {

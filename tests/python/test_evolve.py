@@ -291,6 +291,16 @@ class Evolve(unittest.TestCase):
                 call()
         self.assertEqual(version, {"a": 1})
 
+    def test_a_refusal_names_the_place_in_the_changes(self):
+        lock = threading.Lock()
+        for changes, path in (({"k": lock}, "$['k']"), ({"k": {"l": [1, lock]}}, "$['k']['l'][1]"), ([(5, 6), ((1, lock), 3)], "$<key 1>[1]"),
+                              ({lock: 5}, "$<key 0>"), ({i: [i, lock] if i == 37 else i for i in range(50)}, "$[37][1]"),
+                              ([(i, i) for i in range(40)] + [((lock,), 0)], "$<key 40>[0]")):
+            with self.subTest(path), self.assertRaises(stoa.NotFreezable) as caught:
+                stoa.evolve({}, changes)
+            self.assertEqual((caught.exception.path, caught.exception.type_name), (path, "_thread.lock"))
+            self.assertTrue(str(caught.exception).startswith(path + ": '_thread.lock' "), str(caught.exception))
+
     def test_keys_whose_comparison_raises(self):
         class Angry(SameHash):
             def __eq__(self, other):
