@@ -72,6 +72,13 @@ library_class_of(PyTypeObject *type)
     return NULL;
 }
 
+bool
+stoa__is_library_value(PyTypeObject *type)
+{
+    const library_class *known = library_class_of(type);
+    return known != NULL && !known->copy;
+}
+
 static bool
 is_struct_sequence(PyTypeObject *type)
 {

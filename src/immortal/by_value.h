@@ -31,6 +31,9 @@ typedef struct stoa_value_parts {
 /* How objects of its class cross: remembered by class. Python code may run. No exception. GIL. */
 stoa_crossing stoa__value_crossing(PyObject *object);
 
+/* Is it a class of the standard library of which it is known that its objects cannot be changed? Python code may run. No exception. GIL. */
+bool stoa__is_library_value(PyTypeObject *type);
+
 /* Takes one apart, of which stoa__value_crossing has not said NOT. 1: done; 0: it is not what its class says, and goes by
  * proxy; -1 with an exception. May run Python code. GIL of the sender. */
 int stoa__value_apart(PyObject *object, stoa_value_parts *out);

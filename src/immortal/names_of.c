@@ -114,6 +114,10 @@ stoa__global_path(PyObject *object, PyObject **out_module, PyObject **out_qualna
     }
     else if ((module = module_to_name(module)) != NULL) {
         PyObject *there = PyImport_GetModule(module);
+        if (there == NULL && !PyErr_Occurred() && PyType_Check(object) &&
+            !(((PyTypeObject *)object)->tp_flags & Py_TPFLAGS_HEAPTYPE)) {
+            there = stoa__find_module(module); /* a date is here before anybody has imported datetime */
+        }
         PyObject *found = there == NULL ? NULL : stoa__follow(there, qualname);
         if (found == NULL || !is_same(found, object)) {
             PyErr_Format(

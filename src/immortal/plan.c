@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "heap/region.h"
+#include "immortal/by_value.h"
 #include "immortal/exceptions.h"
 #include "immortal/freeze.h"
 #include "immortal/names_of.h"
@@ -264,6 +265,10 @@ classify(stoa_foreign_side *side, stoa_plan *plan, PyObject *object, const char 
     }
     else if (has_twin(type)) {
         plan->twin = plan->mutable = true;
+    }
+    else if (stoa__is_library_value(type)) { /* some of them are hashed by identity */
+        plan->flags &= ~(unsigned)STOA_NODE_CHANGEABLE;
+        plan->mutable = false;
     }
     else if (is_named_tuple(type)) {
         plan->how = STOA_HOW_NAMED;

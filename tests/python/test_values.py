@@ -8,6 +8,7 @@ import functools
 import gc
 import ipaddress
 import math
+import operator
 import os
 import pathlib
 import pickle
@@ -20,6 +21,7 @@ import types
 import unittest
 import uuid
 import weakref
+import zoneinfo
 
 import stoa
 
@@ -220,6 +222,38 @@ class Sequences(unittest.TestCase):
     def test_short_ones_are_tuples(self):
         self.assertIs(type(stoa.freeze(self.points[:1023])), tuple)
         self.assertIs(type(stoa.freeze(list(range(3000)))), tuple)
+
+
+class Settled(unittest.TestCase):
+    """Values that are hashed by identity, but cannot be changed."""
+
+    def check(self, value):
+        frozen = stoa.share([value][0])
+        self.assertIs(stoa.freeze(frozen), frozen)
+        self.assertIs(stoa.share((frozen,))[0], frozen)
+        with stoa.Interpreter() as other:  # nobody has imported anything there
+            stoa.replace("values.x", frozen)
+            other.exec("import stoa\nx = stoa.lookup('values.x')\nstoa.replace('values.y', x)\nassert stoa.freeze(x) is x and stoa.share((x,))[0] is x")
+            self.assertIs(stoa.lookup("values.y"), frozen)
+
+    def test_getters(self):
+        self.check(operator.itemgetter(1, "x"))
+        self.check(operator.attrgetter("a.b"))
+        self.check(operator.methodcaller("count", 5))
+
+    @unittest.skipIf(sys.version_info < (3, 13), "no zoneinfo in other interpreters")
+    def test_zones(self):
+        try:
+            zone = zoneinfo.ZoneInfo("Europe/Berlin")
+        except zoneinfo.ZoneInfoNotFoundError:
+            self.skipTest("no data of time zones")
+        self.check(zone)
+        self.check(datetime.datetime(2024, 7, 1, 12, tzinfo=zone))
+        self.check(datetime.time(12, tzinfo=zone))
+
+    def test_times_with_an_offset(self):
+        if sys.version_info >= (3, 13):
+            self.check(datetime.datetime(2024, 7, 1, 12, tzinfo=datetime.timezone(datetime.timedelta(hours=2))))
 
 
 class Aliases(unittest.TestCase):
