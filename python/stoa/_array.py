@@ -35,6 +35,8 @@ def array(buffer_or_iterable, /, format=None, shape=None, *, region=None):
     try:
         view = memoryview(obj)
     except TypeError:
+        if hasattr(type(obj), "__arrow_c_stream__"):
+            raise TypeError(f"array() takes one Arrow array, and {type(obj).__name__} is made of several: combine its chunks first") from None
         if isinstance(obj, str) or not hasattr(type(obj), "__iter__"):
             raise TypeError(f"array() takes a buffer or an iterable of numbers, not {type(obj).__name__}") from None
     else:

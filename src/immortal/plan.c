@@ -283,6 +283,10 @@ classify(stoa_foreign_side *side, stoa_plan *plan, PyObject *object, const char 
     else if (PyIter_Check(object) || strncmp(type->tp_name, "_io.", 4) == 0 ||
              !(data || has_protocol(type) || is_standard(type))) {
         plan->how = STOA_HOW_REFUSE;
+        if (own_attribute(type, "__arrow_c_array__") != NULL) {
+            PyErr_SetString(PyExc_TypeError,
+                            "it is an Arrow array: put what stoa.array() makes of it in its place");
+        }
     }
     return PyErr_Occurred() ? -1 : 0;
 }

@@ -105,6 +105,19 @@ class Arrays(unittest.TestCase):
             self.assertEqual(other.call("__main__:look", made), repr(list(made)))
 
 
+class Refused(unittest.TestCase):
+    def test_the_remedy_is_named(self):
+        class Chunked:
+            def __arrow_c_stream__(self, requested_schema=None):
+                raise AssertionError("not asked for")
+
+        with self.assertRaisesRegex(TypeError, "one Arrow array, and Chunked is made of several: combine"):
+            stoa.array(Chunked())
+        with self.assertRaisesRegex(stoa.NotFreezable, r"^\$\['a'\]: 'Foreign' it is an Arrow array: put what stoa.array\(\) makes"):
+            stoa.freeze({"a": numbers([1])})
+        self.assertEqual(list(stoa.freeze({"a": stoa.array(numbers([1, None]))})["a"]), [1, None])
+
+
 class Hostile(unittest.TestCase):
     def refused(self, words, source, error=ValueError):
         with self.assertRaisesRegex(error, words):
