@@ -320,12 +320,13 @@ stoa__home_submit(stoa_interp_record *record, stoa_job *job)
     return err;
 }
 
+/* Or for its end, if it never was one: no interpreter could be made. */
 static stoa_err
 wait_for_phase(stoa_home *home, uint32_t wanted, stoa_deadline deadline, const char *what)
 {
     for (;;) {
         uint32_t phase = home->phase;
-        if (phase == wanted) {
+        if (phase == wanted || phase == STOA_HOME_ENDED) {
             return STOA_OK;
         }
         stoa_wait_result result = stoa__futex_wait(&home->phase, phase, deadline);

@@ -63,8 +63,12 @@ keep_exception(stoa_home *home)
 static int
 set_up(stoa_home *home)
 {
-    if (stoa__member_register(home->name, true, home->shared_gil, home->initial) < 0 ||
-        stoa__threading_prepare() < 0) {
+    atomic_fetch_add(&home->refs, 1); /* the member's */
+    if (stoa__member_register(home->name, true, home->shared_gil, home->initial, home) < 0) {
+        stoa__home_unref(home);
+        return -1;
+    }
+    if (stoa__threading_prepare() < 0) {
         return -1;
     }
     if (home->path != NULL) {
@@ -115,7 +119,9 @@ new_interpreter(stoa_home *home)
         if (half != NULL) {
             (void)stoa__interp_start_close(half);
             stoa__member_gone(half);
+            stoa__futex_wake(&half->state, INT32_MAX);
             stoa__interp_unref(half);
+            stoa__home_unref(home);
         }
         Py_EndInterpreter(home->initial);
         home->initial = NULL;
@@ -143,10 +149,6 @@ stoa__home_make_here(stoa_home *home)
     stoa_err err = new_interpreter(home);
 #endif
     if (err == STOA_OK) {
-        stoa__lock(&home->record->lock);
-        stoa__member(home->record)->worker = home;
-        atomic_fetch_add(&home->refs, 1);
-        stoa__unlock(&home->record->lock);
         /* while this thread is not inside, PyGILState_Ensure on it and stoa__enter use the initial state */
         stoa__gilstate_set(home->initial);
     }

@@ -241,7 +241,7 @@ collect(stoa_interp_record *record, void *arg)
     record_list *list = arg;
     stoa__lock(&record->lock);
     stoa_member *member = record->cookie;
-    bool ours = member != NULL && member->ours;
+    bool ours = member != NULL && member->ours && !member->left_open;
     stoa__unlock(&record->lock);
     if (!ours) {
         return;
@@ -320,7 +320,10 @@ hide_left_open(stoa_interp_record *record, void *arg)
     (void)arg;
     stoa__lock(&record->lock);
     stoa_member *member = record->cookie;
-    PyInterpreterState *interp = member != NULL && member->ours ? member->interp : NULL;
+    PyInterpreterState *interp = member != NULL && member->ours && !member->left_open ? member->interp : NULL;
+    if (interp != NULL) {
+        member->left_open = true;
+    }
     stoa__unlock(&record->lock);
     if (interp != NULL) {
         (void)stoa__interp_start_close(record); /* for good: nobody enters it any more, threads that end neither */

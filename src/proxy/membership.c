@@ -147,7 +147,11 @@ leave(PyObject *capsule, PyObject *unused)
         (void)stoa__deadline_in(LEAVE_SECONDS, &deadline);
         stoa__member_leaving(record, deadline);
     }
-    if (drain_firmly(record) == STOA_OK) {
+    stoa_err err = drain_firmly(record);
+    if (member->interp == PyInterpreterState_Main() && stoa__main_leaving != NULL) {
+        stoa__main_leaving();
+    }
+    if (err == STOA_OK) {
         stoa__side_leave(record);
         stoa__thread_states_take_down(record, false);
         stoa__member_gone(record);
@@ -208,7 +212,7 @@ make_record(const char *name, stoa_member *member, stoa_interp_record **out)
 }
 
 int
-stoa__member_register(const char *name, bool ours, bool shared_gil, PyThreadState *initial)
+stoa__member_register(const char *name, bool ours, bool shared_gil, PyThreadState *initial, void *worker)
 {
     stoa_err err = stoa__ready();
     if (err != STOA_OK) {
@@ -236,7 +240,8 @@ stoa__member_register(const char *name, bool ours, bool shared_gil, PyThreadStat
                             .gil = stoa__gil_word(interp),
                             .ours = ours,
                             .shared_gil = shared_gil,
-                            .initial = initial};
+                            .initial = initial,
+                            .worker = worker};
     stoa_interp_record *record;
     if ((err = make_record(name, member, &record)) != STOA_OK) {
         free(member);
@@ -277,7 +282,7 @@ stoa_interp_record *
 stoa__current_record(void)
 {
     stoa_interp_record *record = find_in_dict();
-    if (record == NULL && !PyErr_Occurred() && stoa__member_register(NULL, false, false, NULL) == 0) {
+    if (record == NULL && !PyErr_Occurred() && stoa__member_register(NULL, false, false, NULL, NULL) == 0) {
         record = find_in_dict();
     }
     return record;

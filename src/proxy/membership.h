@@ -22,6 +22,7 @@ typedef struct stoa_member {
     PyThreadState *initial;  /* the keeper's own state in an interpreter that Stoa made, else NULL; const */
     bool ours;               /* made by Stoa, so ended by Stoa; const */
     bool shared_gil;         /* const */
+    bool left_open;          /* the program ends without it; guarded by the record's lock */
     stoa_kept *kept;         /* guarded by the record's lock */
     void *worker;            /* the host layer's thread for submitted work; guarded by the record's lock */
     struct stoa_side *side;  /* proxy/proxy.h; guarded by the interpreter's GIL */
@@ -31,7 +32,8 @@ typedef struct stoa_member {
 /* What the host layer does when an interpreter reaches its atexit phase, before it stops being a member. The record is
  * CLOSING; GIL of the interpreter held. Set once, before the first registration. */
 extern void (*stoa__member_leaving)(stoa_interp_record *record, stoa_deadline deadline);
-/* The same for the main interpreter, still LIVE: closes what Stoa made. */
+/* The same for the main interpreter: closes what Stoa made. Called twice: while it is LIVE, and, CLOSING, when all have left
+ * it: who was making an interpreter meanwhile has it by then. */
 extern void (*stoa__main_leaving)(void);
 
 /* Opens the process struct, fills the tables of the runtime, installs the guard. GIL. Idempotent. */
@@ -41,8 +43,9 @@ stoa_err stoa__ready(void);
  * NULL with a Python exception set. GIL. */
 stoa_interp_record *stoa__current_record(void);
 
-/* Makes the current interpreter a member under `name` (NULL: one is made up). GIL. -1 with an exception. */
-int stoa__member_register(const char *name, bool ours, bool shared_gil, PyThreadState *initial);
+/* Makes the current interpreter a member under `name` (NULL: one is made up). GIL. -1 with an exception. `worker`: of one that
+ * Stoa makes, which from now on others may find and close. */
+int stoa__member_register(const char *name, bool ours, bool shared_gil, PyThreadState *initial, void *worker);
 
 /* The record of the main interpreter of this runtime: new reference, or NULL (message set). No GIL. */
 stoa_interp_record *stoa__main_record(void);

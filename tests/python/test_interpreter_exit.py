@@ -57,6 +57,28 @@ class Exit(unittest.TestCase):
         time.sleep(0.1)
         """)
 
+    def test_interpreters_in_the_making(self):
+        """They are ended, too: CPython warns of those that are left, and crashes when one is half made."""
+        for wait in (0, 0.02, 0.05, 0.1, 0.15):
+            check(self, f"""
+            import stoa, threading, time
+            def make():
+                try:
+                    while True:
+                        stoa.Interpreter().close()
+                except stoa.InterpreterGone:
+                    pass
+            for _ in range(3): threading.Thread(target=make, daemon=True).start()
+            time.sleep({wait})
+            """)
+
+    def test_workers_in_the_making(self):
+        for _ in range(5):
+            check(self, """
+            import stoa
+            print(list(stoa.InterpreterPoolExecutor(3).map(pow, [1, 2, 3], [2, 2, 2])))  # the pool has gone before its workers came
+            """, stdout="[1, 4, 9]\n")
+
     def test_waiters(self):
         check(self, """
         import stoa, threading, time
