@@ -202,6 +202,10 @@ describe_one(group *g, PyObject *function)
     }
     fields[NAME] = stoa__text_attribute(function, "__name__");
     fields[QUALNAME] = stoa__text_attribute(function, "__qualname__");
+    fields[DOC] = stoa__text_attribute(function, "__doc__");
+    if (fields[DOC] == NULL) {
+        fields[DOC] = Py_NewRef(Py_None);
+    }
     bool good = fields[MODULE] != NULL && fields[NAME] != NULL && fields[QUALNAME] != NULL && dict != NULL;
     if (good) {
         fields[CODE] = PyMarshal_WriteObjectToString(PyFunction_GetCode(function), Py_MARSHAL_VERSION);

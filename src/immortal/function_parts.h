@@ -27,6 +27,7 @@ enum {
     ATTRIBUTES,
     ANNOTATION_NAMES, /* those that are classes found by name, or text */
     ANNOTATIONS,
+    DOC, /* text, or None */
     FIELDS
 };
 

@@ -219,6 +219,7 @@ make_bare(maker *m, PyObject *description)
     PyObject *name = function == NULL ? NULL : own_text(PyTuple_GET_ITEM(description, NAME));
     if (name == NULL || PyErr_Occurred() || (closure != NULL && PyFunction_SetClosure(function, closure) < 0) ||
         PyObject_SetAttrString(function, "__name__", name) < 0 ||
+        PyObject_SetAttrString(function, "__doc__", PyTuple_GET_ITEM(description, DOC)) < 0 ||
         PyObject_SetAttrString(function, "__module__", PyTuple_GET_ITEM(description, MODULE)) < 0) {
         Py_CLEAR(function);
     }

@@ -14,7 +14,7 @@ step_in_function(const stoa_walk *walk, size_t i, stoa_step *out)
     static const char *const names[FIELDS] = {
         "__module__",     "__name__",       "__qualname__",    "__code__",        "__defaults__",
         "__kwdefaults__", "__kwdefaults__", "__closure__",     "__globals__",     "__globals__",
-        "__dict__",       "__dict__",       "__annotations__", "__annotations__",
+        "__dict__",       "__dict__",       "__annotations__", "__annotations__", "__doc__",
     };
     enum { NODE, DESCRIPTION, FUNCTIONS, ONE_FUNCTION, VALUES, LEVELS };
     size_t level = 0;

@@ -118,6 +118,22 @@ class Functions(unittest.TestCase):
             stoa.replace("values.x", frozen)
             self.assertEqual(there(other, "x(3)"), (math.pi, zoo.Point(1, 2.0), (1, 2)))
 
+    def test_the_text_about_it_is_its_own(self):
+        def plain():
+            """Doc."""
+
+        @functools.wraps(plain)
+        def wrapper(*args):
+            return plain(*args)
+
+        def bare():
+            """Taken away."""
+
+        bare.__doc__ = None
+        frozen = stoa.freeze([wrapper, bare])
+        self.assertEqual([(f.__name__, f.__doc__) for f in frozen], [("plain", "Doc."), ("bare", None)])
+        self.assertEqual(frozen[0].__wrapped__.__doc__, "Doc.")
+
     def test_what_cannot_come_along(self):
         lock = threading.Lock()
         with self.assertRaises(stoa.NotFreezable) as caught:
