@@ -159,12 +159,12 @@ interpreter_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
 
 /* ---- running ----------------------------------------------------------------------------------------------------- */
 
-PyDoc_STRVAR(
-    exec_doc,
-    "exec($self, code, /, *, timeout=None)\n--\n\n"
-    "Runs code, a str or a code object, in __main__ of that interpreter, on the calling thread.\n\n"
-    "With a timeout (seconds) it runs on a thread of its own; code that takes longer is interrupted, and\n"
-    "Timeout is raised here on time, also when the code is in a C call and ends later.");
+PyDoc_STRVAR(exec_doc,
+             "exec($self, code, /, *, timeout=None)\n--\n\n"
+             "Runs code, a str or a code object, in __main__ of that interpreter, on the calling thread.\n\n"
+             "With a timeout (seconds) another thread does it in this one's stead; code that takes longer is "
+             "interrupted, and\n"
+             "Timeout is raised here on time, also when the code is in a C call and ends later.");
 
 static PyObject *
 interpreter_exec(PyObject *self, PyObject *args, PyObject *kwargs)

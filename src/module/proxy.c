@@ -120,9 +120,9 @@ PyDoc_STRVAR(
     "options($module, p, /, *, timeout=None, via='auto')\n--\n\n"
     "Another proxy of p's object, whose calls, and those of its methods, use these.\n\n"
     "timeout: seconds for each call; code that runs longer is interrupted, and the caller gets Timeout on\n"
-    "time. Such calls run on a thread of their own. via: 'enter' runs on the calling thread; 'post' lets "
-    "the\n"
-    "thread that runs Python in the owner do it at its next bytecode; 'auto' enters, let in by a busy "
+    "time. Another thread does such calls in the caller's stead. via: 'enter' runs on the calling thread;\n"
+    "'post' lets the thread that runs Python in the owner do it at its next bytecode; 'auto' enters, let in "
+    "by a busy "
     "owner.");
 
 static int

@@ -2,10 +2,12 @@
 
 #include <sched.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "heap/error.h"
 #include "heap/process_struct.h" // stoa__process->counters
 #include "immortal/cpython/gilstate.h"
+#include "immortal/cpython/thread_values.h"
 #include "immortal/exceptions.h"
 #include "proxy/service.h"
 #include "proxy/wait.h"
@@ -15,51 +17,6 @@
 /* How long who waits for a home thread waits before it asks again: the thread that came by may have been another. */
 #define ASK_FIRST_NS INT64_C(1000000)
 #define ASK_LAST_NS INT64_C(100000000)
-
-/* ---- routes ------------------------------------------------------------------------------------------------------ */
-
-stoa_route *
-stoa__route_new(stoa_via via, stoa_waiter *home, int64_t timeout)
-{
-    stoa_route *route = calloc(1, sizeof(*route));
-    if (route != NULL) {
-        route->refs = 1;
-        route->via = via;
-        route->home = home == NULL ? NULL : stoa__waiter_ref(home);
-        route->timeout = timeout;
-    }
-    return route;
-}
-
-stoa_route *
-stoa__route_ref(stoa_route *route)
-{
-    if (route != NULL) {
-        atomic_fetch_add(&route->refs, 1);
-    }
-    return route;
-}
-
-void
-stoa__route_unref(stoa_route *route)
-{
-    if (route != NULL && atomic_fetch_sub(&route->refs, 1) == 1) {
-        if (route->home != NULL) {
-            stoa__waiter_unref(route->home);
-        }
-        free(route);
-    }
-}
-
-stoa_deadline
-stoa__route_deadline(const stoa_route *route)
-{
-    if (route == NULL || route->timeout < 0) {
-        return STOA_FOREVER;
-    }
-    int64_t now = stoa__now();
-    return route->timeout > STOA_FOREVER - now ? STOA_FOREVER : now + route->timeout;
-}
 
 /* ---- running, on whichever thread -------------------------------------------------------------------------------- */
 
@@ -151,6 +108,25 @@ hold_stop_back(stoa_work *outer, const stoa_interp_record *inside, PyThreadState
     }
 }
 
+/* Served work is done in the caller's stead: with what the caller's thread keeps in this interpreter. Its state is there: to be
+ * deleted it needs the GIL, which we have had since the caller was found waiting. */
+static void
+do_served(stoa_work *work, PyThreadState *state)
+{
+    stoa_thread_values values;
+    PyThreadState *callers = stoa__thread_values_find(work->caller);
+    bool lent = callers != NULL && stoa__thread_values_get(callers, &values);
+    if (lent) {
+        stoa__thread_values_exchange(state, &values);
+    }
+    work->inside(work);
+    if (lent) {
+        stoa__thread_values_exchange(state, &values);
+        callers = atomic_load(&work->stop) == RUNNING ? stoa__thread_values_find(work->caller) : NULL;
+        stoa__thread_values_put_back(callers, &values);
+    }
+}
+
 /* In the owner. */
 static void
 do_work(stoa_work *work, PyThreadState *state)
@@ -168,7 +144,12 @@ do_work(stoa_work *work, PyThreadState *state)
         atomic_store(&self->work, work);
         hold_stop_back(work->outer, work->owner, state);
     }
-    work->inside(work);
+    if (work->served_until != 0) {
+        do_served(work, state);
+    }
+    else {
+        work->inside(work);
+    }
     stage = RUNNING;
     if (!atomic_compare_exchange_strong(&work->stop, &stage, OVER)) {
         take_back_stop(work);
@@ -190,7 +171,7 @@ run_work(stoa_posted *call)
     if (work->err != STOA_OK) {
         return;
     }
-    if (visit.entry.entered == visit.entry.previous) {
+    if (visit.entry.entered == visit.entry.previous && !work->called_back) {
         aside a;
         step_aside(&a);
         do_work(work, visit.entry.entered);
@@ -231,6 +212,9 @@ stoa__work_init(stoa_work *work, stoa_interp_record *owner, void (*inside)(stoa_
     work->runner = NULL;
     work->stopped_in = NULL;
     work->outer = NULL;
+    work->caller = PyThread_get_thread_ident();
+    work->served_until = 0;
+    work->late = work->called_back = false;
     atomic_init(&work->wanted, 0);
     atomic_init(&work->stop, NOT_BEGUN);
     return STOA_OK;
@@ -442,19 +426,52 @@ by_home(stoa_waiter *home, stoa_deadline deadline, stoa_work *work)
     return wait_asking(work, deadline);
 }
 
+_Atomic uint32_t stoa__works_served;
+
 static stoa_err
-by_service(stoa_deadline deadline, stoa_work *work)
+wait_served(stoa_work *work, stoa_deadline deadline)
 {
     stoa_err err = stoa__serve(&work->call);
     if (err == STOA_OK) {
         STOA_COUNT(&stoa__process->counters, calls_served);
         err = wait_some(work, deadline);
         if (err == STOA_OK) {
-            return outcome(work);
+            return work->late ? STOA_ETIMEDOUT : outcome(work);
         }
         give_up(work);
     }
     return err;
+}
+
+static stoa_err
+by_service(stoa_deadline deadline, stoa_work *work)
+{
+    work->served_until = deadline;
+    size_t count = stoa__current_state() == NULL /* such a wait serves nobody */
+                       ? 0
+                       : stoa__thread_inside(work->caller_inside, STOA_CALLER_INSIDE);
+    memset(work->caller_inside + count, 0, (STOA_CALLER_INSIDE - count) * sizeof(work->caller_inside[0]));
+    atomic_fetch_add(&stoa__works_served, 1);
+    stoa_err err = wait_served(work, deadline);
+    atomic_fetch_sub(&stoa__works_served, 1);
+    return err;
+}
+
+stoa_waiter *
+stoa__caller_served(const stoa_interp_record *owner, stoa_deadline *out_deadline)
+{
+    stoa_waiter *self = stoa__waiter_here_if_any();
+    const stoa_work *work = self == NULL ? NULL : atomic_load(&self->work);
+    if (work == NULL || work->served_until == 0 || atomic_load(&work->stop) != RUNNING) {
+        return NULL;
+    }
+    for (size_t i = 0; i < STOA_CALLER_INSIDE && work->caller_inside[i] != 0; i++) {
+        if (work->caller_inside[i] == owner->serial) {
+            *out_deadline = work->served_until;
+            return work->call.sender;
+        }
+    }
+    return NULL;
 }
 
 static bool
@@ -510,6 +527,11 @@ stoa__call_owner(const stoa_route *route, stoa_deadline deadline, stoa_work *wor
         err = enter_and_do(work);
     }
     if (err == STOA_ETIMEDOUT) {
+        stoa_work *served = work->called_back ? atomic_load(&work->call.sender->work) : NULL;
+        if (served !=
+            NULL) { /* the caller was busy with this: he could not leave, and what comes now is too late */
+            served->late = true;
+        }
         STOA_COUNT(&stoa__process->counters, calls_timed_out);
     }
     return err;

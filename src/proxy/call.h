@@ -12,7 +12,9 @@
  *   home    the one thread that may touch the object does it: while it waits in Stoa, at a bytecode boundary, or, if it is
  *           the interpreter's own thread, between jobs. On that thread itself: at once.
  *   served  with a deadline: a service thread goes inside, the caller waits and can leave. The code that runs too long gets
- *           an exception at its next bytecode; a C call ends when it ends; what comes of it is thrown away.
+ *           an exception at its next bytecode; a C call ends when it ends; what comes of it is thrown away. The service
+ *           thread stands for the caller's: it has that one's context variables and threading.local there meanwhile, and what
+ *           it calls in interpreters that the caller is inside of, a callback, the caller's thread does itself.
  *
  * Work is run exactly once, or not at all: whoever claims it first (heap/mailbox.h). Its results belong to the work until
  * the caller takes them, so a late one reaches nobody.
@@ -20,25 +22,10 @@
 #ifndef STOA_PROXY_CALL_H
 #define STOA_PROXY_CALL_H
 
-#include "heap/waiter.h"
+#include "proxy/route.h"
 #include "proxy/visit.h"
 
-typedef enum stoa_via { STOA_VIA_AUTO, STOA_VIA_ENTER, STOA_VIA_POST } stoa_via;
-
-/* How calls of a proxy go. Counted; const but for `refs`. */
-typedef struct stoa_route {
-    _Atomic uint32_t refs;
-    stoa_via via;
-    stoa_waiter *home; /* a reference; NULL: any thread */
-    int64_t timeout;   /* nanoseconds for each call; < 0: none */
-} stoa_route;
-
-/* A new route with one reference; NULL: no memory. `home` may be NULL; a reference is taken. */
-stoa_route *stoa__route_new(stoa_via via, stoa_waiter *home, int64_t timeout);
-stoa_route *stoa__route_ref(stoa_route *route);
-void stoa__route_unref(stoa_route *route); /* NULL: nothing */
-/* When a call that begins now is out of time. */
-stoa_deadline stoa__route_deadline(const stoa_route *route);
+#define STOA_CALLER_INSIDE 8
 
 typedef struct stoa_work {
     stoa_posted call;          /* first */
@@ -50,7 +37,12 @@ typedef struct stoa_work {
     unsigned long thread;             /* the same: that thread as Python counts */
     stoa_interp_record *stopped_in;   /* written before STOPPED */
     struct stoa_work *outer;          /* its runner's own: the work in the midst of which this one is run */
-    _Atomic uint32_t stop, wanted;    /* see call.c */
+    unsigned long caller;             /* const: the caller's thread as Python counts */
+    stoa_deadline served_until;       /* const once served; 0: not served */
+    uint32_t caller_inside[STOA_CALLER_INSIDE]; /* the same: serials of the interpreters the caller is in; 0: none */
+    bool late;                     /* by its runner, before it is over: its caller\'s time was up meanwhile */
+    bool called_back;              /* const: the caller's thread is asked, who waits for the work that asks */
+    _Atomic uint32_t stop, wanted; /* see call.c */
 } stoa_work;
 
 /* One reference for the caller. GIL or none. STOA_ENOMEM: this thread cannot wait. */
@@ -68,6 +60,20 @@ stoa__work_unref(stoa_work *work)
  * Otherwise it was not run, or its results are not the caller's to touch: STOA_ETIMEDOUT; STOA_EGONE; STOA_EDEADLOCK;
  * STOA_ENOMEM; STOA_ESTATE: the C stack is used up; STOA_EPYTHON: an exception is set (a signal, interrupt()). */
 stoa_err stoa__call_owner(const stoa_route *route, stoa_deadline deadline, stoa_work *work);
+
+extern _Atomic uint32_t stoa__works_served; /* how many there are now: a hint */
+stoa_waiter *stoa__caller_served(const stoa_interp_record *owner, stoa_deadline *out_deadline);
+
+/* If this thread does served work, and its caller is inside `owner`: that caller, borrowed, and how long he waits. What is
+ * to be done in `owner` is to be done by him: make it called_back work with him as its home. Else NULL. */
+static inline stoa_waiter *
+stoa__caller_in(const stoa_interp_record *owner, stoa_deadline *out_deadline)
+{
+    if (__builtin_expect(atomic_load_explicit(&stoa__works_served, memory_order_relaxed) == 0, 1)) {
+        return NULL; /* relaxed: who serves one counted it himself */
+    }
+    return stoa__caller_served(owner, out_deadline);
+}
 
 /* Raises what such a failure means. Always NULL. GIL. */
 PyObject *stoa__call_failed(const stoa_interp_record *owner, stoa_err err, double seconds);

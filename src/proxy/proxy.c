@@ -5,6 +5,7 @@
 
 #include "heap/error.h"
 #include "immortal/exceptions.h"
+#include "proxy/bag.h"
 #include "proxy/call.h"
 #include "proxy/proxy_class.h"
 #include "proxy/proxy_method.h"
@@ -198,14 +199,14 @@ PyObject *
 stoa__proxy_vectorcall(PyObject *self, PyObject *const *args, size_t count, PyObject *names)
 {
     if (names == NULL || PyTuple_GET_SIZE(names) == 0) {
-        return stoa__request(self, do_call, args, PyVectorcall_NARGS(count), 0, 0);
+        return stoa__request(self, do_call, args, PyVectorcall_NARGS(count), STOA_REQUEST_CALL, 0);
     }
     stoa_row row;
     if (stoa__row_make(&row, args, count, names) < 0) {
         return NULL;
     }
-    PyObject *result = stoa__request(self, do_call, row.all, row.count, STOA_REQUEST_LAST_ARE_NAMES,
-                                     (uintptr_t)row.keywords);
+    PyObject *result = stoa__request(self, do_call, row.all, row.count,
+                                     STOA_REQUEST_LAST_ARE_NAMES | STOA_REQUEST_CALL, (uintptr_t)row.keywords);
     stoa__row_free(&row);
     return result;
 }

@@ -81,6 +81,12 @@ request_unsettled(PyObject *self, stoa_operator work, PyObject *const *args, Py_
 static PyObject *
 call_method(PyObject *self, PyObject *const *args, size_t count, PyObject *names)
 {
+    stoa_proxy_object *proxy = stoa__proxy(self);
+    stoa_deadline unused;
+    if (proxy->owner != NULL && stoa__caller_to_ask(proxy, &unused) != NULL) {
+        /* another thread is to call it */
+        return stoa__proxy_settle(self) < 0 ? NULL : stoa__proxy_vectorcall(self, args, count, names);
+    }
     if (names == NULL || PyTuple_GET_SIZE(names) == 0) {
         return request_unsettled(self, do_call_method, args, PyVectorcall_NARGS(count), 0, 0);
     }

@@ -2,37 +2,18 @@
 
 #include <assert.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include "heap/error.h"
-#include "heap/region.h"
-#include "heap/space.h"
-#include "immortal/canonical.h"
 #include "immortal/exceptions.h"
-#include "immortal/freeze.h"
+#include "proxy/bag.h"
 #include "proxy/by_copy.h"
 #include "proxy/call.h"
+#include "proxy/cell.h"
 #include "proxy/cross.h"
 #include "proxy/exception.h"
 #include "proxy/proxy_method.h"
 
 #define CELLS 8
-#define CELL_TEXT 40
-#define NAME_LENGTH 64
-#define NAMES_MAX 65536u
-
-enum { CELL_SHARED, CELL_INT, CELL_FLOAT, CELL_ASCII, CELL_HANDLE };
-
-typedef struct cell {
-    uint32_t kind, size;
-    union {
-        PyObject *object;
-        int64_t integer;
-        double real;
-        stoa_handle handle;
-        char text[CELL_TEXT];
-    } as;
-} cell;
 
 enum { OUT_CELL, OUT_PARCEL, OUT_RAISED, OUT_NOTHING };
 
@@ -47,139 +28,12 @@ typedef struct request {
     stoa_waiter *home; /* borrowed: where what comes of it belongs; NULL: nowhere */
     int outcome;       /* OUT_*: result, or `parcel_out` */
     stoa_operation op;
-    cell operands[CELLS];
-    cell result;
+    stoa_cell operands[CELLS];
+    stoa_cell result;
     stoa_parcel parcel, parcel_out;
 } request;
 
-/* ---- cells ------------------------------------------------------------------------------------------------------- */
-
-static PyObject *
-shared_name(stoa_side *side, PyObject *name)
-{
-    if (!PyUnicode_CHECK_INTERNED(name) || side->left) {
-        return NULL;
-    }
-    stoa_name_slot *slot = &side->names[((uintptr_t)name >> 4) * 0x9E3779B1u >> 7 & (STOA_NAME_CACHE - 1)];
-    if (slot->name == name) {
-        return slot->shared;
-    }
-    if (PyUnicode_GET_LENGTH(name) > NAME_LENGTH || side->names_shared >= NAMES_MAX) {
-        return NULL;
-    }
-    PyObject *shared = stoa__freeze(name, NULL, STOA_FREEZE_INTERN);
-    if (shared == NULL) {
-        PyErr_Clear();
-        return NULL;
-    }
-    side->names_shared++;
-    PyObject *before = slot->name;
-    *slot = (stoa_name_slot){Py_NewRef(name), shared};
-    Py_XDECREF(before);
-    return shared;
-}
-
-/* 0: done; 1: it does not fit a cell; -1 with an exception. `side` is the sender's. */
-static int
-write_cell(stoa_side *side, PyObject *object, bool name, cell *out)
-{
-    PyTypeObject *type = Py_TYPE(object);
-    if (object == Py_None || type == &PyBool_Type) {
-        out->kind = CELL_SHARED;
-        out->as.object = object;
-        return 0;
-    }
-    if (type == &PyLong_Type) {
-        int overflow;
-        out->kind = CELL_INT;
-        out->as.integer = PyLong_AsLongLongAndOverflow(object, &overflow);
-        return overflow != 0;
-    }
-    if (type == &PyFloat_Type) {
-        out->kind = CELL_FLOAT;
-        out->as.real = PyFloat_AS_DOUBLE(object);
-        return 0;
-    }
-    PyObject *shared = name && type == &PyUnicode_Type ? shared_name(side, object) : NULL;
-    if (shared == NULL && stoa__is_shared(object)) {
-        shared = object;
-    }
-    if (shared != NULL) {
-        out->kind = CELL_SHARED;
-        out->as.object = shared;
-        return 0;
-    }
-    if (type == &PyUnicode_Type && PyUnicode_IS_ASCII(object) && PyUnicode_GET_LENGTH(object) <= CELL_TEXT) {
-        out->kind = CELL_ASCII;
-        out->size = (uint32_t)PyUnicode_GET_LENGTH(object);
-        memcpy(out->as.text, PyUnicode_DATA(object), out->size);
-        return 0;
-    }
-    if ((shared = stoa__delivered_to_heap(object)) != NULL) {
-        out->kind = CELL_SHARED;
-        out->as.object = shared;
-        return 0;
-    }
-    if (PyErr_Occurred()) {
-        return -1;
-    }
-    if (!stoa__is_proxy(object) && stoa__crosses_by_value(object)) {
-        return 1;
-    }
-    out->kind = CELL_HANDLE;
-    return stoa__proxy_handle_of(side, object, &out->as.handle);
-}
-
-/* New reference; takes over the handle in the cell. `record` is the receiver's, current. */
-static PyObject *
-read_cell(stoa_interp_record *record, const cell *from)
-{
-    switch (from->kind) {
-    case CELL_SHARED:
-        if (stoa__in_heap(from->as.object)) {
-            stoa__region_mark_delivered(from->as.object, record->serial);
-        }
-        return stoa__deliver(from->as.object);
-    case CELL_INT:
-        return PyLong_FromLongLong(from->as.integer);
-    case CELL_FLOAT:
-        return PyFloat_FromDouble(from->as.real);
-    case CELL_ASCII: {
-        PyObject *text = PyUnicode_New(from->size, 0x7F);
-        if (text != NULL && from->size > 0) {
-            memcpy(PyUnicode_DATA(text), from->as.text, from->size);
-        }
-        return text;
-    }
-    default: {
-        stoa_side *side = stoa__side_of(record);
-        if (side == NULL) {
-            stoa__handle_unref(from->as.handle);
-            return NULL;
-        }
-        return stoa__side_import(side, from->as.handle);
-    }
-    }
-}
-
-static void
-drop_cells(const cell *cells, Py_ssize_t count)
-{
-    for (Py_ssize_t i = 0; i < count; i++) {
-        if (cells[i].kind == CELL_HANDLE) {
-            stoa__handle_unref(cells[i].as.handle);
-        }
-    }
-}
-
 /* ---- the sender -------------------------------------------------------------------------------------------------- */
-
-bool
-stoa__is_bag(PyObject *object)
-{
-    return PyList_CheckExact(object) || PyDict_CheckExact(object) || PySet_CheckExact(object) ||
-           PyByteArray_CheckExact(object);
-}
 
 static int
 pack_operands(request *r, PyObject *const *args, Py_ssize_t count)
@@ -217,9 +71,10 @@ write_operands(request *r, stoa_side *side, PyObject *const *args, Py_ssize_t co
     Py_ssize_t first_name = r->flags & STOA_REQUEST_LAST_ARE_NAMES ? count - (Py_ssize_t)r->op.extra : count;
     for (Py_ssize_t i = 0; i < count; i++) {
         bool name = i >= first_name || (i == 0 && (r->flags & STOA_REQUEST_FIRST_IS_NAME));
-        int result = copies && stoa__is_bag(args[i]) ? 1 : write_cell(side, args[i], name, &r->operands[i]);
+        int result = copies && stoa__is_bag(args[i]) ? 1
+                                                     : stoa__cell_write(side, args[i], name, &r->operands[i]);
         if (result != 0) {
-            drop_cells(r->operands, i);
+            stoa__cells_drop(r->operands, i);
             return result < 0 ? -1 : pack_operands(r, args, count);
         }
     }
@@ -233,7 +88,7 @@ drop_operands(request *r)
         stoa__parcel_clear(&r->parcel);
     }
     else {
-        drop_cells(r->operands, r->count);
+        stoa__cells_drop(r->operands, r->count);
     }
 }
 
@@ -260,14 +115,14 @@ run_cells(request *r)
     PyObject *operands[CELLS + 1];
     PyObject *result = NULL;
     Py_ssize_t ready = 0;
-    while (ready < r->count && (operands[1 + ready] = read_cell(r->owner, &r->operands[ready])) != NULL) {
+    while (ready < r->count && (operands[1 + ready] = stoa__cell_read(r->owner, &r->operands[ready])) != NULL) {
         ready++;
     }
     if (ready == r->count) {
         result = r->work(r->target, operands + 1, ready, &r->op); /* operands[0]: room for vectorcall */
     }
     else {
-        drop_cells(r->operands + ready + 1, r->count - ready - 1);
+        stoa__cells_drop(r->operands + ready + 1, r->count - ready - 1);
     }
     while (ready > 0) {
         Py_DECREF(operands[ready--]);
@@ -301,7 +156,7 @@ write_result(request *r, PyObject *result)
         return stoa__pack(result, "result", flags, &r->parcel_out);
     }
     stoa_side *side = stoa__side_of(r->owner);
-    int fits = side == NULL ? -1 : write_cell(side, result, false, &r->result);
+    int fits = side == NULL ? -1 : stoa__cell_write(side, result, false, &r->result);
     r->outcome = fits == 0 ? OUT_CELL : OUT_PARCEL;
     return fits <= 0 ? fits : stoa__pack(result, "result", flags, &r->parcel_out);
 }
@@ -375,11 +230,11 @@ receive(request *r, stoa_side *side)
     PyObject *result = NULL;
     switch (r->outcome) {
     case OUT_CELL:
-        if (r->result.kind == CELL_HANDLE) {
+        if (r->result.kind == STOA_CELL_HANDLE) {
             result = stoa__side_import(side, r->result.as.handle);
         }
         else {
-            result = read_cell(side->record, &r->result);
+            result = stoa__cell_read(side->record, &r->result);
         }
         break;
     case OUT_PARCEL:
@@ -436,7 +291,7 @@ free_routed(stoa_work *work)
     }
     if (q->ran && !q->received) {
         if (q->r.outcome == OUT_CELL) {
-            drop_cells(&q->r.result, 1);
+            stoa__cells_drop(&q->r.result, 1);
         }
         else if (q->r.outcome != OUT_NOTHING) {
             stoa__parcel_abandon(&q->r.parcel_out);
@@ -449,7 +304,8 @@ free_routed(stoa_work *work)
 
 /* New, with its operands; NULL with an exception. */
 static routed *
-new_routed(stoa_proxy_object *proxy, const request *like, PyObject *const *args, Py_ssize_t count)
+new_routed(stoa_proxy_object *proxy, stoa_route *route, const request *like, PyObject *const *args,
+           Py_ssize_t count)
 {
     routed *q = calloc(1, sizeof(*q));
     if (q == NULL || stoa__work_init(&q->work, proxy->owner, run_routed, free_routed) != STOA_OK) {
@@ -463,7 +319,7 @@ new_routed(stoa_proxy_object *proxy, const request *like, PyObject *const *args,
     q->r.flags = like->flags;
     q->r.op = like->op;
     q->r.detached = true;
-    q->route = stoa__route_ref(proxy->route);
+    q->route = stoa__route_ref(route);
     q->r.home = q->route->home;
     stoa_err err = stoa__handle_ref(proxy->handle);
     if (err != STOA_OK) {
@@ -498,27 +354,34 @@ with_options(PyObject *result, const routed *q)
 }
 
 static PyObject *
-request_routed(PyObject *self, const request *like, PyObject *const *args, Py_ssize_t count)
+request_routed(PyObject *self, stoa_route *route, stoa_deadline deadline, bool called_back,
+               const request *like, PyObject *const *args, Py_ssize_t count)
 {
     stoa_proxy_object *proxy = stoa__proxy(self);
     stoa_side *side = proxy->side;
+    int64_t begin = stoa__now();
     PyObject *raised = PyErr_GetRaisedException(); /* a dealloc may run while an exception is on its way */
-    routed *q = new_routed(proxy, like, args, count);
+    routed *q = new_routed(proxy, route, like, args, count);
     if (q == NULL) {
         Py_XDECREF(raised);
         return NULL;
     }
+    if (called_back) {
+        q->work.called_back = true;
+        q->r.home = NULL; /* that thread is asked, but nothing is bound to it */
+    }
     Py_INCREF(self);
     proxy->busy++;
     side->crossings++;
-    stoa_err err = stoa__call_owner(q->route, stoa__route_deadline(q->route), &q->work);
+    stoa_err err = stoa__call_owner(q->route, deadline, &q->work);
     PyObject *result = NULL;
     if (err == STOA_OK) {
         q->received = true;
         result = with_options(receive(&q->r, side), q);
     }
     else {
-        stoa__call_failed(q->work.owner, err, (double)q->route->timeout / 1e9);
+        stoa__call_failed(q->work.owner, err,
+                          (double)(called_back ? deadline - begin : q->route->timeout) / 1e9);
     }
     end_request(self);
     stoa__work_unref(&q->work);
@@ -529,6 +392,30 @@ request_routed(PyObject *self, const request *like, PyObject *const *args, Py_ss
     else if (raised != NULL) {
         PyErr_SetRaisedException(raised);
     }
+    return result;
+}
+
+stoa_waiter *
+stoa__caller_to_ask(stoa_proxy_object *proxy, stoa_deadline *out_deadline)
+{
+    stoa_waiter *caller = stoa__caller_in(proxy->owner, out_deadline);
+    if (caller == NULL || stoa__interp_enter(proxy->owner) != STOA_OK) { /* so the object is there */
+        return NULL;
+    }
+    bool same = stoa__is_bag(proxy->object) || stoa__is_method_of_bag(proxy->object);
+    stoa__interp_leave(proxy->owner);
+    return same ? NULL : caller;
+}
+
+/* By the thread that waits for what this one does. */
+static PyObject *
+request_of_caller(PyObject *self, stoa_waiter *caller, stoa_deadline deadline, const request *like,
+                  PyObject *const *args, Py_ssize_t count)
+{
+    stoa_route *route = stoa__route_new(STOA_VIA_AUTO, caller, -1);
+    PyObject *result = route == NULL ? PyErr_NoMemory()
+                                     : request_routed(self, route, deadline, true, like, args, count);
+    stoa__route_unref(route);
     return result;
 }
 
@@ -568,7 +455,12 @@ stoa__request_with(PyObject *self, stoa_operator work, PyObject *const *args, Py
     r.op = (stoa_operation){.extra = extra, .with = with};
     if (proxy->route != NULL) {
         assert(with == NULL);
-        return request_routed(self, &r, args, count);
+        return request_routed(self, proxy->route, stoa__route_deadline(proxy->route), false, &r, args, count);
+    }
+    stoa_deadline deadline;
+    stoa_waiter *caller = flags & STOA_REQUEST_CALL ? stoa__caller_to_ask(proxy, &deadline) : NULL;
+    if (caller != NULL) {
+        return request_of_caller(self, caller, deadline, &r, args, count);
     }
     r.detached = false;
     r.home = NULL;

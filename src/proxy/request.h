@@ -24,6 +24,9 @@
 #define STOA_REQUEST_UNSETTLED \
     128u /* about the object whose method an unsettled proxy stands for: proxy/proxy_method.h */
 
+#define STOA_REQUEST_CALL \
+    256u /* it calls the object: in served work (proxy/call.h) the caller's thread does it, if it is his */
+
 typedef struct stoa_operation {
     uintptr_t extra;
     void *with; /* of the caller, who waits: for the operator's use; NULL where others may run the request */
@@ -42,7 +45,8 @@ PyObject *stoa__request(PyObject *self, stoa_operator work, PyObject *const *arg
 PyObject *stoa__request_with(PyObject *self, stoa_operator work, PyObject *const *args, Py_ssize_t count,
                              unsigned flags, uintptr_t extra, void *with);
 
-/* An exact list, dict, set or bytearray. */
-bool stoa__is_bag(PyObject *object);
+/* A call of the object, or of a method of it, is to be done by the thread that waits for what this one does, since it is
+ * inside the owner (proxy/call.h): that one, borrowed, and how long it waits. NULL: by this thread. */
+struct stoa_waiter *stoa__caller_to_ask(stoa_proxy_object *proxy, stoa_deadline *out_deadline);
 
 #endif

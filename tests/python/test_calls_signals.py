@@ -50,6 +50,16 @@ class TestSignals(unittest.TestCase):
         )
         self.assertEqual(out.split(), ["caught"] * 6)
 
+    def test_ctrl_c_leaves_a_c_call_with_a_limit(self):
+        """CPython's sleep asks for signals in the main interpreter only; who waits for another thread's sleep hears them."""
+        out = self.run_code(
+            "os.environ['STOA_EXIT_PATIENCE'] = '60'\n"
+            "sleep = it.call(eval, 'time.sleep')\n"
+            "caught(lambda: stoa.options(sleep, timeout=100)(6))\n"
+            "caught(lambda: it.call(time.sleep, 6, timeout=100))\n"
+        )
+        self.assertEqual(out.split(), ["caught"] * 2)
+
     def test_handler_runs_in_time_and_code_goes_on(self):
         out = self.run_code(
             "seen = []\n"

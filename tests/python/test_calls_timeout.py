@@ -1,5 +1,6 @@
 """Calls that take too long or are interrupted."""
 
+import contextvars
 import threading
 import time
 import unittest
@@ -177,6 +178,104 @@ class TestTimeout(Owner):
         self.assertEqual(outcome, ["slept"])  # calls under way finish
         with self.assertRaises(stoa.InterpreterGone):
             sleep(0)
+
+
+class TestInTheCallersStead(Owner):
+    """A thread of Stoa's does what has a limit. Nobody can tell, but by the thread's number."""
+
+    def setUp(self):
+        super().setUp()
+        self.it.exec(
+            "local = threading.local()\n"
+            "other = threading.local()\n"
+            "def put(value):\n    var.set(value)\n    local.value = other.value = value\n"
+            "def see(): return var.get(), getattr(local, 'value', None), getattr(other, 'value', None)\n"
+            "def call(f, *args): return f(*args)\n"
+            "def caught(f):\n"
+            "    try: f()\n"
+            "    except BaseException as e: log.append(type(e).__name__)\n"
+        )
+
+    def both(self, name):
+        p = self.get(name)
+        return p, stoa.options(p, timeout=60)
+
+    def test_what_the_thread_keeps_in_the_owner(self):
+        (put, timed_put), (see, timed_see) = self.both("put"), self.both("see")
+
+        def body(value):
+            self.assertEqual(see(), ("unset", None, None))
+            timed_put(value)  # the first to use them, on this thread's behalf
+            self.assertEqual((see(), timed_see()), ((value,) * 3,) * 2)
+            put(value + 1)
+            self.assertEqual((timed_see(), self.it.call(eval, "see()", timeout=60)), ((value + 1,) * 3,) * 2)
+            self.it.exec("put(var.get() + 1)", timeout=60)
+            self.assertEqual(see(), (value + 2,) * 3)
+            seen.append(value)
+
+        seen = []
+        for value in range(0, 300, 100):  # service threads are used again: nothing of one caller is left for the next
+            thread = threading.Thread(target=body, args=(value,))
+            thread.start()
+            thread.join(100)
+        self.assertEqual(seen, [0, 100, 200])
+        self.assertEqual(timed_see(), ("unset", None, None))
+
+    def test_callbacks_run_on_the_callers_thread(self):
+        var = contextvars.ContextVar("var", default=0)
+        lock, local, here = threading.RLock(), threading.local(), threading.get_ident()
+        local.value = 7
+        call, timed_call = self.both("call")
+
+        def callback(depth=0):
+            with lock:
+                self.assertEqual((threading.get_ident(), local.value), (here, 7))
+                var.set(var.get() + 1)
+                if depth < 3:
+                    self.assertEqual(timed_call(callback, depth + 1), call(callback, depth + 1))
+            return depth
+
+        with lock:  # which that thread may take again, and no other
+            self.assertEqual(timed_call(callback), 0)
+        self.assertEqual(var.get(), 15)
+        self.assertEqual(timed_call(threading.get_ident), here)
+        items = []
+        timed_call(items.append, 1)
+        self.assertEqual(items, [1])
+
+        class Mine:
+            def method(self, *, key):
+                return threading.get_ident() == here and key
+        self.it.exec("def methods(x): return [x.method(key=i) for i in range(5)]")
+        self.assertEqual(list(stoa.options(self.get("methods"), timeout=60)(Mine())), [0, 1, 2, 3, 4])
+
+    def test_exceptions_of_callbacks(self):
+        def fail():
+            raise LookupError("mine")
+        with self.assertRaisesRegex(LookupError, "mine"):
+            stoa.options(self.get("call"), timeout=60)(fail)
+
+    def test_callback_that_takes_too_long(self):
+        ended = []
+
+        def forever():
+            try:
+                while True:
+                    pass
+            except BaseException:
+                ended.append(threading.get_ident())
+                raise
+        for name in ("call", "caught"):
+            with self.assertRaises(stoa.Timeout):
+                stoa.options(self.get(name), timeout=0.1)(forever)
+        for _ in range(3000):
+            if list(self.get("log")) == ["Timeout"]:
+                break
+            time.sleep(0.01)
+        self.assertEqual(list(self.get("log")), ["Timeout"])
+        self.assertEqual(ended, [threading.get_ident()] * 2)
+        for i in range(2000):  # no exception is left on its way
+            self.assertEqual(self.get("call")(abs, -i), i)
 
 
 class TestInterrupt(Owner):
