@@ -11,10 +11,12 @@ import unittest
 
 import stoa
 
-WATCHED = """
+WATCHED = r"""
     import os, sys, threading, stoa
     table = stoa.publish("top.table", {"a": 1})
     stoa.publish("top.proxy", stoa.proxy([]))
+    stoa.publish("odd\x1b[2J\nname ä", 1)
+    odd = stoa.Interpreter(name="worker\x1b[31m")
     region = stoa.Region("top-region", limit=1 << 20)
     region.freeze(["some", "text" * 100])
     worker = stoa.Interpreter(name="top-worker")
@@ -103,6 +105,29 @@ class Top(unittest.TestCase):
         self.assertEqual((done.returncode, done.stderr), (0, ""))
         for text in (f"process {self.process.pid}", "top-worker", "top-region", "top.table"):
             self.assertIn(text, done.stdout)
+
+    def test_names_cannot_command_the_terminal(self):
+        done = top("--once", str(self.process.pid))
+        self.assertNotIn("\x1b", done.stdout)
+        self.assertIn(r"odd\x1b[2J\nname ä", done.stdout)
+        self.assertIn(r"worker\x1b[31m", done.stdout)
+
+    def test_intervals(self):
+        for wrong in ("0", "-1", "nan", "inf", "soon"):
+            done = top("--interval", wrong, str(self.process.pid))
+            self.assertEqual(done.returncode, 2)
+            self.assertIn("--interval", done.stderr)
+
+    def test_a_reader_that_goes(self):
+        live = subprocess.Popen(
+            [sys.executable, "-m", "stoa", "top", "--interval", "0.05", str(self.process.pid)],
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        )
+        live.stdout.readline()
+        live.stdout.close()
+        self.assertEqual(live.stderr.read(), "")
+        self.assertEqual(live.wait(30), 1)
+        live.stderr.close()
 
     def test_live_view_ends_with_the_process(self):
         other = subprocess.Popen([sys.executable, "-c", "import stoa; print(flush=True); input()"], stdin=subprocess.PIPE, stdout=subprocess.PIPE)

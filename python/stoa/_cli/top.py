@@ -1,6 +1,8 @@
 """python -m stoa top: what a running process shares, and who waits for whom, read without stopping it."""
 
+import argparse
 import json
+import math
 import os
 import sys
 import time
@@ -15,19 +17,31 @@ PATHS = {  # how calls reached their owner, by counter
 }
 
 
+def seconds(text):
+    value = float(text)
+    if not 0 < value < math.inf:
+        raise argparse.ArgumentTypeError(f"a number of seconds above 0 is wanted, not {text}")
+    return value
+
+
 def add_arguments(parser):
     which = parser.add_mutually_exclusive_group()
     which.add_argument("pid", nargs="?", type=int, metavar="PID", help="the process (default: the only one with Stoa in it)")
     which.add_argument("--name", metavar="TEXT", help="the process whose command line holds TEXT")
     parser.add_argument("--once", action="store_true", help="one look, and the end")
     parser.add_argument("--json", action="store_true", help="one look, for programs")
-    parser.add_argument("--interval", type=float, default=1.0, metavar="SECONDS", help="between two looks (default: 1)")
+    parser.add_argument("--interval", type=seconds, default=1.0, metavar="SECONDS", help="between two looks (default: 1)")
+
+
+def plain(text):
+    """Names are anybody's: what a terminal would obey is written out."""
+    return text if text.isprintable() else "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
 
 
 def command_line(pid):
     try:
         with open(f"/proc/{pid}/cmdline", "rb") as file:
-            return file.read().replace(b"\0", b" ").decode(errors="replace").strip()
+            return plain(file.read().replace(b"\0", b" ").decode(errors="replace").strip())
     except OSError:
         return ""
 
@@ -106,16 +120,16 @@ def executor(thing, view, before):
 
 
 def lines(view, before=None):
-    interpreters = {i["serial"]: i["name"] for i in view["interpreters"]}
+    interpreters = {i["serial"]: plain(i["name"]) for i in view["interpreters"]}
     yield f"process {view['pid']}  {command_line(view['pid'])[:100]}"
     yield "calls: " + "  ".join(rates(view, before))
     yield f"interpreters ({len(interpreters)})"
     for i in view["interpreters"]:
-        yield f"  {i['id']:>4}  {i['name']:<32} {i['state']:<8} threads inside {i['inside']}"
+        yield f"  {i['id']:>4}  {plain(i['name']):<32} {i['state']:<8} threads inside {i['inside']}"
     yield f"regions ({len(view['regions'])})"
     for r in view["regions"]:
         limit = f" of {size(r['limit'])}" if r["limit"] else ""
-        yield f"  {r['id']:>4}  {r['name']:<32} {size(r['used_bytes'])}{limit}, {r['objects']:,} objects"
+        yield f"  {r['id']:>4}  {plain(r['name']):<32} {size(r['used_bytes'])}{limit}, {r['objects']:,} objects"
     yield f"queues, locks, executors ({len(view['things'])})"
     for t in view["things"]:
         limit = f"/{t['limit']}" if t["limit"] else ""
@@ -127,7 +141,7 @@ def lines(view, before=None):
         yield from waiting(t, interpreters)
     yield f"names ({len(view['names'])})"
     for n in sorted(view["names"], key=lambda n: n["name"])[:40]:
-        yield f"        {n['name']}" + (" (proxy or thing)" if n["kind"] == "handle" else "")
+        yield f"        {plain(n['name'])}" + (" (proxy or thing)" if n["kind"] == "handle" else "")
 
 
 def watch(pid, interval):
@@ -157,6 +171,11 @@ def run(args):
         if not (args.once or args.json):
             return watch(pid, max(args.interval, 0.05))
         view = look(pid)
+    except BrokenPipeError:
+        raise  # our own output's
+    except PermissionError:
+        print(f"stoa top: process {pid} is not yours to look into: it belongs to another user, or is protected", file=sys.stderr)
+        return 1
     except (LookupError, OSError, Error) as error:
         print(f"stoa top: {error}", file=sys.stderr)
         return 1
