@@ -13,7 +13,8 @@
 #include <string.h>
 
 #define FLAGS (STOA_FREEZE_INTERN | STOA_FREEZE_CONVERT)
-#define FEW 16 /* objects that are frozen one by one: the tuple around more of them would stay in the heap */
+#define FEW \
+    2 /* objects that are frozen one by one, for a single key: the tuple around more of them stays in the heap */
 
 /* Shared objects or nodes; `items` is `few` or lies in the heap. */
 typedef struct frozen_list {
@@ -77,7 +78,7 @@ freeze_list(PyObject *list, stoa_region *region, bool pairs, frozen_list *out)
     out->items = out->few;
     out->count = list == NULL ? 0 : (size_t)PyList_GET_SIZE(list);
     if (out->count <= FEW) {
-        for (size_t i = 0; i < out->count; i++) {
+        for (size_t i = out->count; i-- > 0;) { /* the value first: of what is refused, it leaves no key behind */
             out->few[i] = stoa__freeze_to_heap(PyList_GET_ITEM(list, (Py_ssize_t)i), region, FLAGS);
             if (out->few[i] == NULL) {
                 if (pairs) {

@@ -291,6 +291,16 @@ class Evolve(unittest.TestCase):
                 call()
         self.assertEqual(version, {"a": 1})
 
+    def test_a_refusal_leaves_nothing(self):
+        region = stoa.Region("evolve-refuses")
+        version = stoa.evolve(region.freeze({i: i for i in range(100)}))
+        used, lock = region.stats()["used_bytes"], threading.Lock()
+        for changes in ({"new key": lock}, {"another": list(range(1000)), "bad": lock}, [("x" * 50, "y" * 50)] * 3 + [(lock, 1)]):
+            with self.assertRaises(stoa.NotFreezable):
+                stoa.evolve(version, changes, region=region)
+            self.assertEqual(region.stats()["used_bytes"], used)
+        self.assertEqual(stoa.evolve(version, {"new key": 1, 5: None}, region=region)["new key"], 1)
+
     def test_a_refusal_names_the_place_in_the_changes(self):
         lock = threading.Lock()
         for changes, path in (({"k": lock}, "$['k']"), ({"k": {"l": [1, lock]}}, "$['k']['l'][1]"), ([(5, 6), ((1, lock), 3)], "$<key 1>[1]"),
