@@ -34,7 +34,6 @@ stoa__batch_begin(stoa_batch *batch, stoa_region *region, unsigned flags)
     state->thread = pthread_self();
     state->generation = stoa__fork_generation();
     state->step = FIRST_WINDOW;
-    state->indexed = true;
     batch->region = stoa__region_ref(region);
     batch->flags = flags;
     batch->state = state;
@@ -310,8 +309,7 @@ count_lookups(stoa_region *region, const stoa_batch_state *state)
 static void
 free_state(stoa_batch *batch)
 {
-    stoa__free(batch->state->entries);
-    stoa__recent_clear(&batch->state->recent);
+    stoa__own_clear(&batch->state->own);
     stoa__free(batch->state);
     batch->state = NULL;
     stoa__region_unref(batch->region);
@@ -355,7 +353,6 @@ stoa__batch_commit(stoa_batch *batch)
         end_in_child(batch);
         return;
     }
-    stoa__intern_settle(batch);
     stoa_chunk *chunks = take_chunks(batch);
     for (stoa_chunk *chunk = chunks; chunk != NULL; chunk = chunk->next) {
         stoa__chunk_drop_alias(chunk);
@@ -376,6 +373,7 @@ stoa__batch_commit(stoa_batch *batch)
         region->held = state->held;
     }
     stoa__unlock(&region->lock);
+    stoa__intern_settle(batch); /* now that all is sealed; and before the epoch is left: arrays are replaced */
     if (state->charged != 0) {
         stoa__region_uncharge(region, state->charged - state->laid);
     }
@@ -392,9 +390,7 @@ stoa__batch_abort(stoa_batch *batch)
         end_in_child(batch);
         return;
     }
-    stoa__recent_clear(&state->recent);
     stoa_chunk *chunks = take_chunks(batch);
-    stoa__intern_withdraw(batch);
     if (state->charged != 0) {
         stoa__region_uncharge(region, state->charged);
     }

@@ -3,14 +3,15 @@
  * Problem: a freeze that fails in the middle must leave nothing behind, cheap allocation must not take a lock per
  * object, and a graph used together should lie together. malloc per object gives none of the three.
  * Mechanism: a batch borrows one chunk of its region at a time and lays objects one behind the other above the chunk's
- * `sealed` mark. Nobody looks above the mark (intern.c tests it before it reads a candidate's bytes). Commit moves the
- * marks (release); abort forgets what lies above them. Objects of STOA_BATCH_LARGE bytes and more get
- * whole chunks where they fit into no open one; what such a chunk has left over is used for small ones.
+ * `sealed` mark. Nobody else looks above the mark: what the batch has made is in an intern table of its own
+ * (heap/intern_own.h) until it is sealed. Commit moves the marks (release); abort forgets what lies above them. Objects of
+ * STOA_BATCH_LARGE bytes and more get whole chunks where they fit into no open one; what such a chunk has left over is used
+ * for small ones.
  *
  * A batch belongs to one thread at a time, and its struct may not be moved while it is open. Chunks in use by a batch are
  * in no list of the region.
- * Aborted memory may still be being read by a concurrent intern_find that met our (withdrawn) entry, so its chunk is
- * reused only after every batch that was open at the abort has ended (heap/epoch.h).
+ * Aborted chunks are reused when every batch that was open at the abort has ended (heap/epoch.h): a host may have passed the
+ * address of an object to a builder on another thread before it aborted, which asks about it (stoa__batch_sees).
  *
  * Use:   stoa_batch b;
  *        if (stoa__batch_begin(&b, region, STOA_BATCH_INTERN) != STOA_OK) …
@@ -36,10 +37,11 @@ typedef struct stoa_batch {
     char *next;           /* public address of the next free byte of the current chunk, multiple of 8 */
     char *end;            /* where the current chunk, or the quota taken from the region's limit, ends */
     uint64_t allocations; /* objects put down so far */
-    stoa_region *region;  /* holds a reference until the end of the batch */
+    uint64_t expected; /* objects that there will be in the end, as far as the caller can tell; 0: not known */
+    stoa_region *region; /* holds a reference until the end of the batch */
     unsigned flags;
     stoa_err err;                   /* why the last allocation failed */
-    struct stoa_batch_state *state; /* chunks taken, entries put into the intern table, epoch slot: private to batch.c */
+    struct stoa_batch_state *state; /* chunks taken, intern entries, epoch slot: private to batch.c */
 } stoa_batch;
 
 /* Opens a batch in `region` (NULL: the default region). Any thread, no GIL.
@@ -74,7 +76,7 @@ stoa_err stoa__batch_hold(stoa_batch *batch, uint64_t handle);
  * process forked since the begin it is an abort: batch->err is STOA_EFORKED then, else STOA_OK or what it was. */
 void stoa__batch_commit(stoa_batch *batch);
 
-/* Withdraws all: intern entries removed, memory given back, region counters as before. Cannot fail. */
+/* Withdraws all: intern entries forgotten, memory given back, region counters as before. Cannot fail. */
 void stoa__batch_abort(stoa_batch *batch);
 
 /* Is the object at this address of the heap sealed, or made by this batch? (false: by a batch that is still open, or was

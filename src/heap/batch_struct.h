@@ -6,12 +6,9 @@
 #include "heap/chunk.h"
 #include "heap/epoch.h"
 #include "heap/held.h"
-#include "heap/intern_recent.h"
+#include "heap/intern_own.h"
 
 #include <pthread.h>
-
-/* Entries beyond this many are not noted: an abort then looks through the whole table for them. */
-#define STOA_BATCH_ENTRIES 4096u
 
 /* Owner: the batch's thread; only `slot`'s links are touched by others. Its address is the identity of the batch in the
  * granule table.
@@ -28,10 +25,7 @@ typedef struct stoa_batch_state {
     size_t step;          /* bytes of the next window */
     size_t laid;          /* bytes put down before `window` */
     size_t charged;       /* bytes taken from the region's limit */
-    bool indexed;         /* every entry made in the table is in `entries` */
-    uint32_t entry_count, entry_capacity;
-    stoa_batch_entry *entries;
-    stoa_recent recent; /* entries to be made */
+    stoa_own own;         /* intern entries of what it has made */
     uint64_t hits, misses;
     stoa_held *held; /* handles that its objects hold, or NULL */
 } stoa_batch_state;

@@ -237,7 +237,7 @@ void
 stoa__chunk_seal(stoa_chunk *chunk)
 {
     stoa_granule *first = stoa__granule(space(), chunk->start);
-    /* release: pairs with the visibility test in intern.c, and covers the bytes of all chunks of the batch */
+    /* release: pairs with stoa__batch_sees, and covers the bytes of all chunks of the batch */
     atomic_store_explicit(&first->sealed, chunk->fill, memory_order_release);
     chunk->sealed = chunk->fill;
     push(chunk);

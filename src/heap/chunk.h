@@ -1,8 +1,8 @@
 /* Chunks: whole granules that a region has taken, and who may lay objects in them.
  *
  * A chunk with room is either in its region's list or with one batch. A batch lays objects from `fill` upwards; what was
- * laid and not sealed is forgotten on abort: the bytes are zeroed after a grace period (somebody may still be comparing
- * with them), and only then the chunk goes back to the list, or, if nothing in it was ever sealed, to the arena.
+ * laid and not sealed is forgotten on abort: the bytes are zeroed after a grace period (heap/batch.h says whom it is
+ * for), and only then the chunk goes back to the list, or, if nothing in it was ever sealed, to the arena.
  * A chunk without room worth having is left to itself: its record is freed, the granule table still knows it.
  */
 #ifndef STOA_HEAP_CHUNK_H

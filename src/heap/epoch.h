@@ -1,7 +1,7 @@
 /* Grace periods: when is nobody looking at this any more?
  *
- * Lock-free readers of an intern table may still hold an old slot array, or be comparing with an aborted object, after
- * a writer has taken it out. All such reading happens inside an open batch. So: each open batch holds the value of a
+ * Lock-free readers of an intern table may still hold an old slot array, or a builder be asking about an aborted object,
+ * after it was withdrawn. All such reading happens inside an open batch. So: each open batch holds the value of a
  * global counter at its begin; what is withdrawn at counter value n may be reused once every open batch began after n.
  *
  * Why that is free of races: enter, leave and defer all happen under one lock. A batch that enters after a defer sees

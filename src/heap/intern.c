@@ -2,23 +2,19 @@
 
 #include "heap/batch_struct.h"
 #include "heap/intern_struct.h"
-#include "heap/memory.h"
 #include "heap/process_struct.h"
 
 #define XXH_INLINE_ALL
 #include <xxhash.h>
 
-#include <string.h>
-
 /* Why there is no data race, by C11:
- *  - Slots, views and marks are atomics. An entry is one word (heap/intern_struct.h), stored with release and loaded with
- *    acquire, so tag and object always belong together. Few bits of a tag are kept: equal ones say that it is worth
- *    comparing, nothing more.
- *  - A reader looks at an object's bytes only after its chunk's `sealed` (acquire) covers it, which is stored (release)
- *    after the bytes; or when it wrote them itself. Sealed bytes are never written again.
- *  - An address can come to mean another object only by abort. Its entry is withdrawn first, then a grace period passes
- *    (heap/epoch.h), then the bytes are zeroed and reused. So a reader that met the old entry has ended before; one that
- *    began after cannot meet it. The same holds for a slot array that was replaced: it is cleared after a grace period.
+ *  - Slots and views are atomics. An entry is one word (heap/intern_struct.h), stored with release and loaded with acquire,
+ *    so tag and object always belong together, and the object's bytes were written before. Few bits of a tag are kept:
+ *    equal ones say that it is worth comparing, nothing more.
+ *  - An object is entered into a region's table when it is sealed: never written again, and its address means this object
+ *    for as long as the region lives. What a batch has made before is in a table that only the batch's thread reads
+ *    (heap/intern_own.h).
+ *  - A slot array that was replaced is cleared after a grace period (heap/epoch.h): all who could be reading it have ended.
  *  - Every probe ends: an array always has an empty slot, and one that was replaced does not change any more.
  * Writers hold the shard's lock.
  */
@@ -41,57 +37,71 @@ tag_of(stoa_key key)
 
 /* ---- reading ----------------------------------------------------------------------------------------------------- */
 
-/* Laid down by the batch of this identity, and not sealed? */
-static inline bool
-is_open_part_of(uintptr_t object, uintptr_t batch)
-{
-    const stoa_space *space = &stoa__process->space;
-    const stoa_granule *first = stoa__granule_first(space, (const void *)object);
-    uintptr_t chunk = space->public_base + ((uintptr_t)(first - space->granules) << STOA_GRANULE_SHIFT);
-    return atomic_load_explicit(&first->batch, memory_order_relaxed) == batch &&
-           object - chunk >= atomic_load_explicit(&first->sealed, memory_order_relaxed);
-}
-
-/* Where the bytes of an object may be read: of the own batch in the writable view, whose pages are there already, where the
- * public one would fault them in. NULL: another batch's, not sealed. */
+/* The object of this tag and content in one array, or NULL. `twin`: how far its bytes are to be read from its address: those
+ * of the own batch in the writable view, whose pages are there already, where the public one would fault them in. */
 static inline const void *
-readable(uintptr_t object, uintptr_t batch)
+probe(const slot *slots, size_t mask, unsigned place_bits, uintptr_t twin, uint64_t tag, stoa_same_fn same,
+      const void *wanted)
 {
-    const stoa_space *space = &stoa__process->space;
-    const stoa_granule *first = stoa__granule_first(space, (const void *)object);
-    uintptr_t chunk = space->public_base + ((uintptr_t)(first - space->granules) << STOA_GRANULE_SHIFT);
-    /* acquire: pairs with the release store of stoa__chunk_seal */
-    if (object - chunk < atomic_load_explicit(&first->sealed, memory_order_acquire)) {
-        return (const void *)object;
-    }
-    return atomic_load_explicit(&first->batch, memory_order_relaxed) == batch ? stoa__rw((const void *)object)
-                                                                              : NULL;
-}
-
-static const void *
-look_up(stoa_intern_table *table, uintptr_t batch, uint64_t tag, stoa_same_fn same, const void *wanted)
-{
-    uintptr_t view = atomic_load_explicit(&shard_of(table, tag)->view, memory_order_acquire);
-    if (view == 0) {
-        return NULL;
-    }
-    const slot *slots = view_slots(view);
-    size_t mask = view_mask(view);
-    uint64_t kept = tag << table->place_bits >> table->place_bits;
-    for (size_t i = tag & mask;; i = (i + 1) & mask) {
-        /* acquire: pairs with the release store of enter */
+    uint64_t kept = tag << place_bits >> place_bits;
+    size_t turn = 0;
+    for (size_t i = tag & mask;; i = next_slot(i, mask, &turn)) {
+        /* acquire: pairs with the release store of put_slot */
         uint64_t entry = atomic_load_explicit(&slots[i], memory_order_acquire);
         if (entry == 0) {
             return NULL;
         }
-        if (entry_tag(table, entry) == kept && entry != TOMBSTONE) {
-            uintptr_t object = entry_object(table, entry);
-            const void *bytes = readable(object, batch);
-            if (bytes != NULL && same(bytes, wanted)) {
+        if (entry_tag(place_bits, entry) == kept) {
+            uintptr_t object = entry_object(place_bits, entry);
+            if (same((const void *)(object + twin), wanted)) {
                 return (const void *)object;
             }
         }
     }
+}
+
+static inline const void *
+find_in_group(const stoa_own_group *group, uint64_t tag, stoa_same_fn same, const void *wanted)
+{
+    if ((group->marks[tag >> 6 & 3] >> (tag & 63) & 1) == 0) {
+        return NULL;
+    }
+    for (uint32_t i = 0; i < group->count; i++) {
+        const stoa_own_entry *entry = &group->entries[i];
+        if (entry->tag == tag && same(stoa__rw(entry->object), wanted)) {
+            return entry->object;
+        }
+    }
+    return NULL;
+}
+
+static inline const void *
+find_own(const stoa_own *own, uint64_t tag, stoa_same_fn same, const void *wanted)
+{
+    uintptr_t twin = stoa__process->space.alias_delta;
+    if (own->slots != NULL) {
+        const void *found = probe(own->slots + ((size_t)shard_index(tag) << own->log2), slot_mask(own->log2),
+                                  own->place_bits, twin, tag, same, wanted);
+        found = found == NULL ? find_in_group(&own->groups[0], tag, same, wanted) : found;
+        return found == NULL ? find_in_group(&own->groups[1], tag, same, wanted) : found;
+    }
+    for (size_t i = 0; i < own->count; i++) {
+        if (own->few[i].tag == tag && same((const char *)own->few[i].object + twin, wanted)) {
+            return own->few[i].object;
+        }
+    }
+    return NULL;
+}
+
+static inline const void *
+find_in(const stoa_region *region, uint64_t tag, stoa_same_fn same, const void *wanted)
+{
+    stoa_intern_table *table = table_of(region);
+    if (table == NULL) {
+        return NULL;
+    }
+    uintptr_t view = atomic_load_explicit(&table->shards[shard_index(tag)].view, memory_order_acquire);
+    return view == 0 ? NULL : probe(view_slots(view), view_mask(view), table->place_bits, 0, tag, same, wanted);
 }
 
 const void *
@@ -103,38 +113,92 @@ stoa__intern_find(stoa_batch *batch, stoa_key key, stoa_same_fn same, const void
     }
     uint64_t tag = tag_of(key);
     stoa_region *general = stoa__process->regions.general;
-    stoa_intern_table *table = table_of(batch->region);
-    const void *found = stoa__recent_find(&batch->state->recent, tag, same, wanted);
-    if (found == NULL && table != NULL) {
-        found = look_up(table, (uintptr_t)batch->state, tag, same, wanted);
+    const void *found = find_own(&batch->state->own, tag, same, wanted);
+    if (found == NULL) {
+        found = find_in(batch->region, tag, same, wanted);
     }
-    if (found == NULL && batch->region != general && (table = table_of(general)) != NULL) {
-        found = look_up(table, (uintptr_t)batch->state, tag, same, wanted);
+    if (found == NULL && batch->region != general) {
+        found = find_in(general, tag, same, wanted);
     }
     *(found != NULL ? &batch->state->hits : &batch->state->misses) += 1;
     return found;
 }
 
-static inline void
-prefetch(const stoa_region *region, uint64_t tag)
+static inline const void *
+place_in(const stoa_region *region, uint64_t tag)
 {
     stoa_intern_table *table = table_of(region);
-    if (table != NULL) {
-        stoa__intern_ask(table, tag);
-    }
+    uintptr_t view = table != NULL
+                         ? atomic_load_explicit(&table->shards[shard_index(tag)].view, memory_order_acquire)
+                         : 0;
+    return view != 0 ? (const void *)&view_slots(view)[tag & view_mask(view)] : NULL;
 }
 
-void
-stoa__intern_prefetch(const stoa_batch *batch, stoa_key key)
+size_t
+stoa__intern_places(const stoa_batch *batch, stoa_key key, const void *out[STOA_INTERN_PLACES])
 {
     stoa_region *general = stoa__process->regions.general;
+    uint64_t tag = tag_of(key);
+    const stoa_own *own = &batch->state->own;
+    size_t count = 0;
     if ((batch->flags & STOA_BATCH_INTERN) == 0) {
-        return;
+        return 0;
     }
-    prefetch(batch->region, tag_of(key));
+    if (own->slots != NULL) {
+        out[count++] =
+            (const void *)&own->slots[((size_t)shard_index(tag) << own->log2) + (tag & slot_mask(own->log2))];
+    }
+    out[count] = place_in(batch->region, tag);
+    count += out[count] != NULL;
     if (batch->region != general) {
-        prefetch(general, tag_of(key));
+        out[count] = place_in(general, tag);
+        count += out[count] != NULL;
     }
+    return count;
+}
+
+/* The first object of this tag in the line of its slot. */
+static inline const void *
+hint(const slot *slots, size_t mask, unsigned place_bits, uintptr_t twin, uint64_t tag)
+{
+    uint64_t kept = tag << place_bits >> place_bits, entry = 1;
+    size_t turn = 0;
+    for (size_t i = tag & mask; turn < LINE && entry != 0; i = next_slot(i, mask, &turn)) {
+        /* acquire: as in probe, though nothing is read */
+        entry = atomic_load_explicit(&slots[i], memory_order_acquire);
+        if (entry_tag(place_bits, entry) == kept && entry != 0) {
+            return (const void *)(entry_object(place_bits, entry) + twin);
+        }
+    }
+    return NULL;
+}
+
+static inline const void *
+hint_in(const stoa_region *region, uint64_t tag)
+{
+    stoa_intern_table *table = table_of(region);
+    uintptr_t view = table != NULL
+                         ? atomic_load_explicit(&table->shards[shard_index(tag)].view, memory_order_acquire)
+                         : 0;
+    return view != 0 ? hint(view_slots(view), view_mask(view), table->place_bits, 0, tag) : NULL;
+}
+
+const void *
+stoa__intern_hint(const stoa_batch *batch, stoa_key key)
+{
+    uint64_t tag = tag_of(key);
+    const stoa_own *own = &batch->state->own;
+    stoa_region *general = stoa__process->regions.general;
+    const void *found = NULL;
+    if ((batch->flags & STOA_BATCH_INTERN) == 0) {
+        return NULL;
+    }
+    if (own->slots != NULL) {
+        found = hint(own->slots + ((size_t)shard_index(tag) << own->log2), slot_mask(own->log2),
+                     own->place_bits, stoa__process->space.alias_delta, tag);
+    }
+    found = found == NULL ? hint_in(batch->region, tag) : found;
+    return found == NULL && batch->region != general ? hint_in(general, tag) : found;
 }
 
 /* ---- writing ----------------------------------------------------------------------------------------------------- */
@@ -144,7 +208,7 @@ stoa__intern_add(stoa_batch *batch, stoa_key key, const void *object)
 {
     stoa_batch_state *state = batch->state;
     if ((batch->flags & STOA_BATCH_INTERN) != 0 && state->generation == stoa__fork_generation()) {
-        stoa__recent_add(batch, tag_of(key), object);
+        stoa__own_add(batch, tag_of(key), object, (batch->flags & STOA_BATCH_FRESH) != 0);
     }
 }
 
@@ -152,86 +216,6 @@ void
 stoa__intern_settle(stoa_batch *batch)
 {
     if (batch->state->generation == stoa__fork_generation()) {
-        stoa__recent_empty(batch);
-    }
-}
-
-/* ---- withdrawing ------------------------------------------------------------------------------------------------- */
-
-/* The lock of the shard is held. A slot before an empty one, and tombstones before it, become empty again: no probe can
- * be on its way past them to anything. */
-static void
-empty_slot(shard *own, slot *slots, size_t mask, size_t i)
-{
-    atomic_store_explicit(&own->live, atomic_load_explicit(&own->live, memory_order_relaxed) - 1,
-                          memory_order_relaxed);
-    atomic_store_explicit(&slots[i], TOMBSTONE, memory_order_relaxed);
-    if (atomic_load_explicit(&slots[(i + 1) & mask], memory_order_relaxed) != 0) {
-        return;
-    }
-    while (atomic_load_explicit(&slots[i], memory_order_relaxed) == TOMBSTONE) {
-        atomic_store_explicit(&slots[i], 0, memory_order_relaxed);
-        own->used--;
-        i = (i - 1) & mask;
-    }
-}
-
-static void
-withdraw_one(stoa_intern_table *table, uint64_t tag, uintptr_t object)
-{
-    shard *own = shard_of(table, tag);
-    stoa__lock(&own->lock);
-    uintptr_t view = atomic_load_explicit(&own->view, memory_order_relaxed);
-    slot *slots = view_slots(view);
-    size_t mask = view_mask(view);
-    for (size_t i = tag & mask;; i = (i + 1) & mask) {
-        uint64_t seen = atomic_load_explicit(&slots[i], memory_order_relaxed);
-        if (seen == entry_of(table, tag, object)) {
-            empty_slot(own, slots, mask, i);
-            break;
-        }
-        if (seen == 0) {
-            break;
-        }
-    }
-    stoa__unlock(&own->lock);
-}
-
-static void
-withdraw_from_shard(stoa_intern_table *table, unsigned index, uintptr_t batch)
-{
-    shard *own = &table->shards[index];
-    stoa__lock(&own->lock);
-    uintptr_t view = atomic_load_explicit(&own->view, memory_order_relaxed);
-    if (view != 0) {
-        slot *slots = view_slots(view);
-        size_t mask = view_mask(view);
-        for (size_t i = mask + 1; i-- > 0;) { /* backwards: then most become empty, not tombstones */
-            uint64_t entry = atomic_load_explicit(&slots[i], memory_order_relaxed);
-            if (entry > TOMBSTONE && is_open_part_of(entry_object(table, entry), batch)) {
-                empty_slot(own, slots, mask, i);
-            }
-        }
-    }
-    stoa__unlock(&own->lock);
-}
-
-void
-stoa__intern_withdraw(stoa_batch *batch)
-{
-    stoa_batch_state *state = batch->state;
-    stoa_intern_table *table = table_of(batch->region);
-    if (table == NULL) {
-        return;
-    }
-    if (state->indexed) {
-        while (state->entry_count != 0) {
-            stoa_batch_entry *entry = &state->entries[--state->entry_count];
-            withdraw_one(table, entry->tag, (uintptr_t)entry->object);
-        }
-        return;
-    }
-    for (unsigned i = 0; i < SHARDS; i++) {
-        withdraw_from_shard(table, i, (uintptr_t)state);
+        stoa__own_settle(batch);
     }
 }

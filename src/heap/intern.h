@@ -4,12 +4,12 @@
  * A hit is always confirmed by full comparison, so a collision costs time, never correctness. One table a region; a
  * batch of another region than the default one looks into the default region's table too (it lives longer).
  *
- * An entry is one word. Readers take no lock: they probe with acquire loads, skip a candidate that is not
- * sealed yet (unless it is of their own batch: one that is in this batch's open part), and compare. Writers lock one of
- * many shards. Growth publishes a new slot array; the old one is freed after a grace period (heap/epoch.h).
- * A provisional entry (its batch still open) is with its batch, or in the table but invisible to others by the sealed test; abort turns the
- * batch's entries into tombstones. Two batches that build the same content at the same time may both keep theirs: one of
- * them wins for all later ones. That is allowed: identity of equal values is a saving, not a promise.
+ * An entry is one word. Readers take no lock: they probe with acquire loads, and compare. Writers lock one of many shards.
+ * Growth publishes a new slot array; the old one is freed after a grace period (heap/epoch.h).
+ * What an open batch has made is in a table of its own (heap/intern_own.h); the commit enters it here, when it is sealed. So
+ * nobody meets what may be withdrawn, and nothing is ever taken out. Two batches that build the same content at the same
+ * time may both keep theirs: one of them wins for all later ones. That is allowed: identity of equal values is a saving,
+ * not a promise.
  */
 #ifndef STOA_HEAP_INTERN_H
 #define STOA_HEAP_INTERN_H
@@ -36,11 +36,15 @@ void stoa__intern_add(stoa_batch *batch, stoa_key key, const void *object);
 
 /* Containers that hold something new are new themselves: while batch->flags has STOA_BATCH_FRESH, find looks nowhere.
  *
- * Entries are kept by the batch until there are many (heap/intern_recent.h); find knows them. settle enters those that are
- * left; commit calls it. */
+ * settle enters what the batch has made, which is sealed, into the region's table; commit calls it. */
 void stoa__intern_settle(stoa_batch *batch);
 
-/* Asks the processor for the slot of `key` ahead of a find. */
-void stoa__intern_prefetch(const stoa_batch *batch, stoa_key key);
+/* Where a find of `key` will look first: addresses to ask the processor for ahead of it. Returns how many. Whoever has
+ * several keys collects their addresses and then asks for all, one right after the other (immortal/ahead.h says why). */
+#define STOA_INTERN_PLACES 3u
+size_t stoa__intern_places(const stoa_batch *batch, stoa_key key, const void *out[STOA_INTERN_PLACES]);
+
+/* When those are there: what they seem to name, to be asked for, too; or NULL. */
+const void *stoa__intern_hint(const stoa_batch *batch, stoa_key key);
 
 #endif

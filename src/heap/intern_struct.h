@@ -3,24 +3,25 @@
 #define STOA_HEAP_INTERN_STRUCT_H
 
 #include "heap/epoch.h"
+#include "heap/intern_own.h"
 #include "heap/intern_table.h"
 #include "heap/process_struct.h"
 
-#define SHARD_BITS 5u
-#define SHARDS (1u << SHARD_BITS)
-#define LEAST_LOG2 5u /* 32 slots a shard */
+#define SHARDS STOA_INTERN_SHARDS
+#define LEAST_LOG2 3u /* 8 slots a shard: one line of them */
 #define MOST_LOG2 40u
-#define TOMBSTONE ((uint64_t)1)
+#define LINE 8u                   /* slots that lie in one line of the processor's cache */
 #define VIEW_LOG2 ((uintptr_t)63) /* low bits of a view; arrays are aligned to 64 */
 
-/* 0 empty -> an entry -> TOMBSTONE (or 0 again, when the next slot is empty) -> another entry. An entry is one word: below,
- * the object's place in the heap in units of 8 bytes, counted from 2; above, as many of the tag's low bits as there is
- * room for: 26 with the default reserve. They say where the entry belongs in arrays of up to so many slots, so an array
- * can be replaced without a look at the objects, and nearly always whether it is the one that is looked for. */
+/* 0 empty -> an entry, for ever: what is entered is sealed. An entry is one word: below, the object's place in the heap in
+ * units of 8 bytes, counted from 1; above, as many of the tag's low bits as there is room for: 26 with the default
+ * reserve. They say where the entry belongs in arrays of up to so many slots, so an array can be replaced without a look
+ * at the objects, and nearly always whether it is the one that is looked for.
+ * A probe goes round the line of the tag's slot first, then round the next one; so it nearly always waits for one line. */
 typedef _Atomic uint64_t slot;
 
 /* One shard's array is a piece of a slab, the slab of its size that all shards share: so arrays are neighbours, and huge
- * pages serve them. Two slabs a size, so that a shard can be rebuilt at the same size. */
+ * pages serve them. Two slabs a size, for a batch may bring one (heap/intern_own.h) where there is one. */
 typedef struct piece {
     stoa_deferred deferred; /* replaced, waiting for the grace period */
     struct slab *slab;
@@ -38,8 +39,7 @@ typedef struct slab { /* guarded by the table's `slabs_lock`, but `memory` and `
 typedef struct shard {
     _Alignas(64) _Atomic uintptr_t view; /* array | log2 of its slots; 0: none yet. Release by grow, acquire by readers */
     stoa_lock lock;                      /* STOA_RANK_INTERN: guards all below, and writing to slots */
-    size_t used;                         /* slots that are not empty; <= slots * 5 / 8 */
-    _Atomic size_t live;                 /* entries: relaxed, read anywhere */
+    _Atomic size_t live;                 /* entries; <= most_used, relaxed, read anywhere */
     slab *home;
 } shard;
 
@@ -52,10 +52,10 @@ typedef struct stoa_intern_table {
     _Atomic size_t bytes; /* relaxed */
 } stoa_intern_table;
 
-static inline shard *
-shard_of(stoa_intern_table *table, uint64_t tag)
+static inline unsigned
+shard_index(uint64_t tag)
 {
-    return &table->shards[tag >> (64 - SHARD_BITS)];
+    return (unsigned)(tag >> (64 - STOA_INTERN_SHARD_BITS));
 }
 
 static inline slot *
@@ -65,45 +65,81 @@ view_slots(uintptr_t view)
 }
 
 static inline size_t
+slot_mask(unsigned log2)
+{
+    return ((size_t)1 << log2) - 1;
+}
+
+static inline size_t
 view_mask(uintptr_t view)
 {
-    return ((size_t)1 << (view & VIEW_LOG2)) - 1;
+    return slot_mask((unsigned)(view & VIEW_LOG2));
 }
 
 static inline uint64_t
-entry_of(const stoa_intern_table *table, uint64_t tag, uintptr_t object)
+entry_of(unsigned place_bits, uint64_t tag, uintptr_t object)
 {
-    return tag << table->place_bits | ((object - stoa__process->space.public_base) / 8 + 2);
+    return tag << place_bits | ((object - stoa__process->space.public_base) / 8 + 1);
 }
 
 static inline uintptr_t
-entry_object(const stoa_intern_table *table, uint64_t entry)
+entry_object(unsigned place_bits, uint64_t entry)
 {
-    uint64_t place = entry & (((uint64_t)1 << table->place_bits) - 1);
-    return stoa__process->space.public_base + (uintptr_t)(place - 2) * 8;
+    uint64_t place = entry & (((uint64_t)1 << place_bits) - 1);
+    return stoa__process->space.public_base + (uintptr_t)(place - 1) * 8;
 }
 
 /* The low bits of the entry's tag. */
 static inline uint64_t
-entry_tag(const stoa_intern_table *table, uint64_t entry)
+entry_tag(unsigned place_bits, uint64_t entry)
 {
-    return entry >> table->place_bits;
+    return entry >> place_bits;
+}
+
+/* The slot to look at after `i`, the `*turn`th so far (begin with 0). */
+static inline size_t
+next_slot(size_t i, size_t mask, size_t *turn)
+{
+    return ++*turn % LINE != 0 ? (i & ~(size_t)(LINE - 1)) | ((i + 1) % LINE) : (i + LINE) & mask;
+}
+
+/* Writes an entry into an array that has room and that nobody probes yet, or whose shard's lock is held. */
+static inline void
+put_slot(slot *slots, size_t mask, uint64_t tag, uint64_t entry)
+{
+    size_t turn = 0, i = tag & mask;
+    while (atomic_load_explicit(&slots[i], memory_order_relaxed) != 0) {
+        i = next_slot(i, mask, &turn);
+    }
+    /* release: pairs with the acquire load of probe */
+    atomic_store_explicit(&slots[i], entry, memory_order_release);
+}
+
+/* Enters all entries of one array into another that has the room. */
+static inline void
+move_slots(unsigned place_bits, const slot *from, unsigned from_log2, slot *to, unsigned to_log2)
+{
+    for (size_t i = 0; i <= slot_mask(from_log2); i++) {
+        uint64_t entry = atomic_load_explicit(&from[i], memory_order_relaxed);
+        if (entry != 0) {
+            put_slot(to, slot_mask(to_log2), entry_tag(place_bits, entry), entry);
+        }
+    }
+}
+
+/* Asks the processor for the slot of a tag; its low bits will do. */
+static inline void
+ask_slot(uintptr_t view, uint64_t tag)
+{
+    if (view != 0) {
+        __builtin_prefetch(&view_slots(view)[tag & view_mask(view)]);
+    }
 }
 
 static inline stoa_intern_table *
 table_of(const stoa_region *region)
 {
     return atomic_load_explicit(&region->intern, memory_order_acquire);
-}
-
-/* Asks the processor for the slot of `tag`. */
-static inline void
-stoa__intern_ask(stoa_intern_table *table, uint64_t tag)
-{
-    uintptr_t view = atomic_load_explicit(&shard_of(table, tag)->view, memory_order_acquire);
-    if (view != 0) {
-        __builtin_prefetch(&view_slots(view)[tag & view_mask(view)]);
-    }
 }
 
 /* The table of the region, made if it is not there. Takes the region's lock. NULL: no memory. */
@@ -116,8 +152,27 @@ most_used(unsigned log2)
     return ((size_t)5 << log2) / 8;
 }
 
-/* Another array for the shard: larger, or of the same size without the tombstones. Its lock is held, and a batch is open
- * on this thread (so that nothing is disposed of under the lock). False: no memory. */
-bool stoa__intern_rebuild(stoa_intern_table *table, shard *own);
+/* How many bits an array of this size grows by: small ones four times at once, since they are soon outgrown. */
+static inline unsigned
+stoa__intern_growth(unsigned log2)
+{
+    return log2 < 14 ? 2 : 1; /* such a slab has 4 MiB at most */
+}
+
+/* Enters an entry into the shard, whose lock is held while a batch is open on this thread (so that nothing is disposed of
+ * under the lock). False: no memory. */
+bool stoa__intern_enter(stoa_intern_table *table, shard *to, uint64_t entry);
+
+/* ---- slabs: what a batch brings (heap/intern_own.h) ---------------------------------------------------------------- */
+
+slab *stoa__slab_make(stoa_intern_table *table, unsigned log2); /* all empty; NULL: no memory */
+void stoa__slab_free(slab *old);                                /* nobody else has seen it */
+/* The slab becomes the table's, all its pieces in use. False: there is no place for another one of its size. */
+bool stoa__slab_keep(stoa_intern_table *table, slab *brought);
+/* Its piece for this shard becomes the shard's array: it has `count` entries, and gets those that were there. The lock is
+ * held. False: they are too many; nothing has changed. */
+bool stoa__intern_take_over(stoa_intern_table *table, shard *own, slab *brought, size_t count);
+/* A piece that was not taken over. No lock. */
+void stoa__slab_give_up(slab *brought, unsigned index);
 
 #endif

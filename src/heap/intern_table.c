@@ -6,14 +6,12 @@
 
 #include <string.h>
 
-#define QUICK_LOG2 \
-    14u /* arrays of fewer slots grow four times at once: such a slab has 4 MiB at most, soon outgrown */
 #define POPULATE_WORTH ((size_t)64 << 10)
 
 /* ---- arrays ------------------------------------------------------------------------------------------------------ */
 
-static slab *
-make_slab(stoa_intern_table *table, unsigned log2)
+slab *
+stoa__slab_make(stoa_intern_table *table, unsigned log2)
 {
     slab *fresh = stoa__alloc(sizeof *fresh);
     if (fresh == NULL) {
@@ -34,8 +32,8 @@ make_slab(stoa_intern_table *table, unsigned log2)
     return fresh;
 }
 
-static void
-free_slab(slab *old)
+void
+stoa__slab_free(slab *old)
 {
     atomic_fetch_sub_explicit(&old->table->bytes, old->bytes, memory_order_relaxed);
     stoa__os_free(old->memory, old->bytes);
@@ -54,7 +52,7 @@ take_piece(stoa_intern_table *table, unsigned index, unsigned log2)
     for (int way = 0; way < 2 && got == NULL; way++) {
         slab **place = &table->slabs[log2][way];
         if (*place == NULL) {
-            *place = make_slab(table, log2);
+            *place = stoa__slab_make(table, log2);
         }
         if (*place == NULL) {
             break;
@@ -93,36 +91,36 @@ give_piece(stoa_deferred *deferred)
     }
     stoa__unlock(&table->slabs_lock);
     if (last) {
-        free_slab(home);
+        stoa__slab_free(home);
     }
     stoa__region_unref(table->region);
 }
 
+/* Replaces the shard's array; its entries are in the new one. The lock is held. */
 static void
-put_slot(slot *slots, size_t mask, uint64_t tag, uint64_t entry)
+publish(stoa_intern_table *table, shard *own, slab *home)
 {
-    size_t i = tag & mask;
-    while (atomic_load_explicit(&slots[i], memory_order_relaxed) != 0) {
-        i = (i + 1) & mask;
+    unsigned index = (unsigned)(own - table->shards);
+    /* release: pairs with the acquire loads of readers; publishes all slots of the array */
+    atomic_store_explicit(&own->view, (uintptr_t)(home->memory + ((size_t)index << home->log2)) | home->log2,
+                          memory_order_release);
+    if (own->home != NULL) {
+        stoa_deferred *deferred = &own->home->pieces[index].deferred;
+        deferred->dispose = give_piece;
+        stoa__region_ref(table->region); /* give_piece gives it up */
+        stoa__epoch_defer(deferred);
     }
-    atomic_store_explicit(&slots[i], entry, memory_order_relaxed); /* published with the view */
+    own->home = home;
 }
 
-bool
-stoa__intern_rebuild(stoa_intern_table *table, shard *own)
+/* A larger array for the shard. The lock is held. False: no memory. */
+static bool
+rebuild(stoa_intern_table *table, shard *own)
 {
     unsigned index = (unsigned)(own - table->shards);
     uintptr_t view = atomic_load_explicit(&own->view, memory_order_relaxed);
-    size_t live = atomic_load_explicit(&own->live, memory_order_relaxed);
-    unsigned log2 = view == 0 ? LEAST_LOG2 : (unsigned)(view & VIEW_LOG2);
-    slab *home = NULL;
-    if (view == 0 || live <= most_used(log2) / 2) {
-        home = take_piece(table, index, log2);
-    }
-    if (home == NULL && view != 0) {
-        log2 += log2 < QUICK_LOG2 ? 2 : 1;
-        home = take_piece(table, index, log2);
-    }
+    unsigned old = (unsigned)(view & VIEW_LOG2), log2 = view == 0 ? LEAST_LOG2 : old + stoa__intern_growth(old);
+    slab *home = take_piece(table, index, log2);
     if (home == NULL) {
         return false;
     }
@@ -131,26 +129,73 @@ stoa__intern_rebuild(stoa_intern_table *table, shard *own)
     if (bytes >= POPULATE_WORTH) {
         (void)stoa__os_populate(slots, bytes); /* best effort: else it is faulted in */
     }
-    size_t mask = ((size_t)1 << log2) - 1;
-    slot *old = view_slots(view);
-    size_t count = view != 0 ? view_mask(view) + 1 : 0;
-    for (size_t i = 0; i < count; i++) {
-        uint64_t entry = atomic_load_explicit(&old[i], memory_order_relaxed);
-        if (entry > TOMBSTONE) {
-            put_slot(slots, mask, entry_tag(table, entry), entry);
+    if (view != 0) {
+        move_slots(table->place_bits, view_slots(view), old, slots, log2);
+    }
+    publish(table, own, home);
+    return true;
+}
+
+bool
+stoa__intern_enter(stoa_intern_table *table, shard *to, uint64_t entry)
+{
+    uintptr_t view = atomic_load_explicit(&to->view, memory_order_relaxed);
+    size_t live = atomic_load_explicit(&to->live, memory_order_relaxed);
+    if (view == 0 || live >= most_used((unsigned)(view & VIEW_LOG2))) {
+        /* an array that cannot be replaced may be filled up to its last but one slot */
+        if (!rebuild(table, to) && (view == 0 || live >= view_mask(view))) {
+            return false;
+        }
+        view = atomic_load_explicit(&to->view, memory_order_relaxed);
+    }
+    put_slot(view_slots(view), view_mask(view), entry_tag(table->place_bits, entry), entry);
+    atomic_store_explicit(&to->live, live + 1, memory_order_relaxed);
+    return true;
+}
+
+/* ---- what a batch brings ------------------------------------------------------------------------------------------- */
+
+bool
+stoa__slab_keep(stoa_intern_table *table, slab *brought)
+{
+    bool kept = false;
+    stoa__lock(&table->slabs_lock);
+    for (int way = 0; way < 2 && !kept; way++) {
+        slab **place = &table->slabs[brought->log2][way];
+        if (*place == NULL) {
+            *place = brought;
+            brought->busy = UINT32_MAX;
+            kept = true;
         }
     }
-    /* release: pairs with the acquire loads of readers; publishes all slots of the array */
-    atomic_store_explicit(&own->view, (uintptr_t)slots | log2, memory_order_release);
-    own->used = live;
-    if (own->home != NULL) {
-        stoa_deferred *deferred = &own->home->pieces[index].deferred;
-        deferred->dispose = give_piece;
-        stoa__region_ref(table->region); /* give_piece gives it up */
-        stoa__epoch_defer(deferred);
+    stoa__unlock(&table->slabs_lock);
+    return kept;
+}
+_Static_assert(SHARDS == 32, "a bit a shard");
+
+bool
+stoa__intern_take_over(stoa_intern_table *table, shard *own, slab *brought, size_t count)
+{
+    unsigned index = (unsigned)(own - table->shards);
+    uintptr_t view = atomic_load_explicit(&own->view, memory_order_relaxed);
+    size_t live = atomic_load_explicit(&own->live, memory_order_relaxed);
+    if (count + live > most_used(brought->log2)) {
+        return false;
     }
-    own->home = home;
+    if (view != 0) {
+        move_slots(table->place_bits, view_slots(view), (unsigned)(view & VIEW_LOG2),
+                   brought->memory + ((size_t)index << brought->log2), brought->log2);
+    }
+    atomic_store_explicit(&own->live, live + count, memory_order_relaxed);
+    publish(table, own, brought);
     return true;
+}
+
+void
+stoa__slab_give_up(slab *brought, unsigned index)
+{
+    stoa__region_ref(brought->table->region); /* give_piece gives it up */
+    give_piece(&brought->pieces[index].deferred);
 }
 
 /* ---- the table as a whole ---------------------------------------------------------------------------------------- */
@@ -171,7 +216,7 @@ stoa__intern_make(stoa_region *region)
         stoa__lock_init(&table->slabs_lock, STOA_RANK_INTERN);
         atomic_init(&table->bytes, sizeof *table);
         table->region = region;
-        table->place_bits = 64 - (unsigned)__builtin_clzll(stoa__process->space.reserved / 8 + 2);
+        table->place_bits = 64 - (unsigned)__builtin_clzll(stoa__process->space.reserved / 8 + 1);
         atomic_store_explicit(&region->intern, table, memory_order_release);
     }
     stoa__unlock(&region->lock);
@@ -187,7 +232,7 @@ stoa__intern_table_free(stoa_intern_table *table)
     for (unsigned log2 = 0; log2 <= MOST_LOG2; log2++) {
         for (int way = 0; way < 2; way++) {
             if (table->slabs[log2][way] != NULL) {
-                free_slab(table->slabs[log2][way]);
+                stoa__slab_free(table->slabs[log2][way]);
             }
         }
     }
@@ -214,23 +259,24 @@ check_shard(stoa_intern_table *table, unsigned index)
 {
     shard *own = &table->shards[index];
     uintptr_t view = atomic_load_explicit(&own->view, memory_order_relaxed);
-    size_t live = 0, used = 0;
+    size_t live = 0;
     bool good = true;
     size_t count = view != 0 ? view_mask(view) + 1 : 0;
     slot *slots = view_slots(view);
     for (size_t i = 0; i < count && good; i++) {
         uint64_t entry = atomic_load_explicit(&slots[i], memory_order_relaxed);
-        used += entry != 0;
-        if (entry > TOMBSTONE) {
+        if (entry != 0) {
             live++;
-            good = stoa__in_heap((const void *)entry_object(table, entry));
-            for (size_t k = entry_tag(table, entry) & (count - 1); good && k != i; k = (k + 1) & (count - 1)) {
+            good = stoa__in_heap((const void *)entry_object(table->place_bits, entry));
+            size_t turn = 0, k = entry_tag(table->place_bits, entry) & (count - 1);
+            while (good && k != i) {
                 good = atomic_load_explicit(&slots[k], memory_order_relaxed) != 0;
+                k = next_slot(k, count - 1, &turn);
             }
         }
     }
-    return good && used == own->used && live == atomic_load_explicit(&own->live, memory_order_relaxed) &&
-           (count == 0 || used < count);
+    return good && live == atomic_load_explicit(&own->live, memory_order_relaxed) &&
+           (count == 0 || live < count);
 }
 
 bool

@@ -1,12 +1,9 @@
-/* The intern table as the other files of this layer see it: making, withdrawing, statistics, fork. */
+/* The intern table as the other files of this layer see it: making, statistics, fork. */
 #ifndef STOA_HEAP_INTERN_TABLE_H
 #define STOA_HEAP_INTERN_TABLE_H
 
 #include "heap/intern.h"
 #include "heap/region_struct.h"
-
-/* Takes all entries of an open batch out again; its chunks still bear its identity. No lock held. */
-void stoa__intern_withdraw(stoa_batch *batch);
 
 void stoa__intern_table_free(struct stoa_intern_table *table); /* NULL: nothing */
 /* No lock. */

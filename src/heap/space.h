@@ -36,7 +36,7 @@ typedef struct stoa_granule {
     _Atomic uint32_t region; /* id of the owning region, 0 = free; written by who takes or gives back the chunk */
     uint32_t chunk_back;     /* granules back to the first granule of its chunk; const while region != 0 */
     _Atomic uint64_t sealed; /* first granule of a chunk only: bytes sealed from the chunk's start.
-                                  Release store by the batch that seals; acquire load in intern.c (visibility test). */
+                                  Release store by the batch that seals; acquire load in stoa__batch_sees. */
     _Atomic uintptr_t batch; /* first granule only: identity of the batch that has the chunk open, 0 = none. Relaxed: a
                                   batch only asks "is it mine", and only it stores its own identity */
     uint64_t size;           /* first granule only: bytes of the chunk; const while region != 0 */

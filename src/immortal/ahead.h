@@ -1,8 +1,17 @@
 /* Looking ahead: what an interning walk will ask the intern table, asked for before it does.
  *
- * Most of the time of interning is waiting for memory: for the table's slot of each new key. The walk knows the next objects
- * of the container that it stands in; so keys of the leaves STOA_AHEAD slots on are computed and their slots asked for, and
- * the key is kept until the walk gets there. A wrong guess costs time, nothing else.
+ * Problem: most of the time of interning would be waiting for memory, three times for a leaf: for the object of the source,
+ * for the slot of its key, which may be anywhere in the table, and for the object that the slot names.
+ * Mechanism: a scout goes over the source in the order of the walk, some dozens of leaves in front of it, across the borders
+ * of containers. It computes the keys of the next leaves and then asks for the slots of all of them, one right after the
+ * other, and for the objects that the slots of the group before name. For a processor that asks for memory whose
+ * page it does not know waits for that; but it finds several pages at once. The keys wait in a queue until the walk gets
+ * there. Where the walk takes another way than the scout thought (what is shared in the source is entered once, some types
+ * the scout does not know), keys in between are dropped; when it has lost the scout, that starts again from where the
+ * walk stands. A wrong guess costs time, nothing else: a key belongs to an object, which the walk compares.
+ *
+ * Only long walks have a scout. Thread: the walk's; the GIL is held and no Python code runs (walk.h), so what lies in
+ * containers does not change.
  */
 #ifndef STOA_IMMORTAL_AHEAD_H
 #define STOA_IMMORTAL_AHEAD_H
@@ -11,45 +20,100 @@
 #include "immortal/source.h"
 #include "immortal/walk.h"
 
-/* The key of the object in the current slot, if it was computed ahead. */
-static inline const stoa_key *
-stoa__known_key(const stoa_walk *walk, const PyObject *object)
+#define STOA_SECOND_LINE 48   /* of an object that begins anywhere in a line: where text begins, or so */
+#define STOA_SCOUT_QUEUE 128u /* keys that there is room for, a power of two */
+#define STOA_SCOUT_LEAD 48u   /* keys that are in the queue at least, while there are any to come */
+#define STOA_SCOUT_GROUP 32u  /* keys that are added at once */
+#define STOA_SCOUT_DEPTH 16u  /* containers that it stands in; into deeper ones it does not look */
+#define STOA_SCOUT_LOST 4u    /* leaves in a row without a key: it starts again */
+
+/* Children of a container, from one on. */
+typedef struct stoa_cursor {
+    PyObject *const *at; /* the next child; NULL there: nothing */
+    size_t left, stride; /* children to come, and how far one is from the next */
+} stoa_cursor;
+
+/* Asks for the containers to come: first for what they begin with, then for what they hold, then for what that holds. */
+static inline void
+stoa__ask_beside(const stoa_cursor *cursor)
 {
-    const stoa_ahead *ahead = &walk->ahead[walk->frames[walk->depth - 1].next % STOA_KEY_RING];
-    return ahead->object == object ? &ahead->key : NULL;
+    PyObject *const *at = cursor->at;
+    size_t stride = cursor->stride;
+    stoa_children children;
+    if (cursor->left > 8) {
+        __builtin_prefetch(at[8 * stride]);
+    }
+    if (cursor->left > 4 && at[4 * stride] != NULL) {
+        stoa__prefetch_inside(at[4 * stride]);
+    }
+    if (cursor->left > 2 && at[2 * stride] != NULL && stoa__children_of(at[2 * stride], &children)) {
+        for (Py_ssize_t i = 0; i < children.count && i < STOA_SPARE; i++) {
+            const char *child = (const char *)children.first[(size_t)i * children.stride];
+            __builtin_prefetch(child);
+            __builtin_prefetch(child + STOA_SECOND_LINE);
+        }
+    }
+    if (cursor->left > 1 && at[stride] != NULL && stoa__children_of(at[stride], &children)) {
+        for (Py_ssize_t i = 0; i < children.count && i < STOA_SPARE; i++) {
+            PyObject *child = children.first[(size_t)i * children.stride];
+            if (child != NULL) {
+                stoa__prefetch_inside(child);
+            }
+        }
+    }
 }
 
-/* Asks for what visiting the object in this slot will touch: the intern table's slot of a leaf, the inside of a
- * container. */
+typedef struct stoa_ahead {
+    const PyObject *object; /* whose key it is */
+    stoa_key key;
+} stoa_ahead;
+
+typedef struct stoa_scout {
+    unsigned head, tail; /* of the queue: tail - head keys wait */
+    unsigned asked;      /* up to here it has asked for objects; <= tail */
+    unsigned depth, lost;
+    stoa_cursor cursors[STOA_SCOUT_DEPTH]; /* [depth - 1] is the innermost */
+    stoa_ahead queue[STOA_SCOUT_QUEUE];
+} stoa_scout;
+
+/* Adds a group of keys, fewer where the objects between are many. */
+void stoa__scout_go(stoa_walk *walk);
+
+/* It stands in slots that are about to move. */
 static inline void
-stoa__look_ahead(stoa_walk *walk, size_t at)
+stoa__scout_forget(stoa_scout *scout)
 {
-    PyObject *object = walk->slots[at];
-    if (stoa__memo_cached(&walk->memo, object)->source == object || stoa__in_heap(object)) {
-        return;
+    if (scout != NULL) {
+        scout->depth = 0;
     }
-    PyTypeObject *type = Py_TYPE(object);
-    stoa_ahead *ahead = &walk->ahead[at % STOA_KEY_RING];
-    if (type == &PyUnicode_Type) {
-        ahead->key = stoa__key_of_str((int)PyUnicode_KIND(object), PyUnicode_IS_ASCII(object),
-                                      PyUnicode_DATA(object), PyUnicode_GET_LENGTH(object));
+}
+
+/* Not one of the runtime's own ints: it may have a key. */
+static inline bool
+stoa__int_is_large(const PyObject *number)
+{
+    size_t count = stoa__int_digit_count(number);
+    return count > 1 || (count == 1 && stoa__int_digits(number)[0] > 1024);
+}
+
+/* The key of a leaf that the walk has come to, where it is not the first one in the queue. */
+const stoa_key *stoa__scout_search(stoa_walk *walk, const PyObject *object);
+
+/* The key of a leaf that the walk has come to, or NULL: not known. Good until the scout goes on. */
+static inline const stoa_key *
+stoa__known_key(stoa_walk *walk, const PyObject *object)
+{
+    stoa_scout *scout = walk->scout;
+    if (scout == NULL) {
+        return NULL;
     }
-    else if (type == &PyFloat_Type) {
-        ahead->key = stoa__key_of_float(PyFloat_AS_DOUBLE(object));
+    const stoa_ahead *first = &scout->queue[scout->head % STOA_SCOUT_QUEUE];
+    if (scout->head != scout->tail && first->object == object) {
+        scout->head++;
+        scout->lost = 0;
+        return &first->key;
     }
-    else if (type == &PyLong_Type) {
-        size_t count = stoa__int_digit_count(object);
-        if (count == 0 || (count == 1 && stoa__int_digits(object)[0] <= 1024)) {
-            return; /* likely one of the runtime's own */
-        }
-        ahead->key = stoa__key_of_int(stoa__int_is_negative(object), stoa__int_digits(object), count);
-    }
-    else {
-        stoa__prefetch_inside(object);
-        return;
-    }
-    ahead->object = object;
-    stoa__intern_prefetch(&walk->batch, ahead->key);
+    return stoa__scout_search(walk, object);
 }
 
 #endif

@@ -32,6 +32,7 @@ add_string(PyObject *str, void *context)
         return; /* twice as many as any version has; the hash is wanted by tables of keys, and cannot fail */
     }
     size_t slot = stoa__canonical_slot(stoa__str_data(s), (size_t)s->length);
+    stoa__canonical.marks[slot / 64] |= UINT64_C(1) << slot % 64;
     while (stoa__canonical.strings[slot] != NULL) {
         slot = (slot + 1) & (STOA_CANONICAL_SLOTS - 1);
     }

@@ -2,7 +2,7 @@
 #include "immortal/walk.h"
 
 #include "heap/error.h"
-#include "immortal/source.h"
+#include "immortal/ahead.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -42,6 +42,7 @@ stoa__walk_reserve(stoa_walk *walk, size_t more)
     if (count <= walk->slot_capacity) {
         return true;
     }
+    stoa__scout_forget(walk->scout);
     PyObject **slots = enlarge(walk->slots, walk->first_slots, walk->top, &walk->slot_capacity, count,
                                sizeof(*slots));
     if (slots == NULL) {
@@ -79,11 +80,33 @@ take(stoa_walk *walk, PyObject *const *items, size_t count)
     walk->top += count;
 }
 
+/* The pairs of a dict whose keys are known as a whole. */
+static inline bool
+take_headed(stoa_walk *walk, const PyDictObject *dict)
+{
+    const stoa_str_entry *entries = walk->headings != NULL ? stoa__headed_entries(dict) : NULL;
+    if (entries == NULL) {
+        return false;
+    }
+    size_t count = (size_t)dict->ma_used;
+    const stoa_heading *heading = stoa__heading_of(walk->headings, entries, count);
+    if (!stoa__heading_lay(heading, entries, count, walk->slots + walk->top)) {
+        return false;
+    }
+    walk->top += 2 * count;
+    return true;
+}
+
+/* *step: see stoa_frame. */
 static bool
-take_pairs(stoa_walk *walk, PyObject *dict)
+take_pairs(stoa_walk *walk, PyObject *dict, uint8_t *step)
 {
     if (!stoa__walk_reserve(walk, 2 * (size_t)PyDict_GET_SIZE(dict))) {
         return false;
+    }
+    if (take_headed(walk, (const PyDictObject *)dict)) {
+        *step = 2;
+        return true;
     }
     PyObject **slots = walk->slots + walk->top;
     stoa_children values;
@@ -135,22 +158,14 @@ take_array(stoa_walk *walk, PyObject *const *items, Py_ssize_t count)
     return true;
 }
 
-/* Asks for what the containers to come will touch: first what they begin with, then what they hold. */
+/* As a scout does, for the walk that has none: from the slot of the container that was just opened. */
 static inline void
 look_beside(const stoa_walk *walk)
 {
     const stoa_frame *outer = &walk->frames[walk->depth - 2];
     size_t step = outer->kind == STOA_FRAME_MAPPING ? 2 : 1;
     size_t top = walk->frames[walk->depth - 1].base, at = outer->next;
-    if (at + 4 * step < top) {
-        stoa__prefetch_inside(walk->slots[at + 4 * step]);
-    }
-    stoa_children children;
-    if (at + 2 * step < top && stoa__children_of(walk->slots[at + 2 * step], &children)) {
-        for (Py_ssize_t i = 0; i < children.count && i < STOA_SPARE; i++) {
-            __builtin_prefetch(children.first[(size_t)i * children.stride]);
-        }
-    }
+    stoa__ask_beside(&(stoa_cursor){walk->slots + at, (top - at + step - 1) / step, step});
 }
 
 bool
@@ -162,8 +177,12 @@ stoa__walk_open(stoa_walk *walk, const PyObject *source, stoa_frame_kind kind, b
     if (in_memo && !stoa__memo_put(&walk->memo, source, STOA_MEMO_OPEN)) {
         return no_memory(walk);
     }
-    walk->frames[walk->depth++] = (stoa_frame){
-        .source = source, .base = walk->top, .next = walk->top, .kind = (uint8_t)kind, .in_memo = in_memo};
+    walk->frames[walk->depth++] = (stoa_frame){.source = source,
+                                               .base = walk->top,
+                                               .next = walk->top,
+                                               .kind = (uint8_t)kind,
+                                               .step = 1,
+                                               .in_memo = in_memo};
     return true;
 }
 
@@ -178,10 +197,11 @@ stoa__walk_enter(stoa_walk *walk, PyObject *container, stoa_frame_kind kind, con
         return no_memory(walk);
     }
     size_t base = walk->top;
+    uint8_t step = 1;
     bool taken;
     switch (kind) {
     case STOA_FRAME_MAPPING:
-        taken = take_pairs(walk, container);
+        taken = take_pairs(walk, container, &step);
         break;
     case STOA_FRAME_SET:
         taken = take_members(walk, container);
@@ -198,8 +218,14 @@ stoa__walk_enter(stoa_walk *walk, PyObject *container, stoa_frame_kind kind, con
     if (!taken) {
         return false;
     }
-    walk->frames[walk->depth++] = (stoa_frame){
-        .source = source, .base = base, .next = base, .kind = (uint8_t)kind, .in_memo = in_memo};
-    look_beside(walk);
+    walk->frames[walk->depth++] = (stoa_frame){.source = source,
+                                               .base = base,
+                                               .next = base + step - 1,
+                                               .kind = (uint8_t)kind,
+                                               .step = step,
+                                               .in_memo = in_memo};
+    if (walk->scout == NULL) { /* it has asked already */
+        look_beside(walk);
+    }
     return true;
 }

@@ -20,13 +20,29 @@ is_reachable(const stoa_walk *walk, const PyObject *object)
            !Py_IS_TYPE((PyObject *)object, &PyDict_Type);
 }
 
-/* The table of the dict that a frame was opened for, if it has no gaps: then the shared one has the same. */
-static inline const stoa_keys *
-table_to_copy(const PyObject *source)
+/* Remembers the keys of the dict that a frame was opened for, and what they have become. */
+static void
+keep_heading(stoa_walk *walk, const PyDictObject *dict, stoa_shared *const *pairs)
 {
-    const PyDictObject *dict = (const PyDictObject *)((uintptr_t)source & ~(uintptr_t)1); /* see enter_proxy */
-    return dict->ma_values == NULL && stoa__dict_keys(dict)->nentries == dict->ma_used ? stoa__dict_keys(dict)
-                                                                                       : NULL;
+    const stoa_str_entry *entries = stoa__headed_entries(dict);
+    if (entries != NULL) {
+        size_t count = (size_t)dict->ma_used;
+        stoa__heading_keep(stoa__heading_of(walk->headings, entries, count), entries, count, pairs);
+    }
+}
+
+static stoa_shared *
+make_mapping(stoa_walk *walk, const stoa_frame *frame, stoa_shared *const *pairs, Py_ssize_t count)
+{
+    /* see enter_proxy */
+    const PyDictObject *dict = (const PyDictObject *)((uintptr_t)frame->source & ~(uintptr_t)1);
+    const stoa_keys *keys = stoa__dict_keys(dict);
+    if (walk->headings != NULL && frame->step == 1) {
+        keep_heading(walk, dict, pairs);
+    }
+    /* its table is to be copied, if it has no gaps: then the shared one has the same */
+    bool same = dict->ma_values == NULL && keys->nentries == dict->ma_used;
+    return stoa__make_mapping_like(&walk->batch, pairs, count, same ? keys : NULL);
 }
 
 static stoa_shared *
@@ -45,7 +61,7 @@ make_container(stoa_walk *walk, const stoa_frame *frame)
     case STOA_FRAME_TUPLE:
         return stoa__make_tuple(batch, children, count);
     case STOA_FRAME_MAPPING:
-        return stoa__make_mapping_like(batch, children, count / 2, table_to_copy(frame->source));
+        return make_mapping(walk, frame, children, count / 2);
     case STOA_FRAME_SET:
         return stoa__make_frozenset(batch, children, count);
     case STOA_FRAME_SLICE:
@@ -76,15 +92,42 @@ close_frame(stoa_walk *walk, const stoa_frame *frame)
     return made;
 }
 
+/* How many objects the batch will have in the end, if the frame with the most children goes on as it began and is the most
+ * of all. */
+static uint64_t
+expectation(const stoa_walk *walk)
+{
+    size_t most = 0;
+    double part = 0, part_of_most = 1; /* how much of the frame is done */
+    for (size_t i = walk->depth; i-- > 0;) {
+        const stoa_frame *frame = &walk->frames[i];
+        size_t end = i + 1 < walk->depth ? walk->frames[i + 1].base : walk->top;
+        part = ((double)(frame->next - frame->base) + part * frame->step) / (double)(end - frame->base);
+        if (end - frame->base > most) {
+            most = end - frame->base;
+            part_of_most = part;
+        }
+    }
+    return (uint64_t)((double)walk->batch.allocations / (part_of_most > 1e-9 ? part_of_most : 1));
+}
+
 /* Has the user pressed Ctrl-C? Handlers run Python code, which may change what we stand in; so the walk only looks,
  * leaves, and lets them run when nothing is held. */
 static bool
 interrupt_is_pending(stoa_walk *walk)
 {
-    walk->budget = STOA_SIGNAL_INTERVAL;
+    walk->interval = walk->interval * 16 < STOA_SIGNAL_INTERVAL ? walk->interval * 16 : STOA_SIGNAL_INTERVAL;
+    walk->budget = walk->interval;
+    walk->batch.expected = expectation(walk);
     stoa__memo_widen(&walk->memo);
+    if (walk->headings == NULL) {
+        walk->headings = calloc(1, sizeof(*walk->headings));
+    }
+    if (walk->scout == NULL && (walk->batch.flags & STOA_BATCH_INTERN) != 0) {
+        walk->scout = calloc(1, sizeof(*walk->scout));
+    }
     if (walk->texts == NULL && (walk->batch.flags & STOA_BATCH_INTERN) == 0) {
-        walk->texts = calloc(1, sizeof(*walk->texts)); /* without memory for it the walk goes without */
+        walk->texts = calloc(1, sizeof(*walk->texts)); /* without memory for either the walk goes without */
     }
     if (walk->watch_signals && PyOS_InterruptOccurred()) {
         PyErr_SetInterrupt(); /* asking has cleared it */
@@ -120,7 +163,8 @@ leave_frame(stoa_walk *walk)
     walk->top = frame->base;
     walk->depth--;
     stoa_frame *outer = &walk->frames[walk->depth - 1];
-    walk->slots[outer->next++] = made;
+    walk->slots[outer->next] = made;
+    outer->next += outer->step;
     outer->fresh |= fresh;
     return true;
 }
@@ -174,17 +218,12 @@ static inline stoa_visit_result
 run_frame(stoa_walk *walk, bool interning)
 {
     stoa_frame *frame = &walk->frames[walk->depth - 1];
-    size_t top = walk->top;
-    if (interning && frame->next == frame->base) {
-        for (size_t at = frame->base; at < top && at < frame->base + STOA_AHEAD; at++) {
-            stoa__look_ahead(walk, at);
-        }
-    }
-    for (size_t at = frame->next; at < top; at++) {
+    const stoa_scout *scout = walk->scout;
+    size_t top = walk->top, step = frame->step;
+    for (size_t at = frame->next; at < top; at += step) {
         PyObject *object = walk->slots[at];
-        __builtin_prefetch(walk->slots[at + STOA_SPARE - 1]);
-        if (interning && at + STOA_AHEAD < top) {
-            stoa__look_ahead(walk, at + STOA_AHEAD);
+        if (!interning) { /* else the scout asks */
+            __builtin_prefetch(walk->slots[at + STOA_SPARE - 1]);
         }
         const stoa_memo_entry *cached = stoa__memo_cached(&walk->memo, object);
         if (cached->source == object) {
@@ -192,6 +231,9 @@ run_frame(stoa_walk *walk, bool interning)
             continue;
         }
         frame->next = at;
+        if (interning && scout != NULL && scout->depth > 0 && scout->tail - scout->head < STOA_SCOUT_LEAD) {
+            stoa__scout_go(walk);
+        }
         if (--walk->budget == 0 && interrupt_is_pending(walk)) {
             return STOA_VISIT_SIGNAL;
         }
@@ -236,21 +278,22 @@ walk_init(stoa_walk *walk, PyObject *object, unsigned flags, bool watch_signals)
     walk->watch_signals = watch_signals;
     walk->foreign = walk->postponed = false;
     walk->cause = NULL;
-    walk->budget = 256; /* the first look only finds out that the walk is long */
+    walk->budget = walk->interval = STOA_SIGNAL_FIRST;
     walk->slots = walk->first_slots;
     walk->slot_capacity = STOA_FIRST_SLOTS;
     memset(walk->first_slots, 0, sizeof(walk->first_slots)); /* prefetching looks above top */
     walk->frames = walk->first_frames;
     walk->frame_capacity = STOA_FIRST_FRAMES;
     stoa__memo_init(&walk->memo);
-    memset(walk->ahead, 0, sizeof(walk->ahead));
+    walk->scout = NULL;
+    walk->headings = NULL;
     walk->texts = NULL;
     walk->message = (stoa_path){NULL, 0, 0, false};
     walk->path_size = 0;
     walk->offender[0] = '\0';
     walk->slots[0] = object;
     walk->top = 1;
-    walk->frames[0] = (stoa_frame){.kind = STOA_FRAME_ROOT};
+    walk->frames[0] = (stoa_frame){.kind = STOA_FRAME_ROOT, .step = 1};
     walk->depth = 1;
 }
 
@@ -264,6 +307,8 @@ walk_clear(stoa_walk *walk)
         free(walk->frames);
     }
     stoa__memo_clear(&walk->memo);
+    free(walk->headings);
+    free(walk->scout);
     free(walk->texts);
     stoa__path_clear(&walk->message);
 }

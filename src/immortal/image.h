@@ -38,7 +38,7 @@ stoa_shared *stoa__make_float(stoa_batch *batch, double value);
 stoa_shared *stoa__make_complex(stoa_batch *batch, double real, double imag);
 
 /* Keys ahead of time. Interning spends most of its time waiting for the table's slot; who knows the next few leaves can
- * compute their keys early, ask for the slots (stoa__intern_prefetch), and pass the keys when it makes them. */
+ * compute their keys early, ask for the slots (stoa__intern_places), and pass the keys when it makes them. */
 stoa_key stoa__key_of_str(int kind, bool ascii, const void *characters, Py_ssize_t length);
 stoa_key stoa__key_of_int(bool negative, const digit *digits, size_t count);
 stoa_key stoa__key_of_float(double value);

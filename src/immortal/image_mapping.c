@@ -224,7 +224,7 @@ alloc_block(stoa_batch *batch, size_t size, size_t full)
 static stoa_err
 hash_keys(const pairs *p, Py_hash_t *few, size_t few_count, Py_hash_t **hashes)
 {
-    Py_ssize_t i = 0;
+    Py_ssize_t i = p->like != NULL && p->like->kind == STOA_KEYS_STR ? p->count : 0;
     while (i < p->count && p->items[2 * i]->ob_type == &PyUnicode_Type) {
         i++;
     }

@@ -23,17 +23,21 @@ same_text(const void *candidate, const void *wanted)
            memcmp(stoa__str_data(str), t->characters, (size_t)t->length * (size_t)t->kind) == 0;
 }
 
-/* The runtime's own object of this text, or NULL. */
+/* The runtime's own object of a text of no character or one, or NULL. */
+static inline stoa_shared *
+canonical_character(const text *t)
+{
+    if (t->kind != 1 || t->length > 1) {
+        return NULL;
+    }
+    return t->length == 0 ? stoa__canonical.empty_str
+                          : stoa__canonical.chars[*(const unsigned char *)t->characters];
+}
+
+/* The runtime's own object of a longer text, or NULL. */
 static inline stoa_shared *
 canonical_text(const text *t)
 {
-    if (t->kind != 1) {
-        return NULL;
-    }
-    if (t->length <= 1) {
-        return t->length == 0 ? stoa__canonical.empty_str
-                              : stoa__canonical.chars[*(const unsigned char *)t->characters];
-    }
     return t->ascii ? stoa__canonical_string(t->characters, (size_t)t->length) : NULL;
 }
 
@@ -91,7 +95,7 @@ stoa__make_str_keyed(stoa_batch *batch, const stoa_key *known, int kind, bool as
                      Py_ssize_t length, Py_hash_t hash)
 {
     text t = {characters, length, kind, ascii};
-    stoa_shared *object = canonical_text(&t);
+    stoa_shared *object = canonical_character(&t);
     if (object != NULL) {
         return object;
     }
@@ -106,6 +110,10 @@ stoa__make_str_keyed(stoa_batch *batch, const stoa_key *known, int kind, bool as
         if (object != NULL) {
             return object;
         }
+    }
+    object = canonical_text(&t); /* now, since most of what is found is found above: these are in no table of ours */
+    if (object != NULL) {
+        return object;
     }
     if (hash == -1) {
         hash = stoa__hash_bytes(characters, size);

@@ -88,6 +88,7 @@ stoa__prefetch_inside(PyObject *object)
         const char *keys = (const char *)((const PyDictObject *)object)->ma_keys;
         __builtin_prefetch(keys);
         __builtin_prefetch(keys + 64);
+        __builtin_prefetch(keys + 128);
     }
     else if (Py_IS_TYPE(object, &PyList_Type)) {
         __builtin_prefetch(((const PyListObject *)object)->ob_item);

@@ -2,6 +2,7 @@
 
 #include "immortal/ahead.h"
 #include "immortal/canonical.h"
+#include "immortal/canonical_table.h"
 #include "immortal/datetime_like.h"
 #include "immortal/equal.h"
 #include "immortal/foreign_walk.h"
@@ -45,21 +46,21 @@ freeze_str_again(stoa_walk *walk, PyObject *text)
 {
     int kind = (int)PyUnicode_KIND(text);
     Py_ssize_t length = PyUnicode_GET_LENGTH(text);
-    Py_hash_t hash = ((PyASCIIObject *)text)->hash;
-    if (hash == -1) {
-        hash = stoa__hash_bytes(PyUnicode_DATA(text), (size_t)length * (size_t)kind);
+    if (length <= 1) {
+        return freeze_str(&walk->batch, NULL, text);
     }
-    size_t at = (size_t)hash & (STOA_TEXTS - 1);
+    uint64_t mix = stoa__text_mix(PyUnicode_DATA(text), (size_t)length * (size_t)kind) + (unsigned)kind;
+    size_t at = (size_t)(mix >> (64 - STOA_TEXTS_LOG2));
     stoa_shared *made = walk->texts->last[at].shared;
-    if (made != NULL && walk->texts->last[at].hash == hash) {
+    if (made != NULL && walk->texts->last[at].mix == mix) {
         /* of this walk's batch: its writable twin is in the cache, the public one not even mapped */
         const PyObject *near = stoa__in_heap(made) ? stoa__rw(made) : made;
         if (stoa__equal_str(near, text)) {
             return made;
         }
     }
-    made = stoa__make_str(&walk->batch, kind, PyUnicode_IS_ASCII(text), PyUnicode_DATA(text), length, hash);
-    walk->texts->last[at].hash = hash;
+    made = freeze_str(&walk->batch, NULL, text);
+    walk->texts->last[at].mix = mix;
     walk->texts->last[at].shared = made;
     return made;
 }
@@ -171,7 +172,7 @@ stoa__step(stoa_walk *walk, PyObject *object, bool in_memo, stoa_shared **out)
                                    : freeze_str(batch, stoa__known_key(walk, object), object);
     }
     else if (type == &PyLong_Type) {
-        *out = freeze_int(batch, stoa__known_key(walk, object), object);
+        *out = freeze_int(batch, stoa__int_is_large(object) ? stoa__known_key(walk, object) : NULL, object);
     }
     else if (type == &PyDict_Type) {
         return enter_mutable(walk, object, STOA_FRAME_MAPPING, in_memo);

@@ -8,7 +8,7 @@
  * Invariants
  *  1. Slots of a frame are [base, top of it), where the top is the base of the next frame, or `top` for the innermost.
  *  2. Slots below `next` of a frame are shared objects; the slot at `next` is the one being worked on; those above are
- *     sources, kept alive by the source container, which cannot change: the GIL is held and no Python code runs. Much
+ *     sources (but for keys that were known before: `step`), kept alive by the source container, which cannot change: the GIL is held and no Python code runs. Much
  *     rests on that: the memo, keys computed ahead, and tables of dicts that are copied when the dict is left.
  *  3. STOA_SPARE slots above `top` are allocated, so that prefetching may look ahead without asking.
  */
@@ -18,17 +18,16 @@
 #include <Python.h>
 
 #include "heap/intern.h"
+#include "immortal/heading.h"
 #include "immortal/memo.h"
 #include "immortal/path.h"
 #include "immortal/texts.h"
 
 #define STOA_SPARE 16 /* how far ahead sources are asked for */
-#define STOA_AHEAD 8  /* how far ahead intern keys are computed; < STOA_SPARE */
-#define STOA_KEY_RING \
-    64 /* keys remembered: more than STOA_AHEAD, for the small containers entered in between */
 #define STOA_FIRST_SLOTS 112
 #define STOA_FIRST_FRAMES 16
-#define STOA_SIGNAL_INTERVAL 1000000 /* objects between two looks for Ctrl-C */
+#define STOA_SIGNAL_INTERVAL 1000000 /* objects between two looks for Ctrl-C, at most */
+#define STOA_SIGNAL_FIRST 256        /* until the first, which finds out that the walk is long */
 
 typedef enum stoa_frame_kind {
     STOA_FRAME_ROOT,    /* one slot: what was passed in */
@@ -44,16 +43,11 @@ typedef struct stoa_frame {
     size_t base;
     size_t next;
     uint8_t kind; /* stoa_frame_kind */
+    uint8_t step; /* from one slot to visit to the next: 2, where the keys between are frozen already (heading.h) */
     bool in_memo; /* can be met again */
     bool fresh;   /* a child was laid down by visiting it here: so an equal container cannot exist yet */
     uint8_t node_kind, node_flags; /* of a foreign one: stoa_node_kind, STOA_NODE_* */
 } stoa_frame;
-
-/* What looking ahead found out about the object of a slot: entry [slot % STOA_KEY_RING]. */
-typedef struct stoa_ahead {
-    const PyObject *object; /* whose key it is; another's, or NULL: none */
-    stoa_key key;
-} stoa_ahead;
 
 typedef enum stoa_walk_result {
     STOA_WALK_DONE,
@@ -75,15 +69,17 @@ typedef struct stoa_walk {
     stoa_batch batch;
     unsigned flags; /* STOA_FREEZE_* */
     bool watch_signals;
-    bool foreign;    /* there may be nodes among the children: containers of them are nodes, too */
-    bool postponed;  /* an object must be taken apart first: this attempt only looks for others */
-    uint32_t budget; /* objects until the next look for Ctrl-C */
+    bool foreign;      /* there may be nodes among the children: containers of them are nodes, too */
+    bool postponed;    /* an object must be taken apart first: this attempt only looks for others */
+    uint32_t budget;   /* objects until the next look for Ctrl-C */
+    uint32_t interval; /* what it was set to */
     PyObject **slots;
     size_t top, slot_capacity;
     stoa_frame *frames;
     size_t depth, frame_capacity; /* frames[depth - 1] is the innermost */
     stoa_memo memo;
-    stoa_ahead ahead[STOA_KEY_RING];
+    struct stoa_scout *scout; /* NULL: the walk does not intern, or is short, or there was no memory */
+    stoa_headings *headings;  /* NULL: the walk is short, or there was no memory */
     stoa_texts *texts;        /* NULL: the walk interns, or is short, or there was no memory */
     stoa_path message;        /* of a refusal: path, then what is wrong; raised once the batch is gone */
     size_t path_size;         /* bytes of `message` that are the path */

@@ -79,7 +79,7 @@ collision_is_not_a_hit(void **state)
 }
 
 static void
-entries_that_the_batch_keeps_are_found_and_survive_emptying(void **state)
+entries_that_the_batch_keeps_are_found_while_they_become_many(void **state)
 {
     (void)state;
     stoa_region *region = new_region();
@@ -95,7 +95,7 @@ entries_that_the_batch_keeps_are_found_and_survive_emptying(void **state)
         ((toy *)stoa__rw(same_key[i]))->values[0] = 1000000 + i;
         stoa__intern_add(&batch, key, same_key[i]);
     }
-    for (uint64_t i = 0; i < 5000; i += 100) { /* kept at first, then emptied several times */
+    for (uint64_t i = 0; i < 5000; i += 100) { /* the arrays grow several times */
         for (uint64_t k = 0; k < 3; k++) {
             uint64_t wanted = 1000000 + k;
             assert_ptr_equal(stoa__intern_find(&batch, key, toy_same, &wanted), same_key[k]);
@@ -113,6 +113,75 @@ entries_that_the_batch_keeps_are_found_and_survive_emptying(void **state)
     stoa__region_unref(region);
 }
 
+/* What a batch has made becomes the region's: by being entered, by giving its arrays to a region that has less, or more; and
+ * whatever it said that it would make. */
+static void
+batches_of_all_sizes_meet_in_one_table(void **state)
+{
+    (void)state;
+    static const uint64_t sizes[] = {3, 8, 9, 60, 700, 100, 50000, 9, 20000, 120000, 1000, 130000};
+    static const uint64_t expected[] = {0, 1000000, 5000, 1, 100000};
+    for (size_t e = 0; e < sizeof expected / sizeof *expected; e++) {
+        stoa_region *region = new_region();
+        uint64_t made = 0;
+        for (size_t k = 0; k < sizeof sizes / sizeof *sizes; k++) {
+            stoa_batch batch;
+            assert_int_equal(stoa__batch_begin(&batch, region, STOA_BATCH_INTERN), STOA_OK);
+            batch.expected = expected[e];
+            for (uint64_t i = 0; i < sizes[k]; i++) {
+                batch.flags ^= i % 3 == 0 ? STOA_BATCH_FRESH
+                                          : 0; /* of some the slot has been looked at, of others not */
+                assert_non_null(toy_new(&batch, made + i, 24));
+            }
+            batch.flags &= ~STOA_BATCH_FRESH;
+            for (uint64_t i = 0; i < made + sizes[k]; i += 1 + made / 1000) {
+                assert_non_null(toy_find(&batch, i));
+            }
+            made += sizes[k];
+            assert_non_null(toy_find(&batch, made - 1));
+            assert_null(toy_find(&batch, made));
+            stoa__batch_commit(&batch);
+            assert_int_equal(stats_of(region).intern_entries, made);
+            check_heap();
+        }
+        assert_true(stats_of(region).intern_bytes < made * 8 * 16);
+        stoa__region_unref(region);
+    }
+}
+
+static bool no_memory;
+
+static void *
+calloc_or_not(size_t count, size_t size)
+{
+    return no_memory ? NULL : calloc(count, size);
+}
+
+static void
+without_memory_for_entries_objects_are_made_all_the_same(void **state)
+{
+    (void)state;
+    stoa_region *region = new_region();
+    stoa_batch batch;
+    void *(*before)(size_t, size_t) = stoa__process->memory.calloc;
+    stoa__process->memory.calloc = calloc_or_not;
+    assert_int_equal(stoa__batch_begin(&batch, region, STOA_BATCH_INTERN), STOA_OK);
+    toy_new(&batch, 0, 24);
+    no_memory = true;
+    for (uint64_t i = 1; i < 100; i++) {
+        assert_non_null(toy_new(&batch, i, 24));
+    }
+    no_memory = false;
+    assert_non_null(toy_find(&batch, 0));
+    stoa__batch_commit(&batch);
+    stoa__process->memory.calloc = before;
+    stoa_region_stats stats = stats_of(region);
+    assert_int_equal(stats.objects, 100);
+    assert_in_range(stats.intern_entries, 1, 99);
+    check_heap();
+    stoa__region_unref(region);
+}
+
 static void
 without_the_flag_nothing_is_looked_up_or_entered(void **state)
 {
@@ -123,7 +192,9 @@ without_the_flag_nothing_is_looked_up_or_entered(void **state)
     assert_int_equal(stoa__batch_begin(&batch, region, 0), STOA_OK);
     assert_null(toy_find(&batch, 1));
     assert_non_null(toy_new(&batch, 2, 64));
-    stoa__intern_prefetch(&batch, toy_key(1));
+    const void *places[STOA_INTERN_PLACES];
+    assert_int_equal(stoa__intern_places(&batch, toy_key(1), places), 0);
+    assert_null(stoa__intern_hint(&batch, toy_key(1)));
     stoa__batch_commit(&batch);
     assert_int_equal(stats_of(region).intern_entries, 1);
     stoa__region_unref(region);
@@ -142,7 +213,10 @@ open_batch_sees_its_own_entries_and_others_do_not(void **state)
         const toy *made = toy_new(&mine, i, 64);
         object = i == 5 ? made : object;
     }
-    stoa__intern_prefetch(&mine, toy_key(5));
+    const void *places[STOA_INTERN_PLACES];
+    assert_int_not_equal(stoa__intern_places(&mine, toy_key(5), places), 0);
+    assert_ptr_equal(stoa__intern_hint(&mine, toy_key(5)), stoa__rw(object));
+    assert_null(stoa__intern_hint(&others, toy_key(5)));
     assert_ptr_equal(toy_find(&mine, 5), object);
     assert_non_null(toy_find(&mine, 199999));
     assert_null(toy_find(&others, 5));
@@ -162,7 +236,7 @@ static void
 aborted_entries_are_gone(void **state)
 {
     (void)state;
-    static const uint64_t counts[] = {1, 100, 4096, 4097, 100000}; /* noted one by one, and too many for that */
+    static const uint64_t counts[] = {1, 100, 4096, 4097, 100000}; /* few, and arrays of several sizes */
     stoa_region *region = new_region();
     for (uint64_t i = 0; i < 3000; i++) {
         toy_freeze(region, 1000000 + i, 64);
@@ -245,7 +319,9 @@ intern_same_values(void *arg)
         bool abort_it = done % 7 == step % 7;
         for (int i = 0; i < 100; i++, done++, at += step) {
             uint64_t value = at % VALUES;
-            stoa__intern_prefetch(&batch, toy_key(value));
+            const void *places[STOA_INTERN_PLACES];
+            (void)stoa__intern_places(&batch, toy_key(value), places);
+            (void)stoa__intern_hint(&batch, toy_key(value));
             const toy *object = toy_find(&batch, value);
             if (object == NULL) {
                 object = toy_new(&batch, value, 24 + 8 * (value % 20));
@@ -349,7 +425,9 @@ main(void)
         cmocka_unit_test(key_depends_on_tag_content_and_length),
         cmocka_unit_test(equal_content_is_found_again),
         cmocka_unit_test(collision_is_not_a_hit),
-        cmocka_unit_test(entries_that_the_batch_keeps_are_found_and_survive_emptying),
+        cmocka_unit_test(entries_that_the_batch_keeps_are_found_while_they_become_many),
+        cmocka_unit_test(batches_of_all_sizes_meet_in_one_table),
+        cmocka_unit_test(without_memory_for_entries_objects_are_made_all_the_same),
         cmocka_unit_test(without_the_flag_nothing_is_looked_up_or_entered),
         cmocka_unit_test(open_batch_sees_its_own_entries_and_others_do_not),
         cmocka_unit_test(aborted_entries_are_gone),

@@ -1,0 +1,131 @@
+#include "immortal/ahead.h"
+
+#define STEPS 128 /* objects at most each time: a graph without leaves may be endless */
+
+/* ---- the source ------------------------------------------------------------------------------------------------------ */
+
+static inline void
+enter(stoa_scout *scout, const PyObject *container)
+{
+    stoa_children children;
+    if (scout->depth < STOA_SCOUT_DEPTH && stoa__children_of(container, &children)) {
+        scout->cursors[scout->depth++] = (stoa_cursor){children.first, (size_t)children.count, children.stride};
+    }
+}
+
+/* Stands where the walk stands: before what comes after the current slot of each frame. */
+static void
+start_again(stoa_walk *walk)
+{
+    stoa_scout *scout = walk->scout;
+    scout->depth = 0;
+    scout->head = scout->asked = scout->tail;
+    size_t first = walk->depth > STOA_SCOUT_DEPTH / 2 ? walk->depth - STOA_SCOUT_DEPTH / 2 : 0;
+    for (size_t i = first; i < walk->depth; i++) {
+        const stoa_frame *frame = &walk->frames[i];
+        size_t end = i + 1 < walk->depth ? walk->frames[i + 1].base : walk->top,
+               next = frame->next + frame->step;
+        if (next < end) {
+            scout->cursors[scout->depth++] = (stoa_cursor){
+                walk->slots + next, (end - next + frame->step - 1) / frame->step, frame->step};
+        }
+    }
+}
+
+/* ---- keys ------------------------------------------------------------------------------------------------------------ */
+
+static inline void
+put(stoa_walk *walk, const PyObject *object, stoa_key key)
+{
+    stoa_scout *scout = walk->scout;
+    scout->queue[scout->tail++ % STOA_SCOUT_QUEUE] = (stoa_ahead){object, key};
+}
+
+static inline void
+step(stoa_walk *walk)
+{
+    stoa_scout *scout = walk->scout;
+    stoa_cursor *cursor = &scout->cursors[scout->depth - 1];
+    if (cursor->left == 0) {
+        scout->depth--;
+        return;
+    }
+    PyObject *object = *cursor->at;
+    PyTypeObject *type = object != NULL ? Py_TYPE(object) : NULL;
+    if (type == &PyUnicode_Type) {
+        if (stoa__memo_cached(&walk->memo, object)->source != object && !stoa__in_heap(object)) {
+            put(walk, object,
+                stoa__key_of_str((int)PyUnicode_KIND(object), PyUnicode_IS_ASCII(object),
+                                 PyUnicode_DATA(object), PyUnicode_GET_LENGTH(object)));
+        }
+    }
+    else if (type == &PyFloat_Type) {
+        put(walk, object, stoa__key_of_float(PyFloat_AS_DOUBLE(object)));
+    }
+    else if (type == &PyLong_Type) {
+        if (stoa__int_is_large(object)) {
+            put(walk, object,
+                stoa__key_of_int(stoa__int_is_negative(object), stoa__int_digits(object),
+                                 stoa__int_digit_count(object)));
+        }
+    }
+    else if (type == &PyDict_Type || type == &PyList_Type || type == &PyTuple_Type) {
+        stoa__ask_beside(cursor);
+        cursor->at += cursor->stride;
+        cursor->left--;
+        enter(scout, object);
+        return;
+    }
+    cursor->at += cursor->stride;
+    cursor->left--;
+}
+
+void
+stoa__scout_go(stoa_walk *walk)
+{
+    stoa_scout *scout = walk->scout;
+    unsigned old = scout->tail;
+    for (int i = 0; i < STEPS && scout->depth > 0 && scout->tail - old < STOA_SCOUT_GROUP; i++) {
+        step(walk);
+    }
+    const void *places[STOA_INTERN_PLACES * STOA_SCOUT_GROUP];
+    size_t count = 0;
+    for (unsigned at = old; at != scout->tail; at++) {
+        count += stoa__intern_places(&walk->batch, scout->queue[at % STOA_SCOUT_QUEUE].key, places + count);
+    }
+    for (size_t i = 0; i < count; i++) {
+        __builtin_prefetch(places[i]);
+    }
+    const char *hints[STOA_SCOUT_QUEUE];
+    count = 0;
+    for (unsigned at = scout->asked; at != old; at++) {
+        const char *hint = stoa__intern_hint(&walk->batch, scout->queue[at % STOA_SCOUT_QUEUE].key);
+        hints[count] = hint;
+        count += hint != NULL;
+    }
+    for (size_t i = 0; i < count; i++) {
+        __builtin_prefetch(hints[i]);
+    }
+    for (size_t i = 0; i < count; i++) {
+        __builtin_prefetch(hints[i] + STOA_SECOND_LINE);
+    }
+    scout->asked = old;
+}
+
+const stoa_key *
+stoa__scout_search(stoa_walk *walk, const PyObject *object)
+{
+    stoa_scout *scout = walk->scout;
+    for (unsigned at = scout->head; at != scout->tail; at++) {
+        if (scout->queue[at % STOA_SCOUT_QUEUE].object == object) {
+            scout->head = at + 1;
+            scout->lost = 0;
+            return &scout->queue[at % STOA_SCOUT_QUEUE].key;
+        }
+    }
+    if (++scout->lost >= STOA_SCOUT_LOST) {
+        scout->lost = 0;
+        start_again(walk);
+    }
+    return NULL;
+}
