@@ -148,7 +148,7 @@ def take_rounds(function, next_piece, values, repetitions):
 def compare(size, count, repetitions):
     """In another interpreter than the one that froze: publishes {operation: {contestant: [ns]}} of shared and local data, and afterwards of
     a second local copy and the first: what they differ by is the noise of the measurement; and of a mappingproxy of that copy: what the
-    type costs that shared mappings have up to 3.14. No two contestants share objects: one would warm the cache for the other."""
+    type costs that shared mappings have up to 3.14; and of nested tuples that were frozen without interning: what it costs that equal numbers are one. No two contestants share objects: one would warm the cache for the other."""
     import types
 
     local = make_data(size)
@@ -162,7 +162,9 @@ def compare(size, count, repetitions):
                for name, (function, part) in all_operations.items() if part != "names"}  # equal names are one object once they are interned
     proxies = {name: take_rounds(function, next_piece, {"mappingproxy": types.MappingProxyType(again[part]), "local": local[part]}, repetitions // 4)
                for name, (function, part) in all_operations.items() if part == "table"}
-    stoa.replace("bench/figures", json.dumps([figures, control, proxies]))
+    name = "iteration over nested tuples"
+    apart = {name: take_rounds(all_operations[name][0], next_piece, {"apart": stoa.lookup("bench/use/apart"), "local": local["nested"]}, repetitions // 4)}
+    stoa.replace("bench/figures", json.dumps([figures, control, proxies, apart]))
 
 
 def rows(group, quick):
@@ -170,9 +172,12 @@ def rows(group, quick):
     for part, value in make_data(size).items():
         # regions of their own: else the parts would share equal numbers, and one would be measured by where another has them
         stoa.publish(f"bench/use/{part}", value, region=stoa.Region(part))
+        if part == "nested":
+            region = stoa.Region("apart")
+            stoa.publish("bench/use/apart", stoa.freeze(value, intern=False, region=region), region=region)
     with stoa.Interpreter(name="bench") as other:
         other.exec(f"import sys; sys.path.insert(0, {HERE!r}); import rows_use; rows_use.compare({size}, {count}, {repetitions})")
-    figures, control, proxies = json.loads(stoa.lookup("bench/figures"))
+    figures, control, proxies, apart = json.loads(stoa.lookup("bench/figures"))
     noise = {name: median(times["again"]) / median(times["local"]) for name, times in control.items()}
     result = []
     for name, each in figures.items():
@@ -183,6 +188,8 @@ def rows(group, quick):
                           bar="<= 1.00 (1.02)", ok=ratio <= 1.02, **settings))
     for name, each in proxies.items():
         result.append(row("F3", f"control: {name}, local mappingproxy", median(each["mappingproxy"]) / 1e6, "ms", "local", median(each["local"]) / 1e6))
+    for name, each in apart.items():  # where interned numbers lie costs, not that they are shared
+        result.append(row("F3", f"control: {name}, shared but not interned", median(each["apart"]) / 1e6, "ms", "local", median(each["local"]) / 1e6))
     worst = max(noise, key=lambda name: abs(noise[name] - 1))
     result.append(row("F3", f"control: another local copy, {worst}", median(control[worst]["again"]) / 1e6, "ms", "local",
                       median(control[worst]["local"]) / 1e6, ratio=noise[worst]))
