@@ -21,7 +21,6 @@ import types
 import unittest
 import uuid
 import weakref
-import zoneinfo
 
 import stoa
 
@@ -259,6 +258,8 @@ class Settled(unittest.TestCase):
 
     @unittest.skipIf(sys.version_info < (3, 13), "no zoneinfo in other interpreters")
     def test_zones(self):
+        import zoneinfo  # not for other interpreters, which find functions of this file by its name
+
         try:
             zone = zoneinfo.ZoneInfo("Europe/Berlin")
         except zoneinfo.ZoneInfoNotFoundError:
