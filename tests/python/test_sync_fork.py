@@ -43,14 +43,14 @@ class Fork(unittest.TestCase):
         q.put(1)
         event.set()
         for thread in threads:
-            thread.join(10)
+            thread.join(60)
         self.assertTrue(lock.acquire(timeout=10))
 
     # in the child of a fork, with threads of the parent waiting for everything
     CHILD = """
 import faulthandler, os, queue, signal, threading, time
 import stoa
-faulthandler.dump_traceback_later(25, exit=True)
+faulthandler.dump_traceback_later(90, exit=True)
 other = stoa.Interpreter()
 items, full, joined = stoa.Queue(), stoa.Queue(1), stoa.Queue()
 full.put(0)
@@ -77,9 +77,9 @@ def use():
     '''Everything works among the threads of one process; nobody of another is waited for, or woken.'''
     assert count() == 0, count()
     items.put(1)
-    assert items.get(timeout=5) == 1
-    assert full.get(timeout=5) == 0
-    full.put(2, timeout=5)
+    assert items.get(timeout=60) == 1
+    assert full.get(timeout=60) == 0
+    full.put(2, timeout=60)
     joined.get()
     joined.task_done()
     joined.join()
@@ -88,26 +88,26 @@ def use():
     except threading.BrokenBarrierError:
         barrier.reset()
     got = []
-    helpers = [threading.Thread(target=lambda: got.append(barrier.wait(5))),
-               threading.Thread(target=lambda: got.append(event.wait(5))),
-               threading.Thread(target=lambda: got.append(gate.acquire(timeout=5))),
-               threading.Thread(target=lambda: got.append(items.get(timeout=5)))]
+    helpers = [threading.Thread(target=lambda: got.append(barrier.wait(60))),
+               threading.Thread(target=lambda: got.append(event.wait(60))),
+               threading.Thread(target=lambda: got.append(gate.acquire(timeout=60))),
+               threading.Thread(target=lambda: got.append(items.get(timeout=60)))]
     def notified():
         with condition:
-            got.append(condition.wait(5))
+            got.append(condition.wait(60))
     helpers.append(threading.Thread(target=notified))
     for thread in helpers:
         thread.start()
     while count() < len(helpers):
         time.sleep(0.001)
-    barrier.wait(5)
+    barrier.wait(60)
     event.set()
     gate.release()
     items.put(3)
     with condition:
         condition.notify_all()
     for thread in helpers:
-        thread.join(5)
+        thread.join(60)
     assert len(got) == len(helpers), got
     for one in (lock, rlock, held):  # this thread's: it has forked with them
         one.release()
@@ -131,11 +131,11 @@ if pid == 0:
 assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
 # and in the parent nothing has changed: everybody still waits, and gets what he waits for
 assert count() == len(waits), count()
-items.put(1); full.get(); joined.task_done(); event.set(); gate.release(2); barrier.wait(5); lock.release(); rlock.release()
+items.put(1); full.get(); joined.task_done(); event.set(); gate.release(2); barrier.wait(60); lock.release(); rlock.release()
 with condition:
     condition.notify_all()
 for thread in threads:
-    thread.join(10)
+    thread.join(60)
 assert not any(thread.is_alive() for thread in threads)
 os._exit(0)
 """
@@ -146,7 +146,7 @@ os._exit(0)
         self.run_child("""
 import faulthandler, os, queue, threading
 import stoa
-faulthandler.dump_traceback_later(25, exit=True)
+faulthandler.dump_traceback_later(90, exit=True)
 things = [stoa.Queue(4), stoa.Lock(), stoa.Semaphore(1), stoa.Event(), stoa.Condition(stoa.Lock())]
 q, lock, semaphore, event, condition = things
 stop = False
@@ -179,15 +179,15 @@ for _ in range(20):
                 except stoa.BrokenLock:  # a thread of the parent had it
                     pass
                 one.release()
-            event.set(); assert event.wait(1)
-            semaphore.release(); assert semaphore.acquire(timeout=1)
+            event.set(); assert event.wait(60)
+            semaphore.release(); assert semaphore.acquire(timeout=60)
             status = 0
         finally:
             os._exit(status)
     assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
 stop = True
 for thread in threads:
-    thread.join(10)
+    thread.join(60)
 os._exit(0)
 """)
 
