@@ -21,12 +21,20 @@ static _Atomic uint32_t errands;
 
 /* ---- errands ----------------------------------------------------------------------------------------------------- */
 
+/* In a record's `errand`. Who finds somebody THERE asks him to look AGAIN: he may have seen the queue before what the other
+ * round is about was in it. */
+enum { NOBODY, THERE, AGAIN };
+
 static bool
 begin_errand(stoa_interp_record *record)
 {
-    uint32_t nobody = 0, before = errands;
-    if (!stoa__handle_awaits_release(record) ||
-        !atomic_compare_exchange_strong(&record->errand, &nobody, 1)) { /* who is there sees what is queued */
+    uint32_t who = NOBODY, before = errands;
+    if (!stoa__handle_awaits_release(record)) {
+        return false;
+    }
+    while (who != AGAIN && !atomic_compare_exchange_weak(&record->errand, &who, who == NOBODY ? THERE : AGAIN)) {
+    }
+    if (who != NOBODY) {
         return false;
     }
     while (!(before & STOPPED)) {
@@ -34,16 +42,18 @@ begin_errand(stoa_interp_record *record)
             return true;
         }
     }
-    record->errand = 0;
+    record->errand = NOBODY;
     return false;
 }
 
-static void
+/* Was it asked for another look? */
+static bool
 end_errand(stoa_interp_record *record)
 {
-    record->errand = 0;
+    bool again = atomic_exchange(&record->errand, NOBODY) == AGAIN;
     (void)atomic_fetch_sub(&errands, 1);
     stoa__futex_wake(&errands, 1);
+    return again;
 }
 
 static void
@@ -51,19 +61,15 @@ visit(stoa_interp_record *record, void *arg)
 {
     (void)arg;
     stoa_visit door;
-    while (begin_errand(record)) { /* again: what was queued while an errand was still noted, nobody else cares for */
-        size_t applied = 0, more;
-        if (stoa__visit(record, &door) == STOA_OK) {
-            while ((more = stoa__side_apply_releases(record)) > 0) {
-                applied += more;
+    bool again = true;
+    while (again && begin_errand(record)) {
+        if (stoa__visit(record, &door) == STOA_OK) { /* one that is being closed frees its objects itself */
+            while (stoa__side_apply_releases(record) > 0) {
             }
             stoa__visit_end(&door);
             STOA_COUNT(&stoa__process->counters, idle_releases);
         }
-        end_errand(record);
-        if (applied == 0) {
-            return; /* one that is being closed frees its objects itself */
-        }
+        again = end_errand(record);
     }
 }
 
