@@ -127,7 +127,8 @@ describe(PyObject *function)
         return PyErr_Format(PyExc_TypeError, "a function or 'module:qualname' is wanted, not %.200s",
                             Py_TYPE(function)->tp_name);
     }
-    if (stoa__is_proxy(function) || stoa__value_crossing(function) == STOA_CROSSES_VALUE) {
+    bool plain = PyFunction_Check(function) || PyCFunction_Check(function);
+    if (!plain && (stoa__is_proxy(function) || stoa__value_crossing(function) == STOA_CROSSES_VALUE)) {
         return Py_NewRef(function);
     }
     PyObject *module = module_of(function);
