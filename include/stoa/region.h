@@ -3,7 +3,7 @@
  *
  * Everything shared lives in a region. The default region lives as long as the process; that is where things go when no
  * region (NULL) is named. A region of one's own bounds how much one job may take: when its limit is hit, the freeze or
- * build that hit it fails with STOA_ENOMEM and leaves nothing behind.
+ * build that hit it fails with STOA_ENOMEM and leaves nothing behind. And it can be retired before the process ends.
  *
  * Threads: any, no GIL, no interpreter; a region may be used by many threads at once.
  */
@@ -23,6 +23,17 @@ STOA_API stoa_err stoa_region_new(const char *name, size_t limit, stoa_region **
 
 /* Gives up the caller's hold. Objects in the region stay valid; builders at work in it finish. NULL: nothing happens. */
 STOA_API void stoa_region_free(stoa_region *region);
+
+/* Ends the region before the process ends, and gives its memory back: its addresses fault from then on, and are never used
+ * again. On success the caller's hold is given up with it. That may only be while nobody uses anything of it, which is looked
+ * for: names, queues and freezes at work that hold the region; interpreters that ever received something of it (garbage is
+ * collected in each); then conservatively all of the process's writable memory and the stacks of its threads. What C code has
+ * written down in another form than as an aligned address, or uses on a thread that runs meanwhile, is the host's to know.
+ * STOA_ESTATE: something is in use; the message says who holds what, and the region is as it was. `timeout`: seconds to try
+ * again and again before that; 0: once; negative: without end. STOA_EINVAL: the default region (NULL), or NaN. STOA_EGONE:
+ * somebody else is retiring it. STOA_EINTERRUPTED after a signal, STOA_ENOMEM, STOA_EOS (memory cannot be looked at).
+ * Any thread, with or without a GIL. */
+STOA_API stoa_err stoa_region_retire(stoa_region *region, double timeout);
 
 /* What a region holds. The struct may grow at its end: `size` is set by the caller to sizeof(stoa_region_info). */
 typedef struct stoa_region_info {

@@ -51,8 +51,12 @@ extent_dalloc(extent_hooks_t *hooks, void *address, size_t size, bool committed,
     (void)hooks;
     (void)committed;
     (void)arena;
-    if (ours(address)) {
-        stoa__space_punch(&stoa__process->space, address, size);
+    stoa_space *space = &stoa__process->space;
+    for (char *at = address, *end = at + size; ours(address) && at < end; at += STOA_GRANULE) {
+        /* a chunk that is still entered was retired with its region: punched and unmapped already */
+        if (atomic_load_explicit(&stoa__granule(space, at)->region, memory_order_relaxed) == 0) {
+            stoa__space_punch(space, at, STOA_GRANULE);
+        }
     }
     return false; /* taken: the addresses are not used again */
 }

@@ -7,6 +7,7 @@
 #include "heap/os.h"
 #include "heap/process_struct.h"
 
+#include <sched.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -23,18 +24,27 @@ stoa__batch_begin(stoa_batch *batch, stoa_region *region, unsigned flags)
     if (region == NULL) {
         region = stoa__region_default();
     }
-    if (atomic_load_explicit(&region->retired, memory_order_relaxed) != 0) {
-        return stoa__fail(STOA_EGONE, "region '%s' is retired; make a new one", region->name);
+    stoa__region_ref(region);
+    /* after the reference, both seq_cst: either we see the mark, or who sets it sees the reference (heap/retire.h) */
+    uint32_t retired;
+    while ((retired = atomic_load(&region->retired)) == STOA_REGION_ENDING) {
+        (void)sched_yield();
+    }
+    if (retired == STOA_REGION_RETIRED) {
+        stoa_err err = stoa__fail(STOA_EGONE, "region '%s' is retired; make a new one", region->name);
+        stoa__region_unref(region);
+        return err;
     }
     stoa_batch_state *state = stoa__alloc(sizeof *state);
     if (state == NULL) {
+        stoa__region_unref(region);
         return stoa__fail(STOA_ENOMEM, "no memory for the state of a freeze");
     }
     state->batch = batch;
     state->thread = pthread_self();
     state->generation = stoa__fork_generation();
     state->step = FIRST_WINDOW;
-    batch->region = stoa__region_ref(region);
+    batch->region = region;
     batch->flags = flags;
     batch->state = state;
     stoa__epoch_enter(&state->slot);

@@ -130,10 +130,21 @@ fail_full(size_t size)
                       size, space()->reserved);
 }
 
-/* A new chunk, entered into the granule table. The region's lock is held. NULL: message set. */
-static stoa_chunk *
-take_new(stoa_region *region, size_t size)
+static bool
+crosses_step(const stoa_chunk *chunk)
 {
+    uintptr_t start = (uintptr_t)chunk->start, end = start + chunk->size;
+    return start / STOA_CHUNK_STEP != (end - 1) / STOA_CHUNK_STEP;
+}
+
+/* A new chunk with that room, entered into the granule table. The region's lock is held. NULL: message set. */
+static stoa_chunk *
+take_new(stoa_region *region, size_t size, size_t alignment)
+{
+    size_t first = region->id == 1 ? 0 : STOA_CHUNK_FIRST;
+    if (first != 0 && size <= SIZE_MAX / 2) {
+        size += (first + alignment - 1) & ~(alignment - 1);
+    }
     if (size > SIZE_MAX / 2) {
         fail_full(size);
         return NULL;
@@ -146,6 +157,11 @@ take_new(stoa_region *region, size_t size)
     size_t least = (size + STOA_GRANULE - 1) & ~(STOA_GRANULE - 1);
     chunk->size = preferred_size(region, least);
     chunk->start = take_counted(region, chunk->size);
+    if (chunk->start != NULL && chunk->size > least && first != 0 && crosses_step(chunk)) {
+        stoa__arena_free(region->arena, chunk->start, chunk->size);
+        stoa__space_uncharge(space(), chunk->size);
+        chunk->start = NULL; /* a single granule crosses none, and a large object does not begin there */
+    }
     if (chunk->start == NULL && chunk->size > least) {
         chunk->size = least;
         chunk->start = take_counted(region, least);
@@ -155,6 +171,7 @@ take_new(stoa_region *region, size_t size)
         fail_full(least);
         return NULL;
     }
+    chunk->fill = first;
     chunk->region = region;
     chunk->big = chunk->size >= STOA_HUGE_PAGE;
     stoa__space_enter_chunk(space(), chunk->start, chunk->size, region->id);
@@ -168,7 +185,7 @@ stoa__chunk_take(stoa_region *region, size_t size, size_t alignment, uintptr_t b
     stoa__lock(&region->lock);
     stoa_chunk *chunk = take_from_list(region, size, alignment);
     if (chunk == NULL) {
-        chunk = take_new(region, size);
+        chunk = take_new(region, size, alignment);
     }
     if (chunk != NULL) {
         stoa_granule *first = stoa__granule(space(), chunk->start);
@@ -188,8 +205,11 @@ stoa__chunk_prepare(stoa_chunk *chunk, size_t least, size_t wanted)
         return ready < room ? ready : room;
     }
     size_t from = chunk->prepared;
-    if (from <=
-        chunk->fill) { /* a page that is begun is there, as a rule; where pages are scarce it is asked for */
+    if (chunk->fill <= STOA_CHUNK_FIRST) {
+        from = 0; /* nothing is there yet, and huge pages start where the chunk does */
+    }
+    else if (from <=
+             chunk->fill) { /* a page that is begun is there, as a rule; where pages are scarce it is asked for */
         from = space()->scarce ? chunk->fill & ~(stoa__os_page_size() - 1) : page_up(chunk->fill);
     }
     size_t to = page_up(chunk->fill + wanted);

@@ -13,6 +13,12 @@
 
 typedef struct stoa_region stoa_region;
 
+/* A region that may be retired has nothing at the very start of a chunk: that address stands in our own records and in
+ * jemalloc's, and is no sign of anybody who holds an object (heap/search.h). */
+#define STOA_CHUNK_FIRST ((size_t)16)
+/* Nor at a multiple of this: jemalloc remembers, thread by thread, where it has looked, in such steps. */
+#define STOA_CHUNK_STEP ((uintptr_t)1 << 30)
+
 /* Invariants: (1) sealed <= fill <= size; (2) in the region's list: sealed == fill, and all bytes from fill are zero;
  * (3) sealed is the value in the granule table. */
 typedef struct stoa_chunk {

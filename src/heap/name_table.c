@@ -256,6 +256,7 @@ stoa__name_table_remove(stoa_name_table *table, const stoa_name_key *key)
     begin_change(table);
     close_hole(slots, hole);
     table->count--;
+    write_value(entry, &(stoa_held_value){.region = NULL}); /* an address left there would look like a holder's */
     end_change(table);
     entry->next_free = table->free_entries[entry->size_class];
     table->free_entries[entry->size_class] = entry;

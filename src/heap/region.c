@@ -128,14 +128,22 @@ stoa__region_default(void)
 
 static void free_delivered(stoa_delivered *delivered);
 
-/* Nobody holds it, and nothing in it was ever sealed. */
-static void
-end_region(stoa_region *region)
+void
+stoa__region_unlist(stoa_region *region)
+{
+    put_region(all(), region->id, NULL);
+}
+
+void
+stoa__region_end(stoa_region *region)
 {
     while (region->partial != NULL) {
         stoa_chunk *chunk = region->partial;
         region->partial = chunk->next;
-        stoa__space_remove_chunk(&stoa__process->space, chunk->start);
+        if (atomic_load(&region->retired) ==
+            STOA_REGION_OPEN) { /* else its addresses stay known as a retired region's */
+            stoa__space_remove_chunk(&stoa__process->space, chunk->start);
+        }
         stoa__free(chunk);
     }
     stoa__lock(&region->lock);
@@ -153,7 +161,7 @@ stoa_region *
 stoa__region_ref(stoa_region *region)
 {
     if (region->id != 1) {
-        atomic_fetch_add_explicit(&region->refs, 1, memory_order_relaxed);
+        atomic_fetch_add(&region->refs, 1); /* seq_cst: see stoa__batch_begin */
     }
     return region;
 }
@@ -176,11 +184,11 @@ stoa__region_unref(stoa_region *region)
     refs = atomic_fetch_sub_explicit(&region->refs, 1, memory_order_acq_rel) - 1;
     bool end = refs == 0 && atomic_load_explicit(&region->used_bytes, memory_order_relaxed) == 0;
     if (end) {
-        put_region(all(), region->id, NULL);
+        stoa__region_unlist(region);
     }
     stoa__unlock(&all()->lock);
     if (end) {
-        end_region(region);
+        stoa__region_end(region);
     }
 }
 
@@ -288,6 +296,7 @@ stoa__region_mark_delivered(const void *address, uint32_t serial)
     if (region == NULL) {
         return;
     }
+    atomic_fetch_add(&region->deliveries, 1);
     stoa_delivered_node *leaf = serial != 0 ? leaf_of(&region->delivered, serial, true) : NULL;
     if (leaf == NULL) { /* outside all interpreters; or no memory: then err on the side of keeping the region */
         atomic_store(&region->delivered.everybody, 1);
@@ -399,7 +408,9 @@ static void
 reset_region(stoa_region *region)
 {
     stoa__lock_reset(&region->lock);
-    region->has_arena = false; /* the parent's */
+    region->has_arena = false;                        /* the parent's */
+    atomic_store(&region->retired, STOA_REGION_OPEN); /* whoever was retiring it is not here */
+    atomic_store(&region->retiring, 0);
     region->partial_count = 0;
     while (region->partial != NULL) {
         stoa_chunk *chunk = region->partial;

@@ -15,13 +15,20 @@ typedef struct stoa_delivered {
     _Atomic uint32_t everybody; /* a thread outside, or a serial there was no memory to note: the region is in use for good */
 } stoa_delivered;
 
+#define STOA_REGION_OPEN 0u
+#define STOA_REGION_ENDING \
+    1u /* for a moment, during which no lock and no GIL is waited for: open or retired comes next */
+#define STOA_REGION_RETIRED 2u
+
 struct stoa_region {
     uint32_t id;           /* const */
     char name[64];         /* const */
     size_t limit;          /* const: bytes of objects, 0 = none */
     _Atomic uint32_t refs; /* holders, open batches, aborted chunks; to 0 and up from 0 only under the regions' lock,
                                   unless something is sealed. The default region is not counted */
-    _Atomic uint32_t retired; /* 1: no batch may begin */
+    _Atomic uint32_t retired;    /* STOA_REGION_*: whether a batch may begin; seq_cst, against refs */
+    _Atomic uint32_t retiring;   /* 1: somebody looks whether it can be retired (heap/retire.h) */
+    _Atomic uint64_t deliveries; /* counts marks: has anything been handed over since? */
     _Atomic size_t charged; /* <= limit: bytes sealed, and quotas of open batches. Unused while limit is 0 */
 
     stoa_lock lock;       /* STOA_RANK_REGION */
@@ -57,6 +64,12 @@ stoa_region *stoa__region_by_id(uint32_t id);
 void stoa__regions_fork_prepare(stoa_regions *regions);
 void stoa__regions_fork_parent(stoa_regions *regions);
 void stoa__regions_fork_child(stoa_regions *regions);
+
+/* The end of a region that nobody holds or uses any more: its record, and what is left of its chunks, arena and table. It has
+ * been taken off the list of regions. */
+void stoa__region_end(stoa_region *region);
+/* Takes it off the list. The lock of the regions is held. */
+void stoa__region_unlist(stoa_region *region);
 
 /* Takes `size` more bytes of the region's limit for a batch: all of `wanted`, or what is left if that is at least
  * `least`. Returns how many; 0: the limit is hit (message set). No limit: `wanted`. */

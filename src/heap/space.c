@@ -233,6 +233,20 @@ stoa__space_drop_alias(stoa_space *space, const void *address, size_t size)
     }
 }
 
+void
+stoa__space_retire_chunk(stoa_space *space, void *chunk)
+{
+    stoa_granule *first = stoa__granule(space, chunk);
+    size_t size = first->size;
+    atomic_store_explicit(&first->sealed, 0, memory_order_release);
+    if (!atomic_load(&space->forked)) {
+        stoa__space_punch(space, chunk, size);
+    }
+    /* also where the guard has opened pages, or put private copies of them */
+    (void)stoa__os_map_private(chunk, size, false);
+    (void)stoa__os_map_private((void *)((uintptr_t)chunk + space->alias_delta), size, false);
+}
+
 bool
 stoa__space_check(stoa_space *space)
 {
@@ -272,6 +286,7 @@ stoa__space_fork_prepare(stoa_space *space)
 void
 stoa__space_fork_parent(stoa_space *space)
 {
+    atomic_store(&space->forked, true);
     stoa__unlock(&space->lock);
 }
 
@@ -293,4 +308,5 @@ stoa__space_fork_child(stoa_space *space)
         err = map_views(space, floor);
     }
     space->closed = err != STOA_OK;
+    atomic_store(&space->forked, false); /* of the new file nobody knows yet; the old one lies below the floor */
 }

@@ -52,6 +52,7 @@ typedef struct stoa_space {
     uintptr_t frontier; /* guarded by lock: addresses at and above were never handed out */
     uintptr_t fork_floor; /* const between forks: see invariant 6 */
     bool closed;          /* const between forks: the child got no memory of its own; only reading works */
+    _Atomic bool forked; /* a child may read the pages of this file: what was sealed is never punched again */
     _Atomic size_t chunk_bytes; /* bytes of chunks charged; <= limit; relaxed */
     stoa_pages pages;           /* which pages are cheap */
     stoa_granule *granules;     /* const after init: reserved >> STOA_GRANULE_SHIFT entries, lazily backed */
@@ -79,6 +80,11 @@ void stoa__space_remove_chunk(stoa_space *space, void *chunk);
 /* Gives the pages of [address, address+size) back to the system; they read as zeros afterwards. Page-aligned. Never for
  * what was sealed while a child could have been forked: the child reads the same pages. Below fork_floor: nothing. */
 void stoa__space_punch(stoa_space *space, void *address, size_t size);
+
+/* Takes a chunk of a retired region out of the world: nothing of it is sealed, both views fault at its addresses, and its
+ * pages go back to the system, unless a child may still read them: then with the last process that does. The granules keep
+ * their region: the addresses are never used again. A view that cannot be replaced (no memory for a mapping) is only punched. */
+void stoa__space_retire_chunk(stoa_space *space, void *chunk);
 
 /* Drops the alias's page table entries for a sealed part, so that RSS counts its pages once. Loses nothing. */
 void stoa__space_drop_alias(stoa_space *space, const void *address, size_t size);

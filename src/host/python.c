@@ -46,7 +46,12 @@ freeze(PyObject *object, stoa_region *region, unsigned flags, unsigned convert)
         return NULL;
     }
     unsigned wanted = convert | (flags & STOA_NO_INTERN ? 0 : STOA_FREEZE_INTERN);
-    return deliver(stoa__freeze_to_heap(object, region, wanted));
+    if (region != NULL) { /* taking objects apart runs Python code, and with it other threads: they may retire it */
+        stoa__region_ref(region);
+    }
+    PyObject *result = deliver(stoa__freeze_to_heap(object, region, wanted));
+    stoa__region_unref(region);
+    return result;
 }
 
 PyObject *

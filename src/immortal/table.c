@@ -2,6 +2,7 @@
 
 #include <stdlib.h>
 
+#include "heap/region.h"
 #include "immortal/canonical.h"
 #include "immortal/interpreter_state.h"
 #include "immortal/plan.h"
@@ -197,6 +198,35 @@ stoa__table_forget_names(stoa_foreign_side *side)
     }
     PyErr_Clear();
     Py_XDECREF(dropped);
+}
+
+void
+stoa__table_tidy(void)
+{
+    stoa_foreign_side *side = stoa__foreign_side_if_any();
+    if (side == NULL || side->left || side->sweeping) {
+        return;
+    }
+    stoa__table_forget_names(side);
+    side->sweeping = true;
+    sweep(side);
+    side->sweeping = false;
+}
+
+PyObject *
+stoa__table_delivered_of(uint32_t region, size_t *out_count)
+{
+    const stoa_foreign_side *side = stoa__foreign_side_if_any();
+    PyObject *one = NULL;
+    *out_count = 0;
+    for (size_t i = 0; side != NULL && side->by_node.table != NULL && i <= side->by_node.table_mask; i++) {
+        const stoa_memo_entry *entry = &side->by_node.table[i];
+        if (entry->twin != NULL && stoa__region_of(entry->source) == region) {
+            one = entry->twin;
+            ++*out_count;
+        }
+    }
+    return one;
 }
 
 void

@@ -67,4 +67,10 @@ void stoa__table_add_name(stoa_foreign_side *side, PyObject *node, PyObject *obj
 /* Looks names up anew next time: classes, functions, modules. May run __del__. */
 void stoa__table_forget_names(stoa_foreign_side *side);
 
+/* Drops all that nobody else holds, names included. May run __del__. */
+void stoa__table_tidy(void);
+
+/* An object that was delivered for a node of that region and is in use; `*out_count` how many are. Borrowed; NULL: none. */
+PyObject *stoa__table_delivered_of(uint32_t region, size_t *out_count);
+
 #endif

@@ -1,10 +1,15 @@
 #include "module/region.h"
 
+#include "host/retire.h"
+#include "immortal/exceptions.h"
+#include "module/module.h"
+
 #include "stoa/python.h"
 
 typedef struct region_object {
     PyObject ob_base;
-    stoa_region *region; /* const after new; a reference is held */
+    stoa_region *region;   /* a reference is held; NULL: retired */
+    stoa_region_info last; /* of one that was retired: what it was */
 } region_object;
 
 static void
@@ -99,6 +104,17 @@ stoa__flag_argument(PyObject *argument, bool *out)
 }
 
 static PyObject *
+raise_closed(void)
+{
+    PyObject *error = stoa__exception(STOA_EXC_Error);
+    if (error != NULL) {
+        PyErr_SetString(error,
+                        "the region was retired: nothing can be frozen into it any more; make a new one");
+    }
+    return NULL;
+}
+
+static PyObject *
 freeze_in(PyObject *self, PyObject *args, PyObject *kwargs, const char *format,
           PyObject *(*freezer)(PyObject *, stoa_region *, unsigned))
 {
@@ -109,7 +125,8 @@ freeze_in(PyObject *self, PyObject *args, PyObject *kwargs, const char *format,
         stoa__flag_argument(intern_object, &intern) < 0) {
         return NULL;
     }
-    return freezer(object, ((region_object *)self)->region, intern ? 0 : STOA_NO_INTERN);
+    stoa_region *region = ((region_object *)self)->region;
+    return region == NULL ? raise_closed() : freezer(object, region, intern ? 0 : STOA_NO_INTERN);
 }
 
 static PyObject *
@@ -127,8 +144,13 @@ region_share(PyObject *self, PyObject *args, PyObject *kwargs)
 static int
 get_info(PyObject *self, stoa_region_info *info)
 {
+    const region_object *object = (const region_object *)self;
+    if (object->region == NULL) {
+        *info = object->last;
+        return 0;
+    }
     info->size = sizeof(*info);
-    if (stoa_region_get_info(((region_object *)self)->region, info) != STOA_OK) {
+    if (stoa_region_get_info(object->region, info) != STOA_OK) {
         raise_last(PyExc_RuntimeError);
         return -1;
     }
@@ -158,7 +180,77 @@ static PyObject *
 region_stats(PyObject *self, PyObject *Py_UNUSED(unused))
 {
     stoa_region_info info;
+    if (((region_object *)self)->region == NULL) {
+        return raise_closed();
+    }
     return get_info(self, &info) < 0 ? NULL : stoa__region_figures(&info);
+}
+
+PyDoc_STRVAR(
+    retire_doc,
+    "retire($self, /, timeout=None)\n--\n\n"
+    "Ends the region now and gives its memory back. Raises stoa.Error when somebody still uses something\n"
+    "of it; the message says who holds what. With a timeout (seconds) it tries again and again until\n"
+    "then, and raises stoa.Timeout. Afterwards `closed` is True.");
+
+static PyObject *
+raise_held(stoa_err err, bool waited)
+{
+    if (PyErr_Occurred()) { /* of a signal handler */
+        return NULL;
+    }
+    if (err != STOA_ESTATE && err != STOA_EGONE) {
+        return stoa__raise(err);
+    }
+    PyObject *type = stoa__exception(waited && err == STOA_ESTATE ? STOA_EXC_Timeout : STOA_EXC_Error);
+    if (type != NULL) {
+        const char *text = stoa_error_message(), *colon = strstr(text, ": ");
+        PyObject *message = PyUnicode_DecodeUTF8(
+            colon != NULL ? colon + 2 : text, (Py_ssize_t)strlen(colon != NULL ? colon + 2 : text), "replace");
+        if (message != NULL) {
+            PyErr_SetObject(type, message);
+            Py_DECREF(message);
+        }
+    }
+    return NULL;
+}
+
+/* By vectorcall: the arguments lie in the caller's frame, and where they end its stack does. */
+static PyObject *
+region_retire(PyObject *self, PyObject *const *args, Py_ssize_t count, PyObject *names)
+{
+    region_object *object = (region_object *)self;
+    Py_ssize_t named = names == NULL ? 0 : PyTuple_GET_SIZE(names);
+    PyObject *timeout = Py_None;
+    stoa_deadline deadline = 0;
+    if (count + named > 1) {
+        return PyErr_Format(PyExc_TypeError, "retire() takes at most 1 argument (%zd given)", count + named);
+    }
+    if (named == 1 && PyUnicode_CompareWithASCIIString(PyTuple_GET_ITEM(names, 0), "timeout") != 0) {
+        return PyErr_Format(PyExc_TypeError, "retire() got an unexpected keyword argument %R",
+                            PyTuple_GET_ITEM(names, 0));
+    }
+    if (count + named == 1) {
+        timeout = args[0];
+    }
+    if (timeout != Py_None && stoa__module_deadline(timeout, &deadline) < 0) {
+        return NULL;
+    }
+    stoa_region_info info;
+    if (object->region == NULL) {
+        return raise_closed();
+    }
+    if (get_info(self, &info) < 0) {
+        return NULL;
+    }
+    stoa_err err = stoa__retire(object->region, deadline, __builtin_frame_address(0), args + count + named);
+    if (err != STOA_OK) {
+        return raise_held(err, timeout != Py_None);
+    }
+    object->region = NULL;
+    info.used_bytes = 0;
+    object->last = info;
+    Py_RETURN_NONE;
 }
 
 static PyObject *
@@ -167,6 +259,9 @@ region_repr(PyObject *self)
     stoa_region_info info;
     if (get_info(self, &info) < 0) {
         return NULL;
+    }
+    if (((region_object *)self)->region == NULL) {
+        return PyUnicode_FromFormat("<stoa.Region %s (id %u): retired>", info.name, (unsigned)info.id);
     }
     return PyUnicode_FromFormat("<stoa.Region %s (id %u): %zu bytes used>", info.name, (unsigned)info.id,
                                 info.used_bytes);
@@ -204,6 +299,7 @@ static PyMethodDef region_methods[] = {
      "freeze($self, obj, /, *, intern=True)\n--\n\nstoa.freeze(obj) into this region."},
     {"share", (PyCFunction)(void (*)(void))region_share, METH_VARARGS | METH_KEYWORDS,
      "share($self, obj, /, *, intern=True)\n--\n\nstoa.share(obj) into this region."},
+    {"retire", (PyCFunction)(void (*)(void))region_retire, METH_FASTCALL | METH_KEYWORDS, retire_doc},
     {"stats", region_stats, METH_NOARGS, "stats($self, /)\n--\n\nWhat the region holds, as a dict."},
     {NULL, NULL, 0, NULL},
 };
@@ -212,7 +308,7 @@ static PyGetSetDef region_fields[] = {
     {"name", region_get_name, NULL, "For people: messages and statistics.", NULL},
     {"id", region_get_id, NULL, "Number of the region in this process; 1 is the default region.", NULL},
     {"limit", region_get_limit, NULL, "Bytes that it may hold, or None.", NULL},
-    {"closed", region_get_closed, NULL, "Is it gone, so that nothing can be frozen into it?", NULL},
+    {"closed", region_get_closed, NULL, "Was it retired, so that nothing can be frozen into it?", NULL},
     {NULL, NULL, NULL, NULL, NULL},
 };
 
@@ -254,6 +350,10 @@ stoa__region_argument(PyObject *argument, stoa_region **out)
         return -1;
     }
     *out = ((region_object *)argument)->region;
+    if (*out == NULL) {
+        (void)raise_closed();
+        return -1;
+    }
     return 0;
 }
 

@@ -8,6 +8,7 @@
 #include "heap/guard.h"
 #include "heap/process.h"
 #include "immortal/canonical.h"
+#include "immortal/cpython/arenas.h"
 #include "immortal/cpython/eval.h"
 #include "immortal/cpython/gilstate.h"
 #include "immortal/describe.h" // the guard's view of our objects
@@ -63,6 +64,7 @@ stoa__ready(void)
     stoa__interps_set_fork_hook(stoa__thread_states_after_fork);
     stoa__interp_list_init();
     stoa__eval_init();
+    stoa__arenas_watch();
     stoa__handle_nodes_ready();
     if (!atomic_exchange(&fork_hooked, true) && pthread_atfork(NULL, NULL, after_fork_in_child) != 0) {
         fork_hooked = false;

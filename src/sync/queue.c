@@ -53,6 +53,13 @@ make_room(stoa_queue *queue, uint64_t more)
     return true;
 }
 
+/* An address that stays behind in an empty place would look like a holder's (heap/search.h). */
+static inline void
+forget(stoa_item *empty)
+{
+    empty->as.object.at = NULL;
+}
+
 static inline void
 push(stoa_queue *queue, stoa_item *item)
 {
@@ -66,6 +73,7 @@ static inline void
 pop(stoa_queue *queue, stoa_item *out)
 {
     *out = queue->ring[queue->head];
+    forget(&queue->ring[queue->head]);
     queue->head = (queue->head + 1) & (queue->capacity - 1);
     uint64_t count = count_of(queue) - 1;
     set_count(queue, count);

@@ -227,7 +227,7 @@ retired_region_takes_no_batch(void **state)
 {
     (void)state;
     stoa_region *region = new_region(0);
-    atomic_store(&region->retired, 1);
+    atomic_store(&region->retired, STOA_REGION_RETIRED);
     stoa_batch batch;
     assert_int_equal(stoa__batch_begin(&batch, region, 0), STOA_EGONE);
     stoa__region_unref(region);

@@ -28,14 +28,15 @@ sealed_chunk_comes_back_with_its_rest(void **state)
     stoa_chunk *chunk = take(100, 8);
     char *start = chunk->start;
     assert_int_equal(atomic_load(&stoa__granule(&stoa__process->space, start)->batch), (uintptr_t)&identity);
+    assert_int_equal(chunk->fill, STOA_CHUNK_FIRST); /* no object at its very start */
     seal(chunk, 104);
-    assert_int_equal(atomic_load(&stoa__granule(&stoa__process->space, start)->sealed), 104);
+    assert_int_equal(atomic_load(&stoa__granule(&stoa__process->space, start)->sealed), STOA_CHUNK_FIRST + 104);
     assert_int_equal(atomic_load(&stoa__granule(&stoa__process->space, start)->batch), 0);
     assert_true(stoa__chunk_check_list(region));
     chunk = take(100, 8);
     assert_ptr_equal(chunk->start, start);
-    assert_int_equal(chunk->fill, 104);
-    assert_int_equal(stoa__chunk_room(chunk, 8), STOA_GRANULE - 104);
+    assert_int_equal(chunk->fill, STOA_CHUNK_FIRST + 104);
+    assert_int_equal(stoa__chunk_room(chunk, 8), STOA_GRANULE - STOA_CHUNK_FIRST - 104);
     assert_int_equal(stoa__chunk_room(chunk, 4096), STOA_GRANULE - 4096);
     assert_int_equal(stoa__chunk_room(chunk, STOA_GRANULE), 0);
     stoa_chunk *other = take(100, 8); /* one batch at a time */
@@ -49,10 +50,11 @@ static void
 full_chunk_is_left_to_itself(void **state)
 {
     (void)state;
-    stoa_chunk *chunk = take(STOA_GRANULE, STOA_GRANULE);
+    stoa_chunk *chunk = take(STOA_GRANULE - STOA_CHUNK_FIRST, 8);
     size_t before = region->partial_count;
     char *start = chunk->start;
-    seal(chunk, STOA_GRANULE);
+    assert_int_equal(chunk->size, STOA_GRANULE);
+    seal(chunk, STOA_GRANULE - STOA_CHUNK_FIRST);
     assert_int_equal(region->partial_count, before);
     assert_int_equal(stoa__region_of(start + STOA_GRANULE - 1), stoa__region_id(region));
     assert_true(stoa__space_check(&stoa__process->space));
@@ -90,9 +92,10 @@ aborted_fresh_chunk_goes_back_whole(void **state)
     size_t bytes = stats_of(region).chunk_bytes;
     stoa_chunk *chunk = take(9 * MIB, STOA_GRANULE);
     char *start = chunk->start;
-    assert_int_equal(stats_of(region).chunk_bytes, bytes + 9 * MIB);
-    memset(stoa__rw(start), 'x', 9 * MIB);
-    chunk->fill = 9 * MIB;
+    assert_int_equal(stats_of(region).chunk_bytes,
+                     bytes + 10 * MIB); /* the room starts at a granule, and not at the first */
+    memset(stoa__rw(start), 'x', 10 * MIB);
+    chunk->fill = 10 * MIB;
     stoa__chunk_abort(chunk);
     assert_int_equal(stats_of(region).chunk_bytes, bytes);
     assert_int_equal(stoa__region_of(start), 0);

@@ -81,3 +81,16 @@ stoa__interp_list_hide(PyInterpreterState *interp)
     }
     return false;
 }
+
+/* Exported by all versions, in internal headers of some. */
+PyAPI_FUNC(PyInterpreterState *) _PyInterpreterState_LookUpID(int64_t id);
+
+bool
+stoa__interp_lives(int64_t id)
+{
+    PyObject *raised = PyErr_GetRaisedException();
+    bool lives = _PyInterpreterState_LookUpID(id) != NULL;
+    PyErr_Clear();
+    PyErr_SetRaisedException(raised);
+    return lives;
+}

@@ -24,4 +24,7 @@ void stoa__interp_list_keep_main(void);
  * stop when they ask for its GIL. false: not possible. */
 bool stoa__interp_list_hide(PyInterpreterState *interp);
 
+/* Is there an interpreter of this id? Ids are used once. GIL of any interpreter. Leaves no exception. */
+bool stoa__interp_lives(int64_t id);
+
 #endif

@@ -1,0 +1,111 @@
+/* Regions as a host uses them: limits, and retiring them from a thread that holds no GIL. */
+#include "stoa/region.h"
+
+#include "stoa/build.h"
+#include "stoa/call.h"
+#include "stoa/interp.h"
+#include "stoa/names.h"
+#include "stoa/runtime.h"
+
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <cmocka.h>
+
+#include "support/python_runtime.h"
+
+#define OK(call)                                             \
+    do {                                                     \
+        stoa_err ok_err = (call);                            \
+        if (ok_err != STOA_OK) {                             \
+            fail_msg("%s: %s", #call, stoa_error_message()); \
+        }                                                    \
+    } while (0)
+
+#define IMPORT_STOA \
+    "import os, sys\nsys.path[:0] = os.environ['PYTHONPATH'].split(':')\nimport stoa\n" /* hosts are isolated from it */
+
+static stoa_region *
+new_region(const char *name)
+{
+    stoa_region *region;
+    OK(stoa_region_new(name, 0, &region));
+    return region;
+}
+
+/* A tuple in the region, published. Its address stays on no stack in use. */
+static __attribute__((noinline)) void
+publish_rows(stoa_region *region, const char *name)
+{
+    stoa_builder *builder;
+    const stoa_object *rows;
+    OK(stoa_builder_new(region, 0, &builder));
+    OK(stoa_begin_tuple(builder));
+    for (int i = 0; i < 1000; i++) {
+        OK(stoa_push_int64(builder, i * 100000));
+    }
+    OK(stoa_end(builder));
+    OK(stoa_builder_finish(builder, &rows));
+    OK(stoa_publish(name, rows));
+    stoa_builder_free(builder);
+}
+
+static void
+wrong_arguments_are_refused(void **state)
+{
+    (void)state;
+    stoa_region *region = new_region("arguments");
+    assert_int_equal(stoa_region_retire(NULL, 0), STOA_EINVAL);
+    assert_int_equal(stoa_region_retire(region, NAN), STOA_EINVAL);
+    OK(stoa_region_retire(region, 0));
+}
+
+static void
+a_region_in_use_says_by_whom(void **state)
+{
+    (void)state;
+    stoa_interp *one;
+    stoa_region *region = new_region("of a host");
+    OK(stoa_interp_new("reader", false, &one));
+    publish_rows(region, "rows of a host");
+    assert_int_equal(stoa_region_retire(region, 0), STOA_ESTATE);
+    assert_non_null(strstr(stoa_error_message(), "the name 'rows of a host'"));
+    OK(stoa_exec(one, IMPORT_STOA "rows = stoa.lookup('rows of a host'); assert sum(rows) == 49950000000",
+                 NULL, NULL));
+    OK(stoa_unpublish("rows of a host"));
+    assert_int_equal(stoa_region_retire(region, 0.05), STOA_ESTATE);
+    assert_non_null(strstr(stoa_error_message(), "in interpreter 'reader': __main__.rows"));
+    OK(stoa_exec(one, "assert rows[999] == 99900000", NULL, NULL)); /* it is as it was */
+    stoa_region_free(region);
+    OK(stoa_interp_close(one, -1));
+    stoa_interp_free(one);
+}
+
+static void
+what_the_host_holds_counts(void **state)
+{
+    (void)state;
+    stoa_region *region = new_region("held in C");
+    publish_rows(region, "rows held in C");
+    const stoa_object **held = malloc(sizeof(*held));
+    OK(stoa_lookup("rows held in C", 0, held));
+    OK(stoa_unpublish("rows held in C"));
+    assert_int_equal(stoa_region_retire(region, 0), STOA_ESTATE);
+    assert_non_null(strstr(stoa_error_message(), "tuple of 1000 items"));
+    stoa_region_free(region);
+    free((void *)held);
+}
+
+int
+main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(wrong_arguments_are_refused),
+        cmocka_unit_test(a_region_in_use_says_by_whom),
+        cmocka_unit_test(what_the_host_holds_counts),
+    };
+    return cmocka_run_group_tests(tests, stoa_test_runtime_setup, stoa_test_runtime_teardown);
+}
