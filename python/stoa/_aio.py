@@ -3,6 +3,8 @@
 A wait is a ticket, which the C side leaves with the queue or lock; whoever completes it, in whichever interpreter or
 thread, rings the loop's bell, an eventfd that the loop reads. So no await needs a thread, and a loop has one descriptor.
 A task that is cancelled withdraws its ticket; what it had been given already goes back, or to the next who waits.
+An interpreter that is being closed rings its loops' bells, and its tasks are told InterpreterGone; who begins to wait
+afterwards finds it by the bell's check().
 """
 
 import asyncio
@@ -28,6 +30,7 @@ async def _settled(ticket):
     if ticket.waiting:
         ticket.future = asyncio.get_running_loop().create_future()
         try:
+            bell().check()
             await ticket.future
         except BaseException:
             ticket.cancel()
@@ -44,6 +47,7 @@ def until_over(future):
     if wait.by_callback:
         future.add_done_callback(wait.ring)
     try:
+        bell().check()
         yield from wait.future.__await__()
     except BaseException:
         if wait.leave():  # nobody else waits for it

@@ -121,6 +121,7 @@ register_locked(stoa_interps *t, int64_t python_id, uint32_t domain, const char 
     atomic_store(&record->released_rest, 0);
     atomic_store(&record->errand, 0);
     record->cookie = NULL;
+    record->bells = NULL;
     record->next_free = NULL;
     stoa__mailbox_reopen(&record->mailbox);
     atomic_store(&record->refs, 2);

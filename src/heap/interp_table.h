@@ -41,6 +41,7 @@ typedef struct stoa_interp_record {
     stoa_lock lock;          /* STOA_RANK_INTERP: guards the host layer's lists behind `cookie` */
     stoa_mailbox mailbox;    /* for whichever thread runs Python in it; closed while not LIVE: proxy/call.h */
     void *cookie;            /* guarded by `lock`: the host layer's struct, NULL when GONE */
+    void *bells;             /* guarded by `lock`: of its event loops, a list: sync/bell.h */
     struct stoa_interp_record *next_free; /* guarded by the table's lock */
     struct stoa_interp_record *next;      /* const: in all_records */
 } stoa_interp_record;

@@ -10,6 +10,7 @@
 #include "immortal/cpython/gilstate.h"
 #include "immortal/cpython/interp_list.h"
 #include "proxy/visit.h"
+#include "sync/bell.h"
 
 /* At exit: how long calls under way may go on, how long after SystemExit was raised in them, how long ending may take. */
 #define EXIT_PATIENCE 5.0
@@ -166,6 +167,7 @@ close_without_gil(stoa_interp_record *record, stoa_deadline deadline)
             return STOA_OK;
         }
         if (stoa__interp_start_close(record)) {
+            stoa__bells_ring(record);
             return close_started(record, deadline);
         }
         stoa_err err = wait_for_other(record, deadline);
@@ -224,6 +226,7 @@ stoa__interp_interrupt(stoa_interp_record *record, PyObject *exception)
     if (stoa__visit(record, &visit) == STOA_OK) {
         raised = stoa__thread_states_interrupt(record, exception) + stoa__home_interrupt(record, exception);
         stoa__visit_end(&visit);
+        stoa__bells_ring(record); /* what is raised in a loop's thread that sleeps is heard when it is awake */
     }
     return raised;
 }

@@ -5,6 +5,8 @@
 #include "immortal/exceptions.h"
 #include "module/lock.h"
 #include "proxy/item.h"
+#include "proxy/membership.h"
+#include "proxy/wait.h"
 #include "sync/barrier.h"
 #include "sync/bell.h"
 #include "sync/condition.h"
@@ -46,7 +48,8 @@ stoa__async_release(PyObject *self, PyObject *const *args, Py_ssize_t count)
 
 typedef struct bell_object {
     PyObject_HEAD
-    stoa_bell *bell; /* a reference */
+    stoa_bell *bell;            /* a reference */
+    stoa_interp_record *record; /* the loop's interpreter: a reference */
 } bell_object;
 
 typedef struct ticket_object {
@@ -78,6 +81,7 @@ bell_dealloc(PyObject *self)
     if (bell != NULL) {
         stoa__bell_close(bell);
         stoa__bell_unref(bell);
+        stoa__interp_unref(((bell_object *)self)->record);
     }
     type->tp_free(self);
     Py_DECREF(type);
@@ -88,12 +92,18 @@ bell_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
 {
     (void)args;
     (void)kwargs;
-    bell_object *self = (bell_object *)type->tp_alloc(type, 0);
-    stoa_err err = self == NULL ? STOA_OK : stoa__bell_new(&self->bell);
+    stoa_interp_record *record = stoa__current_record();
+    bell_object *self = record == NULL ? NULL : (bell_object *)type->tp_alloc(type, 0);
+    if (self == NULL) {
+        return NULL;
+    }
+    stoa_err err = stoa__bell_new(&self->bell);
     if (err != STOA_OK) {
         Py_DECREF(self);
         return stoa__raise(err);
     }
+    self->record = stoa__interp_ref(record);
+    stoa__bell_join(self->bell, record);
     return (PyObject *)self;
 }
 
@@ -104,9 +114,19 @@ bell_fileno(PyObject *self, PyObject *unused)
     return PyLong_FromLong(stoa__bell_fd(((bell_object *)self)->bell));
 }
 
-/* future.set_result(None), unless it is done: the task was cancelled. */
+static PyObject *
+bell_check(PyObject *self, PyObject *unused)
+{
+    (void)unused;
+    if (stoa__wait_allowed(((bell_object *)self)->record) < 0) {
+        return NULL;
+    }
+    Py_RETURN_NONE;
+}
+
+/* future.<what>(value), unless it is done: the task was cancelled, or was told before. */
 static int
-finish(PyObject *future)
+finish(PyObject *future, const char *what, PyObject *value)
 {
     PyObject *done = PyObject_CallMethod(future, "done", NULL);
     int truth = done == NULL ? -1 : PyObject_IsTrue(done);
@@ -114,9 +134,44 @@ finish(PyObject *future)
     if (truth != 0) {
         return truth < 0 ? -1 : 0;
     }
-    PyObject *result = PyObject_CallMethod(future, "set_result", "O", Py_None);
+    PyObject *result = PyObject_CallMethod(future, what, "O", value);
     Py_XDECREF(result);
     return result == NULL ? -1 : 0;
+}
+
+/* The futures of all tickets, strong; those of others NULL. NULL: none, or no memory (then nobody is told). */
+static PyObject **
+futures_of(stoa_bell *bell, size_t *count)
+{
+    *count = stoa__bell_users(bell, NULL, 0);
+    PyObject **futures = *count == 0 ? NULL : PyMem_Calloc(*count, sizeof *futures);
+    if (futures == NULL) {
+        return NULL;
+    }
+    (void)stoa__bell_users(bell, (void **)futures, *count); /* the GIL is held since the count */
+    for (size_t i = 0; i < *count; i++) {
+        stoa_awaiter *awaiter = (stoa_awaiter *)futures[i];
+        futures[i] = awaiter == NULL ? NULL : Py_XNewRef(awaiter->future);
+    }
+    return futures;
+}
+
+/* The interpreter is being closed: who waits in it hears it, as those do who wait without a loop. */
+static void
+tell_all(bell_object *self)
+{
+    size_t count;
+    PyObject **futures = stoa__wait_allowed(self->record) == 0 ? NULL : futures_of(self->bell, &count);
+    for (size_t i = 0; futures != NULL && i < count; i++) {
+        PyObject *reason = stoa__wait_allowed(self->record) < 0 ? PyErr_GetRaisedException() : NULL;
+        if (futures[i] != NULL && reason != NULL && finish(futures[i], "set_exception", reason) < 0) {
+            PyErr_WriteUnraisable(futures[i]);
+        }
+        Py_XDECREF(reason);
+        Py_XDECREF(futures[i]);
+    }
+    PyMem_Free(futures);
+    PyErr_Clear();
 }
 
 /* The loop's reader. One that fails (a future of a loop that is closed) must not keep the others waiting. */
@@ -131,17 +186,19 @@ bell_deliver(PyObject *self, PyObject *unused)
         stoa_awaiter *object = ticket->user;
         PyObject *future = object == NULL ? NULL : Py_XNewRef(object->future);
         stoa__ticket_unref(ticket);
-        if (future != NULL && finish(future) < 0) {
+        if (future != NULL && finish(future, "set_result", Py_None) < 0) {
             PyErr_WriteUnraisable(future);
         }
         Py_XDECREF(future);
     }
+    tell_all((bell_object *)self);
     Py_RETURN_NONE;
 }
 
 static PyMethodDef bell_methods[] = {
     {"fileno", bell_fileno, METH_NOARGS, NULL},
     {"deliver", bell_deliver, METH_NOARGS, NULL},
+    {"check", bell_check, METH_NOARGS, NULL},
     {NULL, NULL, 0, NULL},
 };
 static PyType_Slot bell_slots[] = {

@@ -52,6 +52,17 @@ raise_interrupt(stoa_waiter *self)
     return -1;
 }
 
+int
+stoa__wait_allowed(stoa_interp_record *record)
+{
+    if (record->state == STOA_INTERP_LIVE) {
+        return 0;
+    }
+    PyErr_Format(stoa__exception(STOA_EXC_InterpreterGone),
+                 "interpreter '%s' is being closed: nothing is waited for in it any more", record->name);
+    return -1;
+}
+
 /* GIL. */
 static int
 look_around(wait_state *w)
@@ -73,12 +84,7 @@ look_around(wait_state *w)
     if (raise_interrupt(w->self) < 0) {
         return -1;
     }
-    if (w->record != NULL && w->record->state != STOA_INTERP_LIVE) {
-        PyErr_Format(stoa__exception(STOA_EXC_InterpreterGone),
-                     "interpreter '%s' is being closed: nothing is waited for in it any more", w->record->name);
-        return -1;
-    }
-    return 0;
+    return w->record == NULL ? 0 : stoa__wait_allowed(w->record);
 }
 
 int

@@ -13,6 +13,7 @@
 
 #include <Python.h>
 
+#include "heap/interp_table.h"
 #include "heap/waiter.h"
 
 /* Until ready(arg) is true. `ready` is called on this thread, with and without a GIL, any number of times: it touches no
@@ -27,6 +28,9 @@ int stoa__wait_until(bool (*ready)(void *), void *arg, stoa_deadline deadline, s
 
 /* The same for a call that was posted: until it is over. No InterpreterGone: what is under way may finish. */
 int stoa__wait_for_call(stoa_posted *call, stoa_deadline deadline);
+
+/* -1 with InterpreterGone set when `record`, in which somebody would wait, is being closed; else 0. GIL. */
+int stoa__wait_allowed(stoa_interp_record *record);
 
 /* For a wait of another kind that was cut short: does what this thread is wanted for. -1 with an exception: a signal
  * handler's, or interrupt()'s. GIL. */

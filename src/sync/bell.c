@@ -19,6 +19,8 @@ stoa__bell_new(stoa_bell **out)
     stoa__lock_init(&bell->lock, STOA_RANK_BELL);
     atomic_init(&bell->refs, 1);
     bell->generation = stoa__fork_generation();
+    bell->tickets = NULL;
+    bell->owner = NULL;
     bell->fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     if (bell->fd < 0) {
         int error = errno;
@@ -59,8 +61,42 @@ stoa__bell_unref(stoa_bell *bell)
 }
 
 void
+stoa__bell_join(stoa_bell *bell, stoa_interp_record *owner)
+{
+    bell->owner = stoa__interp_ref(owner);
+    stoa__lock(&owner->lock);
+    bell->next_of_owner = owner->bells;
+    owner->bells = bell;
+    stoa__unlock(&owner->lock);
+}
+
+static void
+leave_owner(stoa_bell *bell)
+{
+    stoa_interp_record *owner = bell->owner;
+    if (owner == NULL) {
+        return;
+    }
+    bell->owner = NULL;
+    stoa__lock(&owner->lock);
+    stoa_bell *before = owner->bells;
+    if (before == bell) {
+        owner->bells = bell->next_of_owner;
+    }
+    else {
+        while (before->next_of_owner != bell) {
+            before = before->next_of_owner;
+        }
+        before->next_of_owner = bell->next_of_owner;
+    }
+    stoa__unlock(&owner->lock);
+    stoa__interp_unref(owner);
+}
+
+void
 stoa__bell_close(stoa_bell *bell)
 {
+    leave_owner(bell);
     bool locked = lock_bell(bell);
     int fd = bell->fd;
     bell->fd = -1;
@@ -109,6 +145,21 @@ stoa__bell_take(stoa_bell *bell)
     return ticket;
 }
 
+size_t
+stoa__bell_users(stoa_bell *bell, void **users, size_t room)
+{
+    size_t count = 0;
+    bool locked = lock_bell(bell);
+    for (stoa_ticket *ticket = bell->tickets; ticket != NULL; ticket = ticket->next_of_bell) {
+        if (count < room) {
+            users[count] = ticket->user;
+        }
+        count++;
+    }
+    unlock_bell(bell, locked);
+    return count;
+}
+
 static void
 ring_node(stoa_node *node)
 {
@@ -128,6 +179,14 @@ stoa__ticket_new(stoa_bell *bell, uint32_t serial, void *user)
     (void)atomic_fetch_add_explicit(&bell->refs, 1, memory_order_relaxed); /* who makes a reference has one */
     ticket->bell = bell;
     ticket->user = user;
+    bool locked = lock_bell(bell);
+    ticket->previous_of_bell = NULL;
+    ticket->next_of_bell = bell->tickets;
+    if (bell->tickets != NULL) {
+        bell->tickets->previous_of_bell = ticket;
+    }
+    bell->tickets = ticket;
+    unlock_bell(bell, locked);
     return ticket;
 }
 
@@ -142,9 +201,47 @@ void
 stoa__ticket_unref(stoa_ticket *ticket)
 {
     if (atomic_fetch_sub_explicit(&ticket->refs, 1, memory_order_acq_rel) == 1) { /* as in stoa__bell_unref */
+        bool locked = lock_bell(ticket->bell);
+        if (ticket->next_of_bell != NULL) {
+            ticket->next_of_bell->previous_of_bell = ticket->previous_of_bell;
+        }
+        if (ticket->previous_of_bell != NULL) {
+            ticket->previous_of_bell->next_of_bell = ticket->next_of_bell;
+        }
+        else {
+            ticket->bell->tickets = ticket->next_of_bell;
+        }
+        unlock_bell(ticket->bell, locked);
         stoa__bell_unref(ticket->bell);
         stoa__free(ticket);
     }
+}
+
+/* Locked, not closed. */
+static void
+write_bell(stoa_bell *bell)
+{
+    int saved = errno;
+    uint64_t one = 1; /* under the lock, so that the fd is ours; it never blocks */
+    ssize_t put = write(bell->fd, &one, sizeof one);
+    (void)put; /* fails only when the counter is full: then it is readable */
+    errno = saved;
+}
+
+void
+stoa__bells_ring(stoa_interp_record *owner)
+{
+    stoa__lock(&owner->lock);
+    for (stoa_bell *bell = owner->bells; bell != NULL; bell = bell->next_of_owner) {
+        if (!lock_bell(bell)) {
+            continue; /* it would ring in the parent */
+        }
+        if (bell->fd >= 0) {
+            write_bell(bell);
+        }
+        stoa__unlock(&bell->lock);
+    }
+    stoa__unlock(&owner->lock);
 }
 
 void
@@ -166,11 +263,7 @@ stoa__ticket_ring(stoa_ticket *ticket)
         }
         bell->last = ticket;
         if (silent) {
-            int saved = errno;
-            uint64_t one = 1; /* under the lock, so that the fd is ours; it never blocks */
-            ssize_t put = write(bell->fd, &one, sizeof one);
-            (void)put; /* fails only when the counter is full: then it is readable */
-            errno = saved;
+            write_bell(bell);
         }
     }
     stoa__unlock(&bell->lock);

@@ -290,6 +290,79 @@ asyncio.run(main())
         q.put(1)
         self.assertEqual(q.get(timeout=5), 1)
 
+    def run_a_loop_that_waits(self, other, thread_target):
+        """Tasks of `other` that wait for one of each kind; what each of them ended by goes into the queue `told`."""
+        told, gate = stoa.Queue(), stoa.Event()
+        full, lock = stoa.Queue(1), stoa.Lock()
+        full.put(0)
+        lock.acquire()
+        condition = stoa.Condition()
+        self.addCleanup(gate.set)
+        other.prepare_main(told=told, things=(stoa.Queue(), full, lock, stoa.Event(), stoa.Semaphore(0), stoa.Barrier(2)),
+                           condition=condition, pool=self.pool, gate=gate)
+        other.exec("""
+import asyncio
+async def waits(name, awaitable):
+    try:
+        await awaitable
+    except BaseException as error:
+        told.put((name, type(error).__name__))
+        if isinstance(error, asyncio.CancelledError):
+            raise
+async def sleeps():
+    async with condition:
+        await condition.await_()
+async def future():
+    await pool.submit("stoa:Event.wait", gate)
+async def main():
+    queue, full, lock, event, semaphore, barrier = things
+    begun = {"get": queue.aget(), "put": full.aput(1), "lock": lock.aacquire(), "event": event.await_(),
+             "semaphore": semaphore.aacquire(), "barrier": barrier.await_(), "condition": sleeps(), "future": future()}
+    tasks = [asyncio.create_task(waits(name, awaitable)) for name, awaitable in begun.items()]
+    asyncio.get_running_loop().call_later(0.01, told.put, "all wait")
+    await asyncio.wait(tasks)
+    try:
+        await queue.aget()
+    except BaseException as error:
+        told.put(("afterwards", type(error).__name__))
+""")
+        thread = threading.Thread(target=thread_target, args=(other,), daemon=True)
+        thread.start()
+        self.assertEqual(told.get(timeout=30), "all wait")
+        return thread, told
+
+    NAMES = {"get", "put", "lock", "event", "semaphore", "barrier", "future"}
+
+    def setUp(self):
+        self.pool = stoa.InterpreterPoolExecutor(1)
+        self.addCleanup(self.pool.shutdown)
+
+    def test_who_awaits_in_an_interpreter_that_is_closed_hears_it(self):
+        """The loop sleeps in the system's poll; it is woken, and its tasks are told what blocking waits are told."""
+        other = stoa.Interpreter()
+        thread, told = self.run_a_loop_that_waits(other, lambda there: there.exec("asyncio.run(main())"))
+        other.close(timeout=60)
+        thread.join(30)
+        self.assertFalse(thread.is_alive())
+        heard = dict(told.get_many(20))
+        self.assertEqual(heard, dict.fromkeys({*self.NAMES, "condition", "afterwards"}, "InterpreterGone"))
+
+    def test_a_loop_that_waits_is_interrupted(self):
+        def run(there):
+            try:
+                there.exec("asyncio.run(main())")
+            except KeyboardInterrupt:
+                ended.append("KeyboardInterrupt")
+
+        ended = []
+        with stoa.Interpreter() as other:
+            thread, told = self.run_a_loop_that_waits(other, run)
+            self.assertTrue(other.interrupt())
+            thread.join(30)
+            self.assertEqual(ended, ["KeyboardInterrupt"])
+            heard = dict(told.get_many(20))
+            self.assertEqual(heard, dict.fromkeys({*self.NAMES, "condition"}, "CancelledError"))
+
     def test_an_interpreter_that_closes_with_a_task_that_was_given_an_item(self):
         q = stoa.Queue()
         other = stoa.Interpreter()

@@ -264,13 +264,73 @@ bell_rings_once_for_many(void **state)
     stoa__thing_unref(&queue->thing);
 }
 
+static bool
+is_readable(stoa_bell *bell)
+{
+    struct pollfd poller = {.fd = stoa__bell_fd(bell), .events = POLLIN};
+    return poll(&poller, 1, 0) == 1;
+}
+
+static void *
+ring_all(void *arg)
+{
+    for (int i = 0; i < ROUNDS; i++) {
+        stoa__bells_ring(arg);
+    }
+    return NULL;
+}
+
+/* While loops, and waits in them, come and go. */
+static void
+an_interpreter_rings_all_its_bells(void **state)
+{
+    (void)state;
+    stoa_interp_record *owner = make_owner("loops"), *neighbour = make_owner("neighbour");
+    stoa_bell *first, *second, *other;
+    assert_int_equal(stoa__bell_new(&first), STOA_OK);
+    assert_int_equal(stoa__bell_new(&second), STOA_OK);
+    assert_int_equal(stoa__bell_new(&other), STOA_OK);
+    stoa__bell_join(first, owner);
+    stoa__bell_join(second, owner);
+    stoa__bell_join(other, neighbour);
+    stoa__bells_ring(owner);
+    assert_true(is_readable(first) && is_readable(second));
+    assert_false(is_readable(other));
+    assert_null(stoa__bell_take(first));
+
+    pthread_t thread;
+    assert_int_equal(pthread_create(&thread, NULL, ring_all, owner), 0);
+    for (int i = 0; i < ROUNDS; i++) {
+        stoa_bell *passing;
+        void *users[2] = {NULL, NULL};
+        assert_int_equal(stoa__bell_new(&passing), STOA_OK);
+        stoa__bell_join(passing, owner);
+        stoa_ticket *one = stoa__ticket_new(passing, 5, &i), *two = stoa__ticket_new(passing, 5, owner);
+        stoa__ticket_unref(one);
+        assert_int_equal(stoa__bell_users(passing, users, 2), 1);
+        assert_ptr_equal(users[0], owner);
+        stoa__bell_close(passing);
+        stoa__bell_unref(passing);
+        stoa__ticket_unref(two); /* outlives the loop */
+    }
+    assert_int_equal(pthread_join(thread, NULL), 0);
+    stoa__bell_unref(second); /* the last reference closes it */
+    stoa__bell_heard(first);
+    stoa__bells_ring(owner);
+    assert_true(is_readable(first));
+    end_owner(owner);
+    end_owner(neighbour);
+    stoa__bell_unref(first);
+    stoa__bell_unref(other);
+}
+
 int
 main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(queue_loses_and_doubles_nothing), cmocka_unit_test(mutex_lets_one_in),
         cmocka_unit_test(semaphore_keeps_its_value),       cmocka_unit_test(closed_holder_breaks_the_mutex),
-        cmocka_unit_test(bell_rings_once_for_many),        cmocka_unit_test(queue_gives_a_put_back),
+        cmocka_unit_test(an_interpreter_rings_all_its_bells), cmocka_unit_test(bell_rings_once_for_many),        cmocka_unit_test(queue_gives_a_put_back),
     };
     return cmocka_run_group_tests(tests, open_process, NULL);
 }
