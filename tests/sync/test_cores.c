@@ -328,9 +328,13 @@ int
 main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(queue_loses_and_doubles_nothing), cmocka_unit_test(mutex_lets_one_in),
-        cmocka_unit_test(semaphore_keeps_its_value),       cmocka_unit_test(closed_holder_breaks_the_mutex),
-        cmocka_unit_test(an_interpreter_rings_all_its_bells), cmocka_unit_test(bell_rings_once_for_many),        cmocka_unit_test(queue_gives_a_put_back),
+        cmocka_unit_test(queue_loses_and_doubles_nothing),
+        cmocka_unit_test(mutex_lets_one_in),
+        cmocka_unit_test(semaphore_keeps_its_value),
+        cmocka_unit_test(closed_holder_breaks_the_mutex),
+        cmocka_unit_test(an_interpreter_rings_all_its_bells),
+        cmocka_unit_test(bell_rings_once_for_many),
+        cmocka_unit_test(queue_gives_a_put_back),
     };
     return cmocka_run_group_tests(tests, open_process, NULL);
 }
