@@ -53,11 +53,12 @@ make_room(stoa_queue *queue, uint64_t more)
     return true;
 }
 
-/* An address that stays behind in an empty place would look like a holder's (heap/search.h). */
+/* An address that stays behind in an empty place would look like a holder's (heap/search.h), also in the part of an item that its
+ * kind does not use: items are copied whole from stacks. */
 static inline void
 forget(stoa_item *empty)
 {
-    empty->as.object.at = NULL;
+    memset(empty, 0, sizeof *empty);
 }
 
 static inline void
@@ -330,6 +331,7 @@ pull_out(stoa_queue *queue, uint64_t tag, stoa_item *out)
     for (; i < count; i++) {
         queue->ring[(queue->head + i - 1) & mask] = queue->ring[(queue->head + i) & mask];
     }
+    forget(&queue->ring[(queue->head + count - 1) & mask]);
     set_count(queue, count - 1);
     return true;
 }
