@@ -208,14 +208,16 @@ tell_holders(retirement *r)
     }
 }
 
-/* Looks through memory, under the GIL of receiver `here` (NULL: under none). *out_found: somebody holds something. */
+/* Looks through memory, under the GIL (if `inside` one) of receiver `here` (NULL: of none). *out_found: somebody holds something. */
 static stoa_err
-look(retirement *r, receiver *here, bool *out_found)
+look(retirement *r, bool inside, receiver *here, bool *out_found)
 {
     stoa_pieces skip = {NULL, 0, 0, false};
     if (here != NULL) {
         stoa__wipe_free_blocks();
         note_unused(r, here);
+    }
+    if (inside) {
         stoa__arenas_left_over(add_piece, &skip);
     }
     for (size_t i = 0; i < r->count; i++) {
@@ -231,6 +233,23 @@ look(retirement *r, receiver *here, bool *out_found)
     return err;
 }
 
+/* No receiver is left: the main interpreter, if there is one, knows which memory others have left behind. */
+static stoa_err
+look_from_main(retirement *r, bool *out_found)
+{
+    stoa_visit visit;
+    stoa_interp_record *record = stoa__main_record();
+    bool inside = record != NULL && stoa__visit(record, &visit) == STOA_OK;
+    stoa_err err = look(r, inside, NULL, out_found);
+    if (inside) {
+        stoa__visit_end(&visit);
+    }
+    if (record != NULL) {
+        stoa__interp_unref(record);
+    }
+    return err;
+}
+
 static stoa_err
 look_everywhere(retirement *r, bool *out_found)
 {
@@ -240,13 +259,13 @@ look_everywhere(retirement *r, bool *out_found)
     for (size_t i = 0; i < r->count && err == STOA_OK && !*out_found; i++) {
         stoa_visit visit;
         if (stoa__visit(r->receivers[i].record, &visit) == STOA_OK) {
-            err = look(r, &r->receivers[i], out_found);
+            err = look(r, true, &r->receivers[i], out_found);
             stoa__visit_end(&visit);
             looked = true;
         }
     }
     if (!looked && err == STOA_OK) {
-        err = look(r, NULL, out_found);
+        err = look_from_main(r, out_found);
     }
     if (err == STOA_OK && *out_found) {
         tell_holders(r);

@@ -99,6 +99,22 @@ what_the_host_holds_counts(void **state)
     free((void *)held);
 }
 
+static void
+an_interpreter_that_is_gone_holds_nothing(void **state)
+{
+    (void)state;
+    stoa_interp *one;
+    stoa_region *region = new_region("of one who goes");
+    OK(stoa_interp_new("goes", false, &one));
+    publish_rows(region, "rows of one who goes");
+    OK(stoa_exec(one, IMPORT_STOA "rows = stoa.lookup('rows of one who goes'); total = sum(rows)", NULL, NULL));
+    OK(stoa_unpublish("rows of one who goes"));
+    assert_int_equal(stoa_region_retire(region, 0), STOA_ESTATE);
+    OK(stoa_interp_close(one, -1));
+    stoa_interp_free(one);
+    OK(stoa_region_retire(region, 20));
+}
+
 int
 main(void)
 {
@@ -106,6 +122,7 @@ main(void)
         cmocka_unit_test(wrong_arguments_are_refused),
         cmocka_unit_test(a_region_in_use_says_by_whom),
         cmocka_unit_test(what_the_host_holds_counts),
+        cmocka_unit_test(an_interpreter_that_is_gone_holds_nothing),
     };
     return cmocka_run_group_tests(tests, stoa_test_runtime_setup, stoa_test_runtime_teardown);
 }

@@ -11,6 +11,7 @@ import unittest
 
 import stoa
 
+WATCHED_NAME = f"watched-by-test-{os.getpid()}-"  # the same test may run for another Python beside this one
 WATCHED = r"""
     import os, sys, threading, stoa
     table = stoa.publish("top.table", {"a": 1})
@@ -50,7 +51,7 @@ class Top(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
         cls.process = subprocess.Popen(
-            [sys.executable, "-c", textwrap.dedent(WATCHED), "watched-by-test-top"],
+            [sys.executable, "-c", textwrap.dedent(WATCHED), WATCHED_NAME],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
@@ -101,7 +102,7 @@ class Top(unittest.TestCase):
         self.assertIn("'top-pool': 3 queued, 2 of 2 workers, 0 idle, 20 done", top("--once", str(self.process.pid)).stdout)
 
     def test_text_by_name(self):
-        done = top("--once", "--name", "watched-by-test-top")
+        done = top("--once", "--name", WATCHED_NAME)
         self.assertEqual((done.returncode, done.stderr), (0, ""))
         for text in (f"process {self.process.pid}", "top-worker", "top-region", "top.table"):
             self.assertIn(text, done.stdout)
