@@ -203,7 +203,7 @@ stoa__raise_not_freezable(const char *path, const char *type_name, const char *w
     path_str = PyUnicode_DecodeUTF8(path, (Py_ssize_t)strlen(path), "replace");
     name_str = PyUnicode_DecodeUTF8(type_name, (Py_ssize_t)strlen(type_name), "replace");
     if (path_str != NULL && name_str != NULL) {
-        message = PyUnicode_FromFormat("%U: '%U' %s", path_str, name_str, why_and_remedy);
+        message = PyUnicode_FromFormat("%U: '%U': %s", path_str, name_str, why_and_remedy);
     }
     if (message != NULL) {
         error = PyObject_CallOneArg(type, message);

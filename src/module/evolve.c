@@ -43,7 +43,7 @@ place_in_mapping(PyObject *list, Py_ssize_t index)
     PyObject *text = name == NULL ? NULL : PyObject_Str(raised);
     const char *rest = text == NULL ? NULL : PyUnicode_AsUTF8(path), *why = NULL, *names = NULL;
     if (rest != NULL && (names = PyUnicode_AsUTF8(name)) != NULL && (why = PyUnicode_AsUTF8(text)) != NULL) {
-        why += strlen(rest) + strlen(": '") + strlen(names) + strlen("' ");
+        why += strlen(rest) + strlen(": '") + strlen(names) + strlen("': ");
         rest++; /* behind the $ */
         if (index < 0) {
             char *end;

@@ -309,7 +309,7 @@ class Evolve(unittest.TestCase):
             with self.subTest(path), self.assertRaises(stoa.NotFreezable) as caught:
                 stoa.evolve({}, changes)
             self.assertEqual((caught.exception.path, caught.exception.type_name), (path, "_thread.lock"))
-            self.assertTrue(str(caught.exception).startswith(path + ": '_thread.lock' "), str(caught.exception))
+            self.assertTrue(str(caught.exception).startswith(path + ": '_thread.lock': "), str(caught.exception))
 
     def test_keys_whose_comparison_raises(self):
         class Angry(SameHash):

@@ -22,6 +22,12 @@ class Share(unittest.TestCase):
         self.refused(types.MappingProxyType({"k": (1, {2})}), "$['k'][1]", "set")
         self.refused(slice(None, [1]), "$.stop", "list")
 
+    def test_message_says_where_what_why_and_what_to_do(self):
+        with self.assertRaises(stoa.NotFreezable) as caught:
+            stoa.share((1, [2]))
+        self.assertEqual(str(caught.exception), "$[1]: 'list': a list is mutable and share() changes no types; use freeze(), or "
+                                                "convert it with tuple(...) first")
+
     def test_immutable_graphs(self):
         for value in ((1, "a", (b"b", frozenset([2.5]))), "text", 10**20, frozenset([(1, 2)]), range(5), slice(1, (2, 3)), ()):
             twin = stoa.share(value)
