@@ -19,6 +19,7 @@ typedef struct stoa_name_making {
     uint64_t maker;
     uint32_t thread; /* id of the thread that makes */
     uint32_t size;
+    char where[sizeof((stoa_interp_record *)NULL)->name]; /* interpreter that makes, for the messages */
     char text[];
 } stoa_name_making;
 
@@ -40,13 +41,15 @@ find_making(const stoa_name_key *key)
 }
 
 static stoa_name_making *
-add_making(const stoa_name_key *key, uint64_t maker, uint32_t thread)
+add_making(const stoa_name_key *key, const stoa_interp_record *receiver, uint64_t maker, uint32_t thread)
 {
     stoa_name_making *making = stoa__alloc(sizeof *making + key->size);
     if (making != NULL) {
         making->maker = maker;
         making->thread = thread;
         making->size = (uint32_t)key->size;
+        memcpy(making->where, receiver == NULL ? "" : receiver->name,
+               receiver == NULL ? 1 : sizeof making->where);
         memcpy(making->text, key->text, key->size);
         making->next = table()->makings;
         table()->makings = making;
@@ -110,17 +113,18 @@ look_or_make(stoa_name_shard *shard, const stoa_name_key *key, const stoa_interp
     stoa_name_making *making = find_making(key);
     if (making == NULL) {
         *what = STOA_ONCE_MAKE;
-        if (add_making(key, maker, waiting->thread) == NULL) {
+        if (add_making(key, receiver, maker, waiting->thread) == NULL) {
             return stoa__fail(STOA_ENOMEM, "no memory to make the name '%s'",
                               stoa__name_show(key->text, key->size, &shown));
         }
         return STOA_OK;
     }
     if (would_deadlock(making, waiting->thread)) {
-        return stoa__fail(
-            STOA_EDEADLOCK,
-            "waiting for the name '%s' would never end: interpreter %u makes it, and waits for this thread",
-            stoa__name_show(key->text, key->size, &shown), (unsigned)(making->maker >> 32));
+        return stoa__fail(STOA_EDEADLOCK,
+                          "waiting for the name '%s' would never end: its factory, in interpreter '%s', "
+                          "waits for this thread; "
+                          "a factory must not ask for what waits for its own name",
+                          stoa__name_show(key->text, key->size, &shown), making->where);
     }
     waiting->on = making;
     waiting->next = table()->waitings;

@@ -112,16 +112,13 @@ lookup(PyObject *module, PyObject *const *args, Py_ssize_t count, PyObject *keyw
     }
     size_t size;
     const char *text = name_text(args[0], &size);
-    if (text == NULL) {
+    stoa_deadline deadline;
+    if (text == NULL || (timeout != NULL && stoa__module_deadline(timeout, &deadline) < 0)) {
         return NULL;
     }
     stoa_value value;
     stoa_err err = stoa__name_lookup(text, size, state->record, &value);
     if (err == STOA_ENOTFOUND && timeout != NULL) {
-        stoa_deadline deadline;
-        if (stoa__module_deadline(timeout, &deadline) < 0) {
-            return NULL;
-        }
         err = wait_for_name(state, text, size, deadline, &value);
     }
     if (err == STOA_OK) {

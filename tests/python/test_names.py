@@ -90,6 +90,9 @@ class Names(unittest.TestCase):
             stoa.lookup("t.none", timeout=float("nan"))
         with self.assertRaises(TypeError):
             stoa.lookup("t.none", timeout="1")
+        stoa.publish("t.there", 1)
+        with self.assertRaises(TypeError):  # whether it is there or not
+            stoa.lookup("t.there", timeout="1")
         with self.assertRaises(KeyError):
             stoa.lookup("t.none", timeout=-1)
 

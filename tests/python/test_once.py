@@ -76,7 +76,7 @@ class Once(unittest.TestCase):
         self.assertEqual(stoa.once("o.value", lambda: 2), 2)
 
     def test_asking_oneself(self):
-        with self.assertRaises(stoa.Deadlock):
+        with self.assertRaisesRegex(stoa.Deadlock, "^waiting for the name 'o.value' .* in interpreter 'main', "):
             stoa.once("o.value", lambda: stoa.once("o.value", int))
         self.assertEqual(stoa.once("o.value", lambda: 3), 3)
 
