@@ -4,9 +4,11 @@
 #include <structmember.h>
 
 #include "heap/error.h"
+#include "host/import_path.h"
 #include "host/interp.h"
 #include "host/invoke.h"
 #include "module/callee.h"
+#include "module/interpreter_object.h"
 #include "proxy/signals.h"
 #include "immortal/exceptions.h"
 #include "proxy/by_copy.h"
@@ -14,55 +16,27 @@
 #include "proxy/crossinterp.h"
 #include "proxy/thread_state.h"
 
-typedef struct interpreter_object {
-    PyObject_HEAD
-    stoa_interp_record *record; /* const after new: a reference */
-    PyObject *weak_references;
-} interpreter_object;
-
 static PyType_Spec interpreter_spec;
 
 static stoa_interp_record *
 record_of(PyObject *self)
 {
-    return ((interpreter_object *)self)->record;
+    return stoa__interpreter_object_record(self);
 }
 
-/* Steals the reference to `record`. */
+/* Takes over the reference to `record`. */
 static PyObject *
-wrap(PyTypeObject *type, stoa_interp_record *record)
+wrap(const stoa_module_state *state, stoa_interp_record *record)
 {
-    PyObject *self = type->tp_alloc(type, 0);
-    if (self == NULL) {
-        stoa__interp_unref(record);
-        return NULL;
-    }
-    ((interpreter_object *)self)->record = record;
-    return self;
-}
-
-static void
-interpreter_dealloc(PyObject *self)
-{
-    PyTypeObject *type = Py_TYPE(self);
-    interpreter_object *object = (interpreter_object *)self;
-    if (object->weak_references != NULL) {
-        PyObject_ClearWeakRefs(self);
-    }
-    if (object->record != NULL) {
-        stoa__interp_unref(object->record);
-    }
-    type->tp_free(self);
-    Py_DECREF(type);
+    return stoa__interpreter_object(state->interpreter_objects, state->interpreter_type, record);
 }
 
 /* ---- crossing ---------------------------------------------------------------------------------------------------- */
 
-/* Its class is found by the dealloc function: one in the process, however many interpreters have the class. */
 static uint32_t
 pack_interpreter(PyObject *object)
 {
-    return Py_TYPE(object)->tp_dealloc == interpreter_dealloc ? record_of(object)->serial : 0;
+    return stoa__is_interpreter_object(object) ? record_of(object)->serial : 0;
 }
 
 static PyObject *
@@ -73,7 +47,7 @@ unpack_interpreter(uint32_t serial)
     if (package != NULL) {
         stoa_interp_record *record = stoa__interp_find(serial);
         if (record != NULL) {
-            result = wrap(stoa__module_state(package)->interpreter_type, record);
+            result = wrap(stoa__module_state(package), record);
         }
         else {
             PyErr_SetString(stoa__exception(STOA_EXC_InterpreterGone),
@@ -85,26 +59,6 @@ unpack_interpreter(uint32_t serial)
 }
 
 /* ---- making ------------------------------------------------------------------------------------------------------ */
-
-/* Strings only, the rest is no path. */
-int
-stoa__module_pack_path(stoa_parcel *out)
-{
-    PyObject *path = PySys_GetObject("path"); /* borrowed */
-    PyObject *strings = PyList_New(0);
-    int result = strings == NULL ? -1 : 0;
-    for (Py_ssize_t i = 0; result == 0 && path != NULL && PyList_Check(path) && i < PyList_GET_SIZE(path); i++) {
-        PyObject *item = PyList_GET_ITEM(path, i);
-        if (PyUnicode_CheckExact(item)) {
-            result = PyList_Append(strings, item);
-        }
-    }
-    if (result == 0) {
-        result = stoa__pack(strings, "sys.path", STOA_PACK_TOP | STOA_PACK_DETACHED, out);
-    }
-    Py_XDECREF(strings);
-    return result;
-}
 
 static int
 read_gil(PyObject *gil, bool *shared)
@@ -148,13 +102,13 @@ interpreter_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
         }
     }
     stoa_parcel path;
-    if (PySys_Audit("stoa.Interpreter", "O", name) < 0 || stoa__module_pack_path(&path) < 0) {
+    if (PySys_Audit("stoa.Interpreter", "O", name) < 0 || stoa__import_path_pack(&path) < 0) {
         return NULL;
     }
     stoa_interp_record *record;
     stoa_err err = stoa__interp_make(text, shared, &path, &record);
     stoa__parcel_clear(&path);
-    return err == STOA_OK ? wrap(type, record) : stoa__raise(err);
+    return err == STOA_OK ? wrap(PyType_GetModuleState(type), record) : stoa__raise(err);
 }
 
 /* ---- running ----------------------------------------------------------------------------------------------------- */
@@ -417,7 +371,7 @@ interpreter_repr(PyObject *self)
 static PyObject *
 interpreter_compare(PyObject *self, PyObject *other, int op)
 {
-    if ((op != Py_EQ && op != Py_NE) || Py_TYPE(other)->tp_dealloc != interpreter_dealloc) {
+    if ((op != Py_EQ && op != Py_NE) || !stoa__is_interpreter_object(other)) {
         Py_RETURN_NOTIMPLEMENTED;
     }
     return PyBool_FromLong((record_of(self)->serial == record_of(other)->serial) == (op == Py_EQ));
@@ -460,7 +414,7 @@ static PyGetSetDef interpreter_getset[] = {
 };
 
 static PyMemberDef interpreter_members[] = {
-    {"__weaklistoffset__", T_PYSSIZET, offsetof(interpreter_object, weak_references), READONLY, NULL},
+    {"__weaklistoffset__", T_PYSSIZET, offsetof(stoa_interpreter_object, weak_references), READONLY, NULL},
     {NULL, 0, 0, 0, NULL},
 };
 
@@ -470,7 +424,7 @@ PyDoc_STRVAR(interpreter_doc,
 
 static PyType_Slot interpreter_slots[] = {
     {Py_tp_new, interpreter_new},
-    {Py_tp_dealloc, interpreter_dealloc},
+    {Py_tp_dealloc, stoa__interpreter_object_dealloc},
     {Py_tp_methods, interpreter_methods},
     {Py_tp_getset, interpreter_getset},
     {Py_tp_members, interpreter_members},
@@ -482,7 +436,7 @@ static PyType_Slot interpreter_slots[] = {
 };
 static PyType_Spec interpreter_spec = {
     .name = "stoa.Interpreter",
-    .basicsize = sizeof(interpreter_object),
+    .basicsize = sizeof(stoa_interpreter_object),
     .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_IMMUTABLETYPE,
     .slots = interpreter_slots,
 };
@@ -496,7 +450,7 @@ current(PyObject *module, PyObject *unused)
 {
     (void)unused;
     const stoa_module_state *state = stoa__module_state(module);
-    return wrap(state->interpreter_type, stoa__interp_ref(state->record));
+    return wrap(state, stoa__interp_ref(state->record));
 }
 
 PyDoc_STRVAR(main_doc, "main($module, /)\n--\n\nThe main Interpreter.");
@@ -509,11 +463,11 @@ main_interpreter(PyObject *module, PyObject *unused)
     if (record == NULL) {
         return stoa__raise(STOA_EGONE);
     }
-    return wrap(stoa__module_state(module)->interpreter_type, record);
+    return wrap(stoa__module_state(module), record);
 }
 
 typedef struct listing {
-    PyTypeObject *type;
+    const stoa_module_state *state;
     PyObject *list;
 } listing;
 
@@ -524,7 +478,7 @@ add_interpreter(stoa_interp_record *record, void *arg)
     if (record->state != STOA_INTERP_LIVE || PyErr_Occurred()) {
         return;
     }
-    PyObject *object = wrap(l->type, stoa__interp_ref(record));
+    PyObject *object = wrap(l->state, stoa__interp_ref(record));
     if (object != NULL) {
         (void)PyList_Append(l->list, object);
         Py_DECREF(object);
@@ -539,7 +493,7 @@ static PyObject *
 interpreters(PyObject *module, PyObject *unused)
 {
     (void)unused;
-    listing l = {stoa__module_state(module)->interpreter_type, PyList_New(0)};
+    listing l = {stoa__module_state(module), PyList_New(0)};
     if (l.list == NULL) {
         return NULL;
     }
@@ -574,7 +528,7 @@ static PyMethodDef functions[] = {
 PyObject *
 stoa__module_wrap_interpreter(PyObject *module, stoa_interp_record *record)
 {
-    return wrap(stoa__module_state(module)->interpreter_type, stoa__interp_ref(record));
+    return wrap(stoa__module_state(module), stoa__interp_ref(record));
 }
 
 static void
@@ -589,9 +543,11 @@ stoa__module_add_interpreter(PyObject *module)
     static pthread_once_t once = PTHREAD_ONCE_INIT; /* interpreters import this side by side */
     stoa_module_state *state = stoa__module_state(module);
     (void)pthread_once(&once, set_crossing);
+    state->interpreter_objects = stoa__interpreter_objects_new();
     state->interpreter_type = (PyTypeObject *)PyType_FromModuleAndSpec(module, &interpreter_spec, NULL);
-    if (state->interpreter_type == NULL || PyModule_AddType(module, state->interpreter_type) < 0 ||
-        stoa__crossinterp_ready() < 0 || stoa__crossinterp_class(state->interpreter_type) < 0) {
+    if (state->interpreter_objects == NULL || state->interpreter_type == NULL ||
+        PyModule_AddType(module, state->interpreter_type) < 0 || stoa__crossinterp_ready() < 0 ||
+        stoa__crossinterp_class(state->interpreter_type) < 0) {
         return -1;
     }
     return PyModule_AddFunctions(module, functions);

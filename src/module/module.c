@@ -4,6 +4,7 @@
 #include "immortal/exceptions.h"
 #include "module/async.h"
 #include "module/foreign.h"
+#include "module/interpreter_object.h"
 #include "module/objects.h"
 #include "module/region.h"
 #include "module/sync.h"
@@ -128,6 +129,10 @@ free_module(void *module)
     if (state->record != NULL) {
         stoa__interp_unref(state->record);
         state->record = NULL;
+    }
+    if (state->interpreter_objects != NULL) {
+        stoa__interpreter_objects_unref(state->interpreter_objects);
+        state->interpreter_objects = NULL;
     }
 }
 

@@ -14,11 +14,12 @@
 #include "stoa/base.h"
 
 typedef struct stoa_module_state {
-    stoa_interp_record *record;             /* of this interpreter: a reference */
-    PyTypeObject *interpreter_type;         /* stoa.Interpreter */
-    PyTypeObject *region_type;              /* stoa.Region */
-    PyTypeObject *bell_type, *ticket_type;  /* module/async.c */
-    PyTypeObject *future_type, *await_type; /* FutureBase; module/future_await.c */
+    stoa_interp_record *record;                           /* of this interpreter: a reference */
+    PyTypeObject *interpreter_type;                       /* stoa.Interpreter */
+    struct stoa_interpreter_objects *interpreter_objects; /* module/interpreter_object.h; a reference */
+    PyTypeObject *region_type;                            /* stoa.Region */
+    PyTypeObject *bell_type, *ticket_type;                /* module/async.c */
+    PyTypeObject *future_type, *await_type;               /* FutureBase; module/future_await.c */
 } stoa_module_state;
 
 static inline stoa_module_state *
@@ -46,11 +47,6 @@ int stoa__module_add_look(PyObject *module);
 /* A stoa.Interpreter for `record`: new reference, NULL with an exception. */
 PyObject *stoa__module_wrap_interpreter(PyObject *module, stoa_interp_record *record);
 int stoa__module_add_build_info(PyObject *module);
-
-/* sys.path of this interpreter, packed: what can be imported here can be imported in an interpreter that is made with it. -1
- * with an exception. */
-struct stoa_parcel;
-int stoa__module_pack_path(struct stoa_parcel *out);
 
 /* Seconds from Python: None waits for ever. -1 with an exception (not a number, NaN). */
 int stoa__module_deadline(PyObject *seconds, stoa_deadline *out);

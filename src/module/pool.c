@@ -6,6 +6,7 @@
 #include <structmember.h>
 
 #include "heap/error.h"
+#include "host/import_path.h"
 #include "host/pool_call.h"
 #include "proxy/signals.h"
 #include "immortal/exceptions.h"
@@ -172,7 +173,7 @@ pool_open(PyObject *self, PyObject *args)
     if (make_preparation(initializer, initargs, &p) < 0) {
         return NULL;
     }
-    if (stoa__module_pack_path(&path) < 0) {
+    if (stoa__import_path_pack(&path) < 0) {
         dispose(p);
         return NULL;
     }

@@ -148,6 +148,26 @@ class Looking(unittest.TestCase):
         self.assertNotIn(interp, stoa.interpreters())
         self.assertFalse(interp == 1)
 
+    def test_one_object_for_each(self):
+        """As in concurrent.interpreters, in each interpreter there is one object for each of them, as long as it lives."""
+        self.assertIs(stoa.current(), stoa.main())
+        with stoa.Interpreter() as interp:
+            self.assertIs(interp.call("stoa:current"), interp)
+            self.assertIs(next(i for i in stoa.interpreters() if i == interp), interp)
+            interp.prepare_main(here=interp, home=stoa.main())
+            interp.exec("import stoa; assert here is stoa.current() and home is stoa.main() and here in stoa.interpreters()")
+
+    def test_asked_for_while_its_object_goes(self):
+        again = []
+        interp = stoa.Interpreter()
+        found = interp.id
+        reference = weakref.ref(interp, lambda _: again.extend(i for i in stoa.interpreters() if i.id == found))
+        del interp
+        gc.collect()
+        self.assertIsNone(reference())
+        self.assertEqual([i.id for i in again], [found])
+        again.pop().close()
+
     def test_running(self):
         with stoa.Interpreter() as interp:
             self.assertFalse(interp.running)
