@@ -17,6 +17,7 @@ typedef struct stoa_interp stoa_interp;
  *
  * `name`: 1 to 63 bytes of UTF-8, for people; NULL: one is made up. `shared_gil` false: it runs in parallel with all
  * others, and takes only extension modules that support that; true: it shares the main interpreter's GIL and takes most.
+ * It finds modules where the main interpreter does at this moment (sys.path).
  * Outcomes: STOA_OK, *out_interp is owned. STOA_EINVAL: the name. STOA_ESTATE: the runtime is not open. STOA_EPYTHON:
  * Python could not make one. STOA_EGONE: Python is ending. STOA_ENOMEM.
  * Threads: any; a GIL that is held is given up meanwhile (20 ms). */

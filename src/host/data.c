@@ -5,6 +5,7 @@
 
 #include "heap/error.h"
 #include "heap/hold.h"
+#include "host/invoke.h"
 #include "immortal/canonical.h"
 #include "immortal/freeze.h"
 #include "proxy/proxy.h"
@@ -165,7 +166,7 @@ stoa__data_call(PyObject *callable, const char *name, const stoa_data *args, siz
     items[0] = callable;
     stoa_err err = make_array(args, count, items + 1);
     if (err == STOA_OK && name == NULL) {
-        result = PyObject_Vectorcall(callable, items + 1, count | PY_VECTORCALL_ARGUMENTS_OFFSET, NULL);
+        result = stoa__invoke_array(callable, items + 1, count);
     }
     else if (err == STOA_OK) {
         PyObject *attribute = PyUnicode_InternFromString(name);

@@ -36,7 +36,8 @@ typedef struct stoa_job {
 
 typedef struct stoa_home stoa_home;
 
-/* Makes an interpreter with its home thread; waits for it. `path`: a packed list for sys.path, or NULL. No GIL held.
+/* Makes an interpreter with its home thread; waits for it. `path`: a packed list for sys.path; NULL: the main
+ * interpreter's. No GIL held.
  * *out: new reference. STOA_ENOMEM, STOA_EPYTHON (Python could not make one), STOA_EGONE (Python is ending). */
 stoa_err stoa__home_make(const char *name, bool shared_gil, const stoa_parcel *path, stoa_interp_record **out);
 

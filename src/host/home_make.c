@@ -6,6 +6,7 @@
 #include "heap/error.h"
 #include "heap/fork.h"
 #include "host/home_struct.h"
+#include "host/import_path.h"
 #include "host/threading_end.h"
 #include "immortal/cpython/gilstate.h"
 #include "immortal/cpython/minor.h"
@@ -61,7 +62,7 @@ keep_exception(stoa_home *home)
 
 /* Inside the new interpreter. */
 static int
-set_up(stoa_home *home)
+set_up(stoa_home *home, const stoa_parcel *path)
 {
     atomic_fetch_add(&home->refs, 1); /* the member's */
     if (stoa__member_register(home->name, true, home->shared_gil, home->initial, home) < 0) {
@@ -71,17 +72,28 @@ set_up(stoa_home *home)
     if (stoa__threading_prepare() < 0) {
         return -1;
     }
-    if (home->path != NULL) {
-        PyObject *path = stoa__unpack(home->path);
-        int result = path == NULL ? -1 : PySys_SetObject("path", path);
-        Py_XDECREF(path);
-        return result;
-    }
-    return 0;
+    return stoa__import_path_put(path);
 }
 
+/* Ends what set_up could not finish. Inside it. */
+static void
+end_half(stoa_home *home)
+{
+    stoa_interp_record *half = stoa__interp_find_python(PyInterpreterState_GetID(home->initial->interp), 0);
+    if (half != NULL) {
+        (void)stoa__interp_start_close(half);
+        stoa__member_gone(half);
+        stoa__futex_wake(&half->state, INT32_MAX);
+        stoa__interp_unref(half);
+        stoa__home_unref(home);
+    }
+    Py_EndInterpreter(home->initial);
+    home->initial = NULL;
+}
+
+/* Inside the main interpreter; on return no thread state may be current. */
 static stoa_err
-new_interpreter(stoa_home *home)
+make_beside_main(stoa_home *home, const stoa_parcel *path)
 {
     PyInterpreterConfig config = {
         .use_main_obmalloc = home->shared_gil,
@@ -92,6 +104,27 @@ new_interpreter(stoa_home *home)
         .check_multi_interp_extensions = !home->shared_gil,
         .gil = home->shared_gil ? PyInterpreterConfig_SHARED_GIL : PyInterpreterConfig_OWN_GIL,
     };
+    PyStatus status = Py_NewInterpreterFromConfig(&home->initial, &config);
+    if (PyStatus_Exception(status)) {
+        (void)stoa__fail(STOA_EPYTHON, "Python could not make an interpreter: %s",
+                         status.err_msg == NULL ? "no reason given" : status.err_msg);
+        stoa__home_keep_message(home, STOA_EPYTHON);
+        home->initial = NULL;
+        return STOA_EPYTHON;
+    }
+    if (set_up(home, path) < 0) {
+        keep_exception(home);
+        end_half(home);
+        return home->err;
+    }
+    home->record = stoa__interp_ref(stoa__current_record());
+    home->thread_id = home->initial->thread_id;
+    return STOA_OK;
+}
+
+static stoa_err
+new_interpreter(stoa_home *home)
+{
     stoa_interp_record *main_record = stoa__main_record();
     stoa_entry entry;
     stoa_err err = main_record == NULL
@@ -105,32 +138,18 @@ new_interpreter(stoa_home *home)
         }
         return err;
     }
-    PyStatus status = Py_NewInterpreterFromConfig(&home->initial, &config);
-    if (PyStatus_Exception(status)) {
-        (void)stoa__fail(STOA_EPYTHON, "Python could not make an interpreter: %s",
-                         status.err_msg == NULL ? "no reason given" : status.err_msg);
-        stoa__home_keep_message(home, err = STOA_EPYTHON);
-        home->initial = NULL;
-    }
-    else if (set_up(home) < 0) {
+    stoa_parcel mains;
+    if (home->path == NULL && stoa__import_path_pack(&mains) < 0) {
         keep_exception(home);
         err = home->err;
-        stoa_interp_record *half = stoa__interp_find_python(PyInterpreterState_GetID(home->initial->interp), 0);
-        if (half != NULL) {
-            (void)stoa__interp_start_close(half);
-            stoa__member_gone(half);
-            stoa__futex_wake(&half->state, INT32_MAX);
-            stoa__interp_unref(half);
-            stoa__home_unref(home);
-        }
-        Py_EndInterpreter(home->initial);
-        home->initial = NULL;
     }
     else {
-        home->record = stoa__interp_ref(stoa__current_record());
-        home->thread_id = home->initial->thread_id;
+        err = make_beside_main(home, home->path == NULL ? &mains : home->path);
+        (void)PyThreadState_Swap(entry.entered);
+        if (home->path == NULL) {
+            stoa__parcel_clear(&mains);
+        }
     }
-    (void)PyThreadState_Swap(entry.entered);
     stoa__leave(&entry);
     stoa__interp_unref(main_record);
     return err;

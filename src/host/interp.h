@@ -10,7 +10,8 @@
 #include "heap/interp_table.h"
 #include "proxy/parcel.h"
 
-/* A new interpreter. With or without a GIL held (given up meanwhile). `path`: packed list for sys.path, or NULL.
+/* A new interpreter. With or without a GIL held (given up meanwhile). `path`: packed list for sys.path; NULL: the main
+ * interpreter's.
  * *out: new reference. Codes as stoa__home_make. */
 stoa_err
 stoa__interp_make(const char *name, bool shared_gil, const stoa_parcel *path, stoa_interp_record **out);

@@ -303,17 +303,37 @@ looks_at_caller(const char *name, Py_ssize_t count)
     return false;
 }
 
+/* Other extensions may do as globals() does where there is no frame: NULL without an exception. */
+static PyObject *
+checked(PyObject *function, PyObject *result)
+{
+    if (result == NULL && !PyErr_Occurred()) {
+        PyErr_Format(PyExc_SystemError, "%R looks at its caller's frame: call it from a Python function",
+                     function);
+    }
+    return result;
+}
+
 PyObject *
 stoa__invoke_function(PyObject *function, PyObject *args, PyObject *kwargs)
 {
     const char *name = builtin_name(function, kwargs);
-    PyObject *result = looks_at_caller(name, PyTuple_GET_SIZE(args)) ? call_for_main(name, function, args)
-                                                                     : PyObject_Call(function, args, kwargs);
-    if (result == NULL &&
-        !PyErr_Occurred()) { /* other extensions may do as globals() does where there is no frame */
-        PyErr_Format(PyExc_SystemError, "%R looks at its caller's frame: call it from a Python function",
-                     function);
+    return checked(function, looks_at_caller(name, PyTuple_GET_SIZE(args))
+                                 ? call_for_main(name, function, args)
+                                 : PyObject_Call(function, args, kwargs));
+}
+
+PyObject *
+stoa__invoke_array(PyObject *function, PyObject *const *args, size_t count)
+{
+    const char *name = builtin_name(function, NULL);
+    if (!looks_at_caller(name, (Py_ssize_t)count)) {
+        return checked(function,
+                       PyObject_Vectorcall(function, args, count | PY_VECTORCALL_ARGUMENTS_OFFSET, NULL));
     }
+    PyObject *packed = count == 0 ? PyTuple_New(0) : PyTuple_Pack(1, args[0]);
+    PyObject *result = packed == NULL ? NULL : call_for_main(name, function, packed);
+    Py_XDECREF(packed);
     return result;
 }
 

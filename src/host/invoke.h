@@ -27,6 +27,8 @@ int stoa__invoke_prepare(stoa_interp_record *record, PyObject *names);
 
 /* Inside an interpreter: calls a function that came from outside, with no Python frame below. New reference, or NULL. */
 PyObject *stoa__invoke_function(PyObject *function, PyObject *args, PyObject *kwargs);
+/* The same with an array, which has room for one more before its first. */
+PyObject *stoa__invoke_array(PyObject *function, PyObject *const *args, size_t count);
 
 /* Inside an interpreter: its __main__'s globals, borrowed. NULL with an exception. */
 PyObject *stoa__main_globals(void);

@@ -305,6 +305,27 @@ results_that_are_no_c_value(void **state)
     end(interp);
 }
 
+/* As by Interpreter.call: there is no caller's frame, so they are told of __main__. */
+static void
+builtins_that_look_at_their_caller_see_main(void **state)
+{
+    (void)state;
+    stoa_interp *interp = make(NULL);
+    stoa_data out = stoa_data_none(), in = stoa_data_text("seven * 6", 9);
+    OK(stoa_exec(interp, "seven = 7", NULL, NULL));
+    OK(stoa_call(interp, "builtins:eval", &in, 1, 0, &out, NULL));
+    assert_int_equal(out.as.integer, 42);
+    in = stoa_data_text("seven = 8", 9);
+    OK(stoa_call(interp, "builtins:exec", &in, 1, 0, NULL, NULL));
+    in = stoa_data_text("seven", 5);
+    OK(stoa_call(interp, "builtins:eval", &in, 1, 0, &out, NULL));
+    assert_int_equal(out.as.integer, 8);
+    OK(stoa_call(interp, "builtins:globals", NULL, 0, STOA_CALL_HOLD_RESULT, &out, NULL));
+    assert_int_equal(out.kind, STOA_DATA_HANDLE);
+    stoa_data_clear(&out);
+    end(interp);
+}
+
 static void
 bad_arguments_are_told(void **state)
 {
@@ -504,6 +525,7 @@ main(void)
         cmocka_unit_test(closing_waits_or_gives_up),
         cmocka_unit_test(values_go_in_and_out),
         cmocka_unit_test(results_that_are_no_c_value),
+        cmocka_unit_test(builtins_that_look_at_their_caller_see_main),
         cmocka_unit_test(bad_arguments_are_told),
         cmocka_unit_test(exceptions_are_an_outcome),
         cmocka_unit_test(shared_objects_go_by_pointer),

@@ -139,6 +139,10 @@ options_reach_python(void)
                     "assert sys.path[0] == '/first/of/all'\nassert sys.flags.isolated == 1",
                     NULL, NULL) == STOA_OK);
     stoa_interp_free(interp);
+    CHECK(stoa_interp_new("further", false, &interp) == STOA_OK); /* finds what the main one finds */
+    CHECK(stoa_exec(interp, "import sys\nassert sys.path[0] == '/first/of/all', sys.path", NULL, NULL) ==
+          STOA_OK);
+    stoa_interp_free(interp);
     CHECK(stoa_runtime_close() == STOA_OK);
     return 0;
 }
