@@ -19,6 +19,8 @@ else()
     set(library_dir "${CMAKE_INSTALL_LIBDIR}")
     file(RELATIVE_PATH up "/x/${package_dir}" "/x/${library_dir}")
     set(module_rpath "$ORIGIN/${up}")
+    file(RELATIVE_PATH beside "/x/${library_dir}" "/x/${below}") # where a host's library finds the package
+    set_property(SOURCE src/host/own_package.c APPEND PROPERTY COMPILE_DEFINITIONS "STOA_PACKAGE_BESIDE=\"${beside}\"")
 endif()
 
 install(TARGETS libstoa EXPORT stoaTargets LIBRARY DESTINATION "${library_dir}" COMPONENT stoa)

@@ -46,10 +46,7 @@ main(int argc, char **argv)
         }
         *(option == 'n' ? &threads : option == 'm' ? &megabytes : &queries) = value;
     }
-    stoa_runtime_options options;
-    stoa_runtime_options_init(&options);
-    options.isolated = false; /* PYTHONPATH may say where the stoa package is */
-    check(stoa_runtime_open(&options), "runtime");
+    check(stoa_runtime_open(NULL), "runtime");
 
     char *root = optind < argc ? realpath(argv[optind], NULL) : standard_library();
     if (root == NULL) {

@@ -45,10 +45,7 @@ main(void)
     const stoa_object *table, *pair, *half;
     double value;
     stoa_interp *reader;
-    stoa_runtime_options options;
-    stoa_runtime_options_init(&options);
-    options.isolated = false; /* PYTHONPATH may say where the stoa package is */
-    check(stoa_runtime_open(&options));
+    check(stoa_runtime_open(NULL));
     check(stoa_interp_new("reader", false, &reader));
     if (pthread_create(&thread, NULL, build, NULL) != 0) {
         return 1;

@@ -10,6 +10,7 @@
 #include "heap/names.h"
 #include "heap/process_struct.h" // stoa__process->counters
 #include "host/interp.h"
+#include "host/own_package.h"
 #include "immortal/cpython/gilstate.h"
 #include "proxy/thread_state.h"
 #include "stoa/version.h"
@@ -103,6 +104,10 @@ put_paths(const stoa_runtime_options *options)
             PyErr_Clear();
             return stoa__fail(STOA_EPYTHON, "folder %zu of options->paths could not be put into sys.path", i);
         }
+    }
+    if (stoa__own_package_add() < 0) {
+        PyErr_Clear();
+        return stoa__fail(STOA_EPYTHON, "the folder of the stoa package could not be put into sys.path");
     }
     return STOA_OK;
 }

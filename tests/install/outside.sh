@@ -61,4 +61,9 @@ for language in c cxx; do
     try "pkg-config, build ($language)" "${compiler[@]}" -Wall -Wextra -o "$out.pc" "$source" "${words[@]}" \
         && try "pkg-config, run ($language)" env PYTHONPATH="$package" LD_LIBRARY_PATH="$stoa_libdir:$libdir" "$out.pc"
 done
+
+# a host that leaves Python to Stoa finds the installed package without being told where it is
+eval "words=($flags)"
+try "a host, build" cc -std=c11 -D_GNU_SOURCE -Wall -Wextra -o "$work/names" "$here/../../examples/names.c" "${words[@]}" -pthread \
+    && try "a host, run" env LD_LIBRARY_PATH="$stoa_libdir:$libdir" "$work/names"
 finish
