@@ -26,7 +26,7 @@ typedef struct stoa_runtime_options {
     bool isolated;        /* ignore the environment (PYTHON*) and the user's site folder; default true */
     bool site;            /* import site, and with it .pth files and virtual environments; default true */
     bool signal_handlers; /* let Python handle SIGINT; default false: signals are the host's */
-    size_t path_count; /* folders put in front of sys.path; the stoa package is found without them */
+    size_t path_count;    /* folders put in front of sys.path; the stoa package is found without them */
     const char *const *paths;
 } stoa_runtime_options;
 
