@@ -115,7 +115,9 @@ our_own_records_are_nobodys(void **state)
     (void)toy_freeze(region, 9999, 2 * MIB);
     memset(&batch, 0, sizeof batch);
     findings f = look(region, NULL);
-#if !defined(__SANITIZE_THREAD__) /* what its malloc has freed cannot be told from what it has not */
+#if defined(__SANITIZE_THREAD__) /* what its malloc has freed cannot be told from what it has not */
+    (void)f;
+#else
     assert_int_equal(f.count, 0);
 #endif
     stoa__region_unref(region);
