@@ -3,6 +3,8 @@
  *
  * All functions here need a thread state: they run in the current interpreter under its GIL, raise Python exceptions
  * (never stoa_err), and follow the reference rules of CPython's own C API. The runtime is opened when nobody has yet.
+ * On a thread that is in no interpreter, where nothing can be raised, they return NULL (0) and leave STOA_ESTATE as
+ * stoa_error_message(): stoa_interp_enter first.
  */
 #ifndef STOA_PYTHON_H
 #define STOA_PYTHON_H

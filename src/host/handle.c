@@ -531,6 +531,9 @@ stoa_handle_set_item(stoa_handle handle, const stoa_data *key, const stoa_data *
 stoa_handle
 stoa_handle_from_python(PyObject *object)
 {
+    if (!stoa__inside_any("stoa_handle_from_python")) {
+        return 0;
+    }
     if (object == NULL) {
         PyErr_SetString(PyExc_SystemError, "stoa_handle_from_python: the object is NULL");
         return 0;
@@ -551,6 +554,9 @@ stoa_handle_from_python(PyObject *object)
 PyObject *
 stoa_handle_to_python(stoa_handle handle)
 {
+    if (!stoa__inside_any("stoa_handle_to_python")) {
+        return NULL;
+    }
     stoa_handle held;
     stoa_err err = stoa__hold_get(handle, &held);
     if (err != STOA_OK) {

@@ -5,6 +5,7 @@
 
 #include "heap/error.h"
 #include "host/data.h"
+#include "immortal/cpython/gilstate.h"
 #include "proxy/call.h"
 #include "proxy/proxy.h"
 
@@ -189,4 +190,15 @@ stoa__inside_and_give(stoa_inside *work, double timeout, stoa_data *out_result, 
         *out_exception = work->exception;
     }
     return err;
+}
+
+bool
+stoa__inside_any(const char *function)
+{
+    if (stoa__current_state() != NULL) {
+        return true;
+    }
+    (void)stoa__fail(STOA_ESTATE, "%s: this thread is in no interpreter; call stoa_interp_enter first",
+                     function);
+    return false;
 }

@@ -41,4 +41,8 @@ stoa_err stoa__inside_outcome(stoa_inside *work, stoa_err err, PyObject *object)
 /* Inside: what "module:qualname" names. New reference; NULL with an exception. */
 PyObject *stoa__find_by_name(const char *name);
 
+/* Is the calling thread in an interpreter, so that there are objects, and somewhere to raise? false: STOA_ESTATE is left as the
+ * message, with the name of the public function that was called. */
+bool stoa__inside_any(const char *function);
+
 #endif

@@ -3,6 +3,7 @@
 
 #include "heap/process.h"
 #include "heap/region.h"
+#include "host/inside.h"
 #include "immortal/canonical.h"
 #include "immortal/cpython/gilstate.h"
 #include "immortal/exceptions.h"
@@ -57,18 +58,21 @@ freeze(PyObject *object, stoa_region *region, unsigned flags, unsigned convert)
 PyObject *
 stoa_freeze(PyObject *object, stoa_region *region, unsigned flags)
 {
-    return freeze(object, region, flags, STOA_FREEZE_CONVERT);
+    return stoa__inside_any("stoa_freeze") ? freeze(object, region, flags, STOA_FREEZE_CONVERT) : NULL;
 }
 
 PyObject *
 stoa_share(PyObject *object, stoa_region *region, unsigned flags)
 {
-    return freeze(object, region, flags, 0);
+    return stoa__inside_any("stoa_share") ? freeze(object, region, flags, 0) : NULL;
 }
 
 PyObject *
 stoa_thaw(PyObject *object)
 {
+    if (!stoa__inside_any("stoa_thaw")) {
+        return NULL;
+    }
     if (object == NULL) {
         PyErr_SetString(PyExc_SystemError, "stoa_thaw: the object is NULL");
         return NULL;
@@ -99,6 +103,9 @@ stoa_object_from_python(const PyObject *object)
 PyObject *
 stoa_object_to_python(const stoa_object *object)
 {
+    if (!stoa__inside_any("stoa_object_to_python")) {
+        return NULL;
+    }
     if (object == NULL) {
         PyErr_SetString(PyExc_SystemError, "stoa_object_to_python: the object is NULL");
         return NULL;

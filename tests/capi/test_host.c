@@ -1,5 +1,6 @@
 /* A host in C that leaves Python to Stoa: public headers only. Threads that Python has never seen do the work. */
 #include "host_testing.h"
+#include "stoa/python.h"
 
 #include <Python.h>
 
@@ -419,6 +420,33 @@ count_names(const char *name, size_t size, const stoa_object *object, void *arg)
     return true;
 }
 
+/* Calls that need an interpreter, on a thread that is in none: told, and nobody is harmed. */
+static void
+python_calls_outside_of_interpreters_are_told(void **state)
+{
+    (void)state;
+    stoa_interp *interp = make(NULL);
+    stoa_scope scope;
+    OK(stoa_interp_enter(interp, &scope));
+    PyObject *list = Py_BuildValue("[s]", "in a list");
+    stoa_interp_leave(&scope);
+    assert_null(stoa_freeze(list, NULL, 0));
+    assert_non_null(
+        strstr(stoa_error_message(), "STOA_ESTATE: stoa_freeze: this thread is in no interpreter"));
+    assert_null(stoa_share(list, NULL, 0));
+    assert_null(stoa_thaw(list));
+    assert_null(stoa_object_to_python((const stoa_object *)list));
+    assert_null(stoa_object_from_python(list));
+    assert_false(stoa_is_shared(list));
+    assert_int_equal(stoa_handle_from_python(list), 0);
+    assert_null(stoa_handle_to_python(1));
+    assert_non_null(strstr(stoa_error_message(), "STOA_ESTATE: stoa_handle_to_python: this thread"));
+    OK(stoa_interp_enter(interp, &scope));
+    Py_DECREF(list);
+    stoa_interp_leave(&scope);
+    end(interp);
+}
+
 static void
 names_are_those_of_python(void **state)
 {
@@ -529,6 +557,7 @@ main(void)
         cmocka_unit_test(bad_arguments_are_told),
         cmocka_unit_test(exceptions_are_an_outcome),
         cmocka_unit_test(shared_objects_go_by_pointer),
+        cmocka_unit_test(python_calls_outside_of_interpreters_are_told),
         cmocka_unit_test(names_are_those_of_python),
         cmocka_unit_test(lookup_waits),
         cmocka_unit_test(threads_come_and_go),
