@@ -115,6 +115,13 @@ class Coverage(unittest.TestCase):
         wanted = {f"W{number:02}" for number in range(1, 27)} - {"W17", "W21"} | {"S1a", "S2", "S5"}
         self.assertEqual(wanted - named, set())
 
+    def test_what_is_no_operation_has_a_rule(self):
+        import test_hazard_rules as rules  # not at the top: its tests would be run here, too
+
+        kinds = [kind for kind in vars(rules).values() if isinstance(kind, type) and issubclass(kind, unittest.TestCase)]
+        named = {name.split("_")[1] for kind in kinds for name in dir(kind) if name.startswith("test_")}
+        self.assertEqual({"W17", "W20", "W21", "W22", "S2", "S3", "S4", "S5"} - named, set())
+
 
 if __name__ == "__main__":
     unittest.main()
