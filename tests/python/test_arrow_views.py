@@ -113,7 +113,7 @@ class Refused(unittest.TestCase):
 
         with self.assertRaisesRegex(TypeError, "one Arrow array, and Chunked is made of several: combine"):
             stoa.array(Chunked())
-        with self.assertRaisesRegex(stoa.NotFreezable, r"^\$\['a'\]: 'Foreign' it is an Arrow array: put what stoa.array\(\) makes"):
+        with self.assertRaisesRegex(stoa.NotFreezable, r"^\$\['a'\]: 'Foreign': it is an Arrow array: put what stoa.array\(\) makes"):
             stoa.freeze({"a": numbers([1])})
         self.assertEqual(list(stoa.freeze({"a": stoa.array(numbers([1, None]))})["a"]), [1, None])
 
