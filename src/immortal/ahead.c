@@ -119,12 +119,23 @@ stoa__scout_search(stoa_walk *walk, const PyObject *object)
     for (unsigned at = scout->head; at != scout->tail; at++) {
         if (scout->queue[at % STOA_SCOUT_QUEUE].object == object) {
             scout->head = at + 1;
+            scout->used++;
             scout->lost = 0;
             return &scout->queue[at % STOA_SCOUT_QUEUE].key;
         }
     }
-    if (++scout->lost >= STOA_SCOUT_LOST) {
-        scout->lost = 0;
+    if (++scout->lost == STOA_SCOUT_LOST) {
+        if (scout->used >= STOA_SCOUT_WORTH) {
+            scout->weary = 0;
+        }
+        else if (scout->weary < STOA_SCOUT_WEARY) {
+            scout->weary++;
+        }
+        scout->depth = 0; /* it rests, and nobody looks through its keys */
+        scout->head = scout->asked = scout->tail;
+    }
+    if (scout->lost >= STOA_SCOUT_LOST << scout->weary) {
+        scout->lost = scout->used = 0;
         start_again(walk);
     }
     return NULL;
