@@ -93,14 +93,19 @@ find_own(const stoa_own *own, uint64_t tag, stoa_same_fn same, const void *wante
     return NULL;
 }
 
+/* The slots, as views are, of the shard where `tag` belongs. 0: none, or there is no table. */
+static inline uintptr_t
+view_for(const stoa_intern_table *table, uint64_t tag)
+{
+    return table == NULL ? 0
+                         : atomic_load_explicit(&table->shards[shard_index(tag)].view, memory_order_acquire);
+}
+
 static inline const void *
 find_in(const stoa_region *region, uint64_t tag, stoa_same_fn same, const void *wanted)
 {
     stoa_intern_table *table = table_of(region);
-    if (table == NULL) {
-        return NULL;
-    }
-    uintptr_t view = atomic_load_explicit(&table->shards[shard_index(tag)].view, memory_order_acquire);
+    uintptr_t view = view_for(table, tag);
     return view == 0 ? NULL : probe(view_slots(view), view_mask(view), table->place_bits, 0, tag, same, wanted);
 }
 
@@ -128,9 +133,7 @@ static inline const void *
 place_in(const stoa_region *region, uint64_t tag)
 {
     stoa_intern_table *table = table_of(region);
-    uintptr_t view = table != NULL
-                         ? atomic_load_explicit(&table->shards[shard_index(tag)].view, memory_order_acquire)
-                         : 0;
+    uintptr_t view = view_for(table, tag);
     return view != 0 ? (const void *)&view_slots(view)[tag & view_mask(view)] : NULL;
 }
 
@@ -177,9 +180,7 @@ static inline const void *
 hint_in(const stoa_region *region, uint64_t tag)
 {
     stoa_intern_table *table = table_of(region);
-    uintptr_t view = table != NULL
-                         ? atomic_load_explicit(&table->shards[shard_index(tag)].view, memory_order_acquire)
-                         : 0;
+    uintptr_t view = view_for(table, tag);
     return view != 0 ? hint(view_slots(view), view_mask(view), table->place_bits, 0, tag) : NULL;
 }
 

@@ -1,29 +1,7 @@
 /* Regions as a host uses them: limits, and retiring them from a thread that holds no GIL. */
-#include "stoa/region.h"
-
-#include "stoa/build.h"
-#include "stoa/call.h"
-#include "stoa/interp.h"
-#include "stoa/names.h"
-#include "stoa/runtime.h"
+#include "host_testing.h"
 
 #include <math.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <cmocka.h>
-
-#include "support/python_runtime.h"
-
-#define OK(call)                                             \
-    do {                                                     \
-        stoa_err ok_err = (call);                            \
-        if (ok_err != STOA_OK) {                             \
-            fail_msg("%s: %s", #call, stoa_error_message()); \
-        }                                                    \
-    } while (0)
 
 #define IMPORT_STOA \
     "import os, sys\nsys.path[:0] = os.environ['PYTHONPATH'].split(':')\nimport stoa\n" /* hosts are isolated from it */
@@ -80,8 +58,7 @@ a_region_in_use_says_by_whom(void **state)
     assert_non_null(strstr(stoa_error_message(), "in interpreter 'reader': __main__.rows"));
     OK(stoa_exec(one, "assert rows[999] == 99900000", NULL, NULL)); /* it is as it was */
     stoa_region_free(region);
-    OK(stoa_interp_close(one, -1));
-    stoa_interp_free(one);
+    end(one);
 }
 
 static void
@@ -110,8 +87,7 @@ an_interpreter_that_is_gone_holds_nothing(void **state)
     OK(stoa_exec(one, IMPORT_STOA "rows = stoa.lookup('rows of one who goes'); total = sum(rows)", NULL, NULL));
     OK(stoa_unpublish("rows of one who goes"));
     assert_int_equal(stoa_region_retire(region, 0), STOA_ESTATE);
-    OK(stoa_interp_close(one, -1));
-    stoa_interp_free(one);
+    end(one);
     OK(stoa_region_retire(region, 20));
 }
 
