@@ -164,7 +164,8 @@ STOA_API stoa_err stoa_exec(stoa_interp *interp, const char *source, const char 
  * `args`: `count` values, borrowed; NULL when count is 0. `out_result`, `out_exception` may be NULL.
  * Outcomes: STOA_OK: *out_result is owned (stoa_data_clear). STOA_EPYTHON: it raised, or cannot be imported.
  * STOA_ETYPE: it returned something that is no stoa_data (an int of more than 64 bits included); STOA_ENOTFREEZABLE: the
- * same with STOA_CALL_FREEZE_RESULT. STOA_EUTF8: a text argument is no UTF-8. STOA_EINVAL: no such kind, no ':'.
+ * same with STOA_CALL_FREEZE_RESULT. STOA_EUTF8: a text argument is no UTF-8; or, with
+ * no flag, the result is a str with lone surrogates, which has none. STOA_EINVAL: no such kind, no ':'.
  * STOA_EGONE: a handle among the arguments was released, or its interpreter is closed; and, as STOA_ESTATE and
  * STOA_ENOMEM, as stoa_interp_enter. */
 STOA_API stoa_err stoa_call(stoa_interp *interp, const char *function, const stoa_data *args, size_t count,

@@ -27,7 +27,7 @@
  *   STOA_EGONE      the handle was released before, or never was one, or its interpreter is closed: the message tells which
  *   STOA_ETIMEDOUT  `timeout` seconds (negative: no limit) were over; what ran there is interrupted
  *   STOA_EINVAL     NULL, an argument that is no value, an unknown flag, a timeout that is no number
- *   STOA_EUTF8      a text is no UTF-8
+ *   STOA_EUTF8      a text is no UTF-8; or the result, with no flag, is a str with lone surrogates, which has none
  *   STOA_ETYPE      the result is no C value and no flag says what to do with it; STOA_ENOTFREEZABLE with the freezing one
  *   STOA_ESTATE     calls nested so deep that the stack is nearly used up; STOA_ENOMEM
  * Threads: any, also one that Python has never seen, with or without a GIL (one that is held is given up meanwhile);

@@ -153,19 +153,24 @@ take_arguments(PyObject *args, stoa_data *out, size_t *taken)
     return STOA_OK;
 }
 
-/* Calls the C function, with or without the GIL. */
+/* Calls the C function, with or without the GIL. While that is given up the interpreter may take the wrapper's reference away:
+ * the call has one of its own. It goes before the GIL is asked for again, since a thread that Python's end overtakes never
+ * comes back from that, and the finaliser would not be called. */
 static stoa_err
-run(const callback *c, const stoa_callback_call *call)
+run(callback *c, const stoa_callback_call *call)
 {
+    stoa_err err;
+    stoa__thing_ref(&c->thing);
     if (c->flags & STOA_CALLBACK_WITH_GIL) {
-        stoa_err err = c->function(call);
-        if (PyErr_Occurred()) { /* it may use Python's own way of saying so */
-            return STOA_EPYTHON;
-        }
-        return err;
+        err = c->function(call);
+        PyObject *raised = PyErr_GetRaisedException(); /* it may use Python's own way of saying so */
+        stoa__thing_unref(&c->thing);
+        PyErr_SetRaisedException(raised);
+        return raised != NULL ? STOA_EPYTHON : err;
     }
     PyThreadState *state = PyEval_SaveThread();
-    stoa_err err = c->function(call);
+    err = c->function(call);
+    stoa__thing_unref(&c->thing);
     PyEval_RestoreThread(state);
     return err;
 }
@@ -187,7 +192,7 @@ receive(stoa_err err, const stoa_data *result)
 #define FEW 8
 
 static PyObject *
-call_function(const callback *c, stoa_interp_record *record, PyObject *args)
+call_function(callback *c, stoa_interp_record *record, PyObject *args)
 {
     stoa_data here[FEW], *values = here, result = stoa_data_none();
     size_t count = (size_t)PyTuple_GET_SIZE(args), taken;
@@ -222,18 +227,14 @@ wrapper_call(PyObject *self, PyObject *args, PyObject *kwargs)
     if (record == NULL) {
         return NULL;
     }
-    const callback *c = (const callback *)thing;
+    callback *c = (callback *)thing;
     if (kwargs != NULL && PyDict_GET_SIZE(kwargs) > 0) {
         return PyErr_Format(PyExc_TypeError, "%s() is a C function, which takes no keyword arguments", c->name);
     }
     if (Py_EnterRecursiveCall(" in a callback")) {
         return NULL;
     }
-    stoa__thing_ref(thing); /* the GIL is given up: the interpreter may take the wrapper's reference away */
-    PyObject *result = call_function(c, record, args);
-    PyObject *raised = PyErr_GetRaisedException(); /* the finaliser may be the next to run */
-    stoa__thing_unref(thing);
-    PyErr_SetRaisedException(raised);
+    PyObject *result = call_function(c, record, args); /* `c` may be gone now */
     Py_LeaveRecursiveCall();
     return result;
 }

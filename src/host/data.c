@@ -326,8 +326,8 @@ stoa__data_from_python(PyObject *object, unsigned flags, const char *what, stoa_
 {
     *out = stoa_data_none();
     stoa_err err = simple_value(object, out);
-    if (err != STOA_ENOTFOUND) {
-        return err == STOA_OK && is_text(out) ? own_text(out) : err;
+    if (err == STOA_OK) {
+        return is_text(out) ? own_text(out) : STOA_OK;
     }
     *out = stoa_data_none();
     if (flags & STOA_CALL_FREEZE_RESULT) {
@@ -335,6 +335,9 @@ stoa__data_from_python(PyObject *object, unsigned flags, const char *what, stoa_
     }
     if (flags & STOA_CALL_HOLD_RESULT) {
         return hold_object(object, what, out);
+    }
+    if (err != STOA_ENOTFOUND) {
+        return err;
     }
     return stoa__fail(
         STOA_ETYPE,

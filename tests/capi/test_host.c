@@ -303,6 +303,14 @@ results_that_are_no_c_value(void **state)
     OK(stoa_tuple_item(out.as.shared, 1, &item));
     OK(stoa_get_text(item, &text, NULL));
     assert_string_equal(text, "two");
+    OK(stoa_call(interp, "__main__:odd", NULL, 0, STOA_CALL_FREEZE_RESULT, &out, NULL));
+    assert_int_equal(out.kind, STOA_DATA_SHARED);
+    OK(stoa_call(interp, "__main__:odd", NULL, 0, STOA_CALL_HOLD_RESULT, &out, NULL));
+    assert_int_equal(out.kind, STOA_DATA_HANDLE);
+    stoa_data length;
+    OK(stoa_call(interp, "builtins:len", &out, 1, 0, &length, NULL));
+    assert_int_equal(length.as.integer, 1);
+    stoa_data_clear(&out);
     end(interp);
 }
 

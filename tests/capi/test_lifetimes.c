@@ -4,6 +4,7 @@
 #include <Python.h>
 
 #include <pthread.h>
+#include <sched.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdint.h>
@@ -204,7 +205,7 @@ closed_by_another_thread(void)
     return 0;
 }
 
-static int finalised;
+static _Atomic int finalised;
 
 static void
 count_end(void *data)
@@ -257,6 +258,47 @@ handles_outlive_the_runtime(void)
     return 0;
 }
 
+static _Atomic int begun, may_end;
+
+static stoa_err
+wait_for_the_end(const stoa_callback_call *call)
+{
+    begun = 1;
+    while (!may_end) {
+        (void)sched_yield();
+    }
+    return stoa_callback_return(call, stoa_data_none());
+}
+
+/* A thread of Python's that is in a callback when Python ends never comes back to Python: the finaliser is called all the same. */
+static int
+callbacks_under_way_are_finalised(void)
+{
+    stoa_interp *main_interp;
+    stoa_handle callback;
+    stoa_callback_options options = {.size = sizeof(options), .finalise = count_end};
+    CHECK(stoa_runtime_open(NULL) == STOA_OK);
+    CHECK(stoa_interp_main(&main_interp) == STOA_OK);
+    CHECK(stoa_callback_new(wait_for_the_end, &options, &callback) == STOA_OK);
+    stoa_data self = stoa_data_handle(callback);
+    CHECK(stoa_exec(main_interp,
+                    "import threading\ndef begin(f): threading.Thread(target=f, daemon=True).start()", NULL,
+                    NULL) == STOA_OK);
+    CHECK(stoa_call(main_interp, "__main__:begin", &self, 1, 0, NULL, NULL) == STOA_OK);
+    while (!begun) {
+        (void)sched_yield();
+    }
+    CHECK(stoa_handle_release(callback) == STOA_OK);
+    CHECK(stoa_runtime_close() == STOA_OK);
+    CHECK(finalised == 0);
+    may_end = 1;
+    while (finalised == 0) {
+        (void)sched_yield();
+    }
+    stoa_interp_free(main_interp);
+    return 0;
+}
+
 #define CASE(name)                        \
     static void test_##name(void **state) \
     {                                     \
@@ -274,6 +316,7 @@ CASE(a_home_that_is_none)
 CASE(threads_outlive_the_runtime)
 CASE(closed_by_another_thread)
 CASE(handles_outlive_the_runtime)
+CASE(callbacks_under_way_are_finalised)
 
 int
 main(void)
@@ -290,6 +333,7 @@ main(void)
         cmocka_unit_test(test_threads_outlive_the_runtime),
         cmocka_unit_test(test_closed_by_another_thread),
         cmocka_unit_test(test_handles_outlive_the_runtime),
+        cmocka_unit_test(test_callbacks_under_way_are_finalised),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
