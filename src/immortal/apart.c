@@ -311,34 +311,52 @@ keep(stoa_apart *apart, PyObject *object, PyObject *result)
     return 0;
 }
 
-/* The exception that is set is about this object: kept, for the walk to raise with its path. */
-static int
-keep_failure(stoa_apart *apart, PyObject *object)
+/* The exception that is set is about an object: the list [text, exception], for the walk to raise with its path. `what`: what could
+ * not be done. NULL with the exception where that is one to be raised as it is. */
+static PyObject *
+failure_of(const char *what, bool always)
 {
     if (!PyErr_ExceptionMatches(PyExc_Exception) || PyErr_ExceptionMatches(PyExc_MemoryError)) {
-        return -1;
+        return NULL;
     }
     PyObject *raised = PyErr_GetRaisedException();
-    bool ours = Py_IS_TYPE(raised, (PyTypeObject *)PyExc_TypeError);
     PyObject *text = PyObject_Str(raised);
-    if (text != NULL && !ours) {
-        Py_SETREF(text,
-                  PyUnicode_FromFormat("cannot be taken apart: %.200s: %U", Py_TYPE(raised)->tp_name, text));
+    if (text != NULL && (always || !Py_IS_TYPE(raised, (PyTypeObject *)PyExc_TypeError))) { /* else one of ours */
+        Py_SETREF(text, PyUnicode_FromFormat("%s: %.200s: %U", what, Py_TYPE(raised)->tp_name, text));
     }
     if (text == NULL) {
         PyErr_Clear();
-        text = PyUnicode_FromString("cannot be taken apart");
+        text = PyUnicode_FromString(what);
     }
     PyObject *failure = text == NULL ? NULL : PyList_New(2);
-    int result = -1;
     if (failure != NULL) {
         PyList_SET_ITEM(failure, 0, Py_NewRef(text));
         PyList_SET_ITEM(failure, 1, Py_NewRef(raised));
-        result = keep(apart, object, failure);
     }
-    Py_XDECREF(failure);
     Py_XDECREF(text);
     Py_DECREF(raised);
+    return failure;
+}
+
+static int
+keep_failure(stoa_apart *apart, PyObject *object)
+{
+    PyObject *failure = failure_of("cannot be taken apart", false);
+    int result = failure == NULL ? -1 : keep(apart, object, failure);
+    Py_XDECREF(failure);
+    return result;
+}
+
+int
+stoa__apart_refused(stoa_apart *apart, PyObject *container, PyObject *key, Py_ssize_t index)
+{
+    PyObject *failure = failure_of("cannot be a key: hashing or comparing it fails", true);
+    PyObject *number = failure == NULL ? NULL : PyLong_FromSsize_t(index);
+    int result = number == NULL || PyList_Append(failure, key) < 0 || PyList_Append(failure, number) < 0
+                     ? -1
+                     : keep(apart, container, failure);
+    Py_XDECREF(number);
+    Py_XDECREF(failure);
     return result;
 }
 

@@ -47,6 +47,10 @@ bool stoa__apart_note(stoa_apart *apart, PyObject *object);
  * taken apart yet. Borrowed. */
 PyObject *stoa__apart_find(const stoa_apart *apart, const PyObject *object);
 
+/* The exception that is set came from hashing or comparing `key`, number `index` of the container: kept for the container as
+ * [text, exception, key, index]. -1: it is to be raised as it is. */
+int stoa__apart_refused(stoa_apart *apart, PyObject *container, PyObject *key, Py_ssize_t index);
+
 /* Takes apart all that was noted. -1 with an exception that is to be raised as it is (not one about an object). */
 int stoa__apart_run(stoa_apart *apart);
 

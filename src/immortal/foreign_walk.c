@@ -8,6 +8,7 @@
 #include "heap/region.h"
 #include "immortal/apart.h"
 #include "immortal/freeze.h"
+#include "immortal/keys.h"
 #include "immortal/sequence.h"
 
 static stoa_visit_result
@@ -397,6 +398,10 @@ stoa__foreign_close(stoa_walk *walk, const stoa_frame *frame)
     PyObject *node = side == NULL ? NULL : stoa__table_node(side, frame->source);
     if (node != NULL && is_reachable(walk, node) && stoa__node_is(node, kind, children, count)) {
         return node;
+    }
+    bool keyed = kind == STOA_NODE_MAPPING || kind == STOA_NODE_FROZENSET;
+    if (keyed && !stoa__keys_note(walk, frame, kind, children)) {
+        return NULL;
     }
     return stoa__make_node(&walk->batch, kind, flags, children, count, 0);
 }

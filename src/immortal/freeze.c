@@ -6,6 +6,7 @@
 #include "immortal/apart.h"
 #include "immortal/exceptions.h"
 #include "immortal/foreign_walk.h"
+#include "immortal/keys.h"
 #include "immortal/step.h"
 
 #include <stdlib.h>
@@ -278,6 +279,7 @@ walk_init(stoa_walk *walk, PyObject *object, unsigned flags, bool watch_signals)
     walk->watch_signals = watch_signals;
     walk->foreign = walk->postponed = false;
     walk->cause = NULL;
+    walk->keys = NULL;
     walk->budget = walk->interval = STOA_SIGNAL_FIRST;
     walk->slots = walk->first_slots;
     walk->slot_capacity = STOA_FIRST_SLOTS;
@@ -311,6 +313,9 @@ walk_clear(stoa_walk *walk)
     free(walk->scout);
     free(walk->texts);
     stoa__path_clear(&walk->message);
+    PyObject *raised = PyErr_GetRaisedException(); /* dropping keys may run __del__ */
+    Py_XDECREF(walk->keys);
+    PyErr_SetRaisedException(raised);
 }
 
 static void
@@ -331,7 +336,15 @@ raise_refusal(stoa_walk *walk)
     }
 }
 
-/* One attempt. STOA_WALK_FAILED: the exception is set. */
+/* The walk is done; what of it could still fail when it is delivered? */
+static stoa_walk_result
+try_keys(stoa_walk *walk)
+{
+    int good = stoa__keys_try(walk);
+    return good > 0 ? STOA_WALK_DONE : good == 0 ? STOA_WALK_APART : STOA_WALK_RAISED;
+}
+
+/* One attempt. STOA_WALK_FAILED, STOA_WALK_RAISED: the exception is set. */
 static stoa_walk_result
 attempt(PyObject *object, stoa_region *region, unsigned flags, bool watch_signals, stoa_apart **apart,
         stoa_shared **out)
@@ -345,6 +358,9 @@ attempt(PyObject *object, stoa_region *region, unsigned flags, bool watch_signal
     walk_init(&walk, object, flags, watch_signals);
     walk.apart = *apart;
     stoa_walk_result result = run(&walk);
+    if (result == STOA_WALK_DONE && walk.keys != NULL) {
+        result = try_keys(&walk);
+    }
     if (result == STOA_WALK_DONE && stoa__apart_commit(*apart) != STOA_OK) {
         walk.batch.err = STOA_EFORKED;
         result = STOA_WALK_FAILED;

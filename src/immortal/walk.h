@@ -53,7 +53,8 @@ typedef enum stoa_walk_result {
     STOA_WALK_DONE,
     STOA_WALK_FAILED,
     STOA_WALK_SIGNAL,
-    STOA_WALK_APART /* `apart` holds what must be taken apart first */
+    STOA_WALK_APART, /* `apart` holds what must be taken apart first */
+    STOA_WALK_RAISED /* an exception is set, which is to be raised as it is */
 } stoa_walk_result;
 
 /* What a step says of the object in the current slot. */
@@ -86,6 +87,7 @@ typedef struct stoa_walk {
     char offender[128];       /* type of what was refused; "" when nothing was */
     struct stoa_apart *apart; /* what needed Python code, over all attempts; NULL: nothing did */
     PyObject *cause;          /* the exception behind a refusal: borrowed from `apart` */
+    PyObject *keys; /* containers and lists of their keys, which are to be tried (keys.h); NULL: none */
     PyObject *first_slots[STOA_FIRST_SLOTS];
     stoa_frame first_frames[STOA_FIRST_FRAMES];
 } stoa_walk;

@@ -157,6 +157,23 @@ freeze_as_value(const stoa_module_state *state, PyObject *object, stoa_region *r
     return frozen == NULL ? NULL : stoa__deliver(frozen);
 }
 
+/* Before anything is frozen for it, which would stay: can it be a name, and is it one already? -1 with an exception. */
+static int
+check_name(const char *text, size_t size, bool *out_in_use)
+{
+    stoa_value value;
+    stoa_err err = stoa__name_lookup(text, size, NULL, &value);
+    *out_in_use = err == STOA_OK;
+    if (err == STOA_OK && value.kind == STOA_VALUE_HANDLE) {
+        stoa__handle_unref(value.handle);
+    }
+    if (err != STOA_OK && err != STOA_ENOTFOUND) {
+        stoa__raise(err);
+        return -1;
+    }
+    return 0;
+}
+
 PyDoc_STRVAR(publish_doc,
              "publish($module, name, obj, /, *, region=None)\n--\n\n"
              "Freezes obj, makes it known as name to all interpreters, and returns the frozen object.\n\n"
@@ -177,12 +194,13 @@ publish(PyObject *module, PyObject *args, PyObject *kwargs)
     if (text == NULL || stoa__region_argument(region_object, &region) < 0) {
         return NULL;
     }
+    bool in_use;
+    if (check_name(text, size, &in_use) < 0) {
+        return NULL;
+    }
     stoa_value value;
-    stoa_err err = stoa__name_lookup(text, size, NULL, &value); /* before the work of freezing */
-    if (err == STOA_OK) {
-        if (value.kind == STOA_VALUE_HANDLE) {
-            stoa__handle_unref(value.handle);
-        }
+    stoa_err err;
+    if (in_use) {
         err = stoa__fail(STOA_EEXIST, "name '%s' is in use; replace() it, or unpublish() it first", text);
         return stoa__raise(err);
     }
@@ -206,7 +224,8 @@ replace(PyObject *module, PyObject *const *args, Py_ssize_t count)
     }
     size_t size;
     const char *text = name_text(args[0], &size);
-    if (text == NULL) {
+    bool in_use;
+    if (text == NULL || check_name(text, size, &in_use) < 0) {
         return NULL;
     }
     stoa_value value;

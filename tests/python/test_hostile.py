@@ -13,6 +13,7 @@ import sys
 import textwrap
 import threading
 import time
+import types
 import unittest
 
 import stoa
@@ -234,6 +235,87 @@ class RaisingKeys(Hostile):
         holder[Key()] = 1
         self.refused({"a": holder, "b": [holder]})
         self.assertEqual(len(holder), 1, "the walk has run no code of the object's")
+
+    def importable_key(self):
+        """A class that others can import, whose objects are hashed and compared by code that is told to raise."""
+        module = sys.modules["hostile_keys"] = types.ModuleType("hostile_keys")
+        self.addCleanup(sys.modules.pop, "hostile_keys")
+        exec(textwrap.dedent('''
+            from dataclasses import dataclass
+            hashing = comparing = None
+            @dataclass(frozen=True, eq=False)
+            class Key:
+                name: str
+                def __hash__(self):
+                    if hashing is not None: raise hashing
+                    return 1
+                def __eq__(self, other):
+                    if comparing is not None: raise comparing
+                    return self.name == other.name
+            '''), module.__dict__)
+        stoa.freeze(module.Key("the class's own name is frozen once"))
+        return module
+
+    def test_importable_keys_are_tried_before_anything_stays(self):
+        module = self.importable_key()
+        table = {module.Key(f"key {os.urandom(8)}"): i for i in range(30)}
+        frozen_set = frozenset(table)
+        region, queue = stoa.Region("hostile.keys"), stoa.Queue()
+        hash((tuple(table), 1)), {hash((key, 1)) for key in table}  # what is known already hides nothing
+        values = [(table, "$<key {}>"), ({"a": [0, table]}, "$['a'][1]<key {}>"), (set(table), "$<member {}>"),
+                  (types.MappingProxyType(table), "$<key {}>"), ({(key, 1): 1 for key in table}, "$<key {}>"), ({1: frozen_set}, "$[1]<member {}>")]
+        ways = [stoa.freeze, lambda value: stoa.freeze(value, intern=False), lambda value: stoa.publish("hostile.x", value),
+                lambda value: stoa.replace("hostile.x", value), lambda value: stoa.once("hostile.x", lambda: value), region.freeze]
+        for what, at in (("hashing", 0), ("comparing", 1)):
+            setattr(module, what, RuntimeError(f"{what}!"))
+            for value, path in values:
+                for way in ways:
+                    with self.subTest(what, path=path):
+                        error = self.refused(value, path.format(at), function=way)
+                        self.assertIn(error.type_name, ("Key", "tuple"))
+                        self.assertIn(f"RuntimeError: {what}!", str(error))
+                        self.assertIs(error.__cause__, getattr(module, what))
+            for value in (frozen_set, (1, types.MappingProxyType(table))):
+                self.refused(value, kind="Key", function=stoa.share)
+                self.refused(value, kind="Key", function=region.share)
+            setattr(module, what, None)
+        self.assertEqual(region.stats()["used_bytes"], 0)
+        self.assertNotIn("hostile.x", stoa.names())
+        before = used()
+        module.hashing = ValueError("not here")
+        with self.assertRaises(Exception):
+            queue.put(table)
+            queue.put(frozen_set)
+            queue.get(), queue.get()
+        self.assertEqual(used(), before)
+        module.hashing = None
+        self.assertEqual(stoa.freeze(table)[module.Key(next(iter(table)).name)], 0)
+
+    def test_what_the_trial_of_keys_raises_or_changes(self):
+        module = self.importable_key()
+        for raised in (KeyboardInterrupt(), SystemExit(3), MemoryError()):
+            module.hashing = None
+            table = {module.Key(f"key {os.urandom(8)}"): 1}
+            module.hashing = raised
+            self.refused([table], error=type(raised))
+        module.hashing = None
+        holder = [{module.Key(f"key {os.urandom(8)}"): 1}]
+
+        class Clears(RuntimeError):
+            def __str__(self):
+                holder.clear()
+                return "cleared"
+
+        module.hashing = Clears()
+        self.assertEqual(stoa.freeze(holder), (), "what changed meanwhile is walked anew")
+
+    def test_names_that_cannot_be_are_refused_before_freezing(self):
+        for name in ("", "x" * 10000, "\ud800"):
+            for function in (stoa.publish, stoa.replace):
+                self.refused([os.urandom(100)], error=ValueError, function=lambda value: function(name, value))
+        self.assertEqual(stoa.publish("hostile.taken", 1), 1)
+        self.addCleanup(stoa.unpublish, "hostile.taken")
+        self.refused([os.urandom(100)], error=stoa.NameTaken, function=lambda value: stoa.publish("hostile.taken", value))
 
     def test_finalizer_during_a_walk_does_not_matter(self):
         class Noisy:
