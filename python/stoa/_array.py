@@ -25,6 +25,8 @@ def array(buffer_or_iterable, /, format=None, shape=None, *, region=None):
     if format is None and shape is None and _stoa._array_is(obj):
         return obj
     numpy = sys.modules.get("numpy")
+    if numpy is not None and isinstance(obj, getattr(numpy, "generic", ())):
+        obj = numpy.asarray(obj)  # a scalar's own buffer does not know of dates
     if numpy is not None and isinstance(obj, getattr(numpy, "ndarray", ())):
         return _from_numpy(numpy, obj, format, shape, region)
     if hasattr(type(obj), "__arrow_c_array__") and not isinstance(obj, memoryview):

@@ -267,6 +267,16 @@ take_kind(stoa_apart *apart, PyObject *object, bool *taken)
     return NULL;
 }
 
+/* NaN is equal to nothing, but is found by identity: two of them that are two keys must stay two. -1 with an exception. */
+static int
+is_unequal_to_itself(PyObject *object)
+{
+    PyObject *told = PyObject_RichCompare(object, object, Py_NE);
+    int result = told == NULL ? -1 : PyObject_IsTrue(told);
+    Py_XDECREF(told);
+    return result;
+}
+
 PyObject *
 stoa__take_apart(stoa_apart *apart, const stoa_plan *plan, PyObject *object)
 {
@@ -293,7 +303,15 @@ stoa__take_apart(stoa_apart *apart, const stoa_plan *plan, PyObject *object)
     if (stoa__is_enumeration(Py_TYPE(object))) {
         return stoa__take_member(object);
     }
-    return stoa__reduce(object, plan->flags);
+    unsigned flags = plan->flags;
+    if (plan->odd && (flags & STOA_NODE_VALUE)) {
+        int unequal = is_unequal_to_itself(object);
+        if (unequal < 0) {
+            return NULL;
+        }
+        flags &= unequal ? ~(unsigned)STOA_NODE_VALUE : ~0u;
+    }
+    return plan->numpy != STOA_NUMPY_NOT ? stoa__numpy_apart(object, flags) : stoa__reduce(object, flags);
 }
 
 /* ---- the work list ------------------------------------------------------------------------------------------------- */

@@ -7,6 +7,7 @@
 #include "immortal/exceptions.h"
 #include "immortal/freeze.h"
 #include "immortal/names_of.h"
+#include "immortal/numpy_value.h"
 #include "immortal/record.h"
 #include "immortal/reduce.h"
 
@@ -123,7 +124,8 @@ find_crossing(stoa_foreign_side *side, PyObject *object, bool *final)
     }
     else if ((plan = stoa__plan_make(side, object)) != NULL && !plan->registered) {
         bool plain = plan->how == STOA_HOW_RECORD || plan->how == STOA_HOW_NAMED;
-        crossing = plain && !plan->mutable                                     ? STOA_CROSSES_VALUE
+        crossing = plan->numpy == STOA_NUMPY_SCALAR                            ? STOA_CROSSES_VALUE
+                   : plain && !plan->mutable                                   ? STOA_CROSSES_VALUE
                    : plain                                                     ? STOA_CROSSES_COPY
                    : plan->how == STOA_HOW_APART && stoa__is_frozen_data(type) ? STOA_CROSSES_VALUE
                                                                                : STOA_CROSSES_NOT;
@@ -162,9 +164,13 @@ stoa__value_crossing(PyObject *object)
 
 /* As what pickle makes of it, class and all that makes it by name. */
 static int
-take_reduced(PyObject *object, stoa_value_parts *out)
+take_reduced(const stoa_plan *plan, PyObject *object, stoa_value_parts *out)
 {
-    PyObject *result = stoa__reduce(object, 0);
+    bool numpy = plan->numpy != STOA_NUMPY_NOT;
+    if (numpy && !stoa__numpy_has_builtin(object)) {
+        return 0; /* where there is no NumPy, nothing can be made of it */
+    }
+    PyObject *result = numpy ? stoa__numpy_apart(object, 0) : stoa__reduce(object, 0);
     if (result == NULL) {
         bool ours = PyErr_ExceptionMatches(PyExc_Exception) && library_class_of(Py_TYPE(object)) != NULL;
         if (ours) { /* a ZoneInfo from a file cannot tell what it is made of */
@@ -271,7 +277,7 @@ stoa__value_apart(PyObject *object, stoa_value_parts *out)
         out->rest = PyTuple_GetSlice(object, 0, PyTuple_GET_SIZE(object));
         return out->rest == NULL ? -1 : 1;
     case STOA_HOW_APART:
-        return take_reduced(object, out);
+        return take_reduced(plan, object, out);
     case STOA_HOW_REFUSE:
         break;
     }
@@ -312,6 +318,9 @@ name_of(stoa_node_kind kind, PyObject *const *parts)
     PyObject *class = kind == STOA_NODE_RECORD                        ? stoa__shape_class(parts[0])
                       : kind == STOA_NODE_CALL && parts[6] != Py_None ? parts[6]
                                                                       : parts[0];
+    if (class != NULL && PyTuple_CheckExact(class)) { /* its two names */
+        return PyUnicode_FromFormat("%U.%U", PyTuple_GET_ITEM(class, 0), PyTuple_GET_ITEM(class, 1));
+    }
     PyObject *module = class == NULL ? NULL : stoa__text_attribute(class, "__module__");
     PyObject *qualname = module == NULL ? NULL : stoa__text_attribute(class, "__qualname__");
     PyObject *name = qualname == NULL ? NULL : PyUnicode_FromFormat("%U.%U", module, qualname);

@@ -5,8 +5,8 @@
  * does (plan.h, apart.h), the parts cross by the rule, and the receiver builds the object of them as delivery does. Only
  * what is finite stays in the heap: the names of classes and of their attributes.
  *
- * A value is: a member of an enumeration; an instance of a named tuple, a struct sequence, a frozen dataclass; and of the
- * classes of the standard library in the list of by_value.c. Not if others cannot import its class: one of __main__, or of a
+ * A value is: a member of an enumeration; an instance of a named tuple, a struct sequence, a frozen dataclass; of the
+ * classes of the standard library in the list of by_value.c; and a scalar of NumPy that is equal to a builtin value. Not if others cannot import its class: one of __main__, or of a
  * function, is another class in every interpreter, or none. By by_copy also what can be changed: dataclasses, deque,
  * OrderedDict, defaultdict, Counter, SimpleNamespace.
  */

@@ -108,6 +108,11 @@ write_name(stoa_path *path, const stoa_node *node)
         break;
     case STOA_NODE_CALL:
         part = stoa__is_node(node->parts[6]) ? node->parts[6] : node->parts[0];
+        if (PyTuple_CheckExact(node->parts[6])) {
+            stoa__path_printf(path, "%s.%s", PyUnicode_AsUTF8(PyTuple_GET_ITEM(node->parts[6], 0)),
+                              PyUnicode_AsUTF8(PyTuple_GET_ITEM(node->parts[6], 1)));
+            return;
+        }
         break;
     default:
         break;

@@ -226,6 +226,33 @@ classify_plain(stoa_plan *plan, PyTypeObject *type, bool frozen)
     }
 }
 
+static bool
+is_numpy(stoa_plan *plan, PyTypeObject *type)
+{
+    plan->numpy = (uint8_t)stoa__numpy_kind(type);
+    return plan->numpy != STOA_NUMPY_NOT;
+}
+
+/* `says`: it says of itself what it is made of. */
+static void
+classify_numpy(stoa_plan *plan, bool says)
+{
+    bool value = plan->numpy == STOA_NUMPY_SCALAR || plan->numpy == STOA_NUMPY_DTYPE;
+    plan->flags = value ? STOA_NODE_VALUE : STOA_NODE_CHANGEABLE;
+    plan->mutable = !value;
+    plan->odd = plan->numpy == STOA_NUMPY_SCALAR;
+    if (plan->numpy == STOA_NUMPY_FOREIGN) {
+        plan->numpy = STOA_NUMPY_NOT;
+        plan->how = says ? STOA_HOW_APART : STOA_HOW_REFUSE;
+        if (!says) {
+            PyErr_SetString(
+                PyExc_TypeError,
+                "its class is derived from numpy.ndarray, and may hold more than items: put stoa.array(x) in "
+                "its place for those, or say with stoa.register() what else of it is kept");
+        }
+    }
+}
+
 /* Objects of these types cannot change, or are known by what they are and not by what they hold. */
 static bool
 is_settled(PyTypeObject *type)
@@ -269,6 +296,10 @@ classify(stoa_foreign_side *side, stoa_plan *plan, PyObject *object, const char 
     else if (stoa__is_library_value(type)) { /* some of them are hashed by identity */
         plan->flags &= ~(unsigned)STOA_NODE_CHANGEABLE;
         plan->mutable = false;
+        plan->odd = strcmp(type->tp_name, "decimal.Decimal") == 0;
+    }
+    else if (is_numpy(plan, type)) {
+        classify_numpy(plan, has_protocol(type));
     }
     else if (is_named_tuple(type)) {
         plan->how = STOA_HOW_NAMED;

@@ -11,6 +11,7 @@
 #define STOA_IMMORTAL_PLAN_H
 
 #include "immortal/cpython/instance.h"
+#include "immortal/numpy_value.h"
 #include "immortal/table.h"
 
 typedef enum stoa_how {
@@ -36,6 +37,8 @@ typedef struct stoa_plan {
     bool mutable;    /* share() refuses it */
     bool registered; /* take it apart with the registered function */
     bool twin;       /* APART: a builtin container stands for it */
+    bool odd;        /* APART: may be unequal to itself, as NaN is; then it is no VALUE */
+    uint8_t numpy;   /* APART: stoa_numpy_kind */
     uint32_t round;  /* of the side when it was made: for plans that hold for one freeze only (version 0) */
     char why[240];   /* REFUSE: the reason and the remedy, if it is a special one */
     stoa_shared *class_node;

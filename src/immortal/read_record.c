@@ -36,7 +36,8 @@ give(const stoa_object *name, const stoa_object *value, const char **out_name, c
 
 /* ---- class ------------------------------------------------------------------------------------------------------- */
 
-/* The GLOBAL or MODULE node that says where the class of a node is found, or a builtin type. NULL: nothing does. */
+/* The GLOBAL or MODULE node that says where the class of a node is found, a tuple of two names, or a builtin type. NULL:
+ * nothing does. */
 static const PyObject *
 class_of(const stoa_node *node)
 {
@@ -104,6 +105,11 @@ stoa_get_class(const stoa_object *object, const char **out_module, const char **
         if (err == STOA_OK && name->kind == STOA_NODE_GLOBAL) {
             err = stoa_get_text(part(name, 1), &qualname, NULL);
         }
+    }
+    else if (PyTuple_CheckExact(class)) {
+        err = stoa_get_text((const stoa_object *)PyTuple_GET_ITEM(class, 0), &module, NULL);
+        err = err == STOA_OK ? stoa_get_text((const stoa_object *)PyTuple_GET_ITEM(class, 1), &qualname, NULL)
+                             : err;
     }
     else { /* a static type of all interpreters: those of datetime say their module */
         qualname = ((const PyTypeObject *)(const void *)class)->tp_name;

@@ -1,7 +1,7 @@
 /* Taking objects apart, and making them again, by the protocol that pickle and copy use.
  *
  * A CALL node has seven parts: what to call, its arguments, a text, the state, items to append, pairs to set, the class
- * that must come out (or None). Constructors may insist on a list or a dict where freezing made a tuple or a mapping, so
+ * that must come out (or its module and name, for messages, where what comes out may be of another; or None). Constructors may insist on a list or a dict where freezing made a tuple or a mapping, so
  * the text says, one mark each, what the state and every argument were: l list, d dict (as key, value, …), s set,
  * b bytearray, t for a state of two dicts (attributes, slots), (…) for a tuple with such things in it, . for anything
  * else. What lies deeper stays frozen.
@@ -191,13 +191,12 @@ is_python_timezone(PyObject *object)
     return class == (PyObject *)Py_TYPE(object);
 }
 
+/* `class`: what the last part is; NULL: a failure that has happened. */
 static PyObject *
-take_reduced(PyObject *object, PyObject *reduced, unsigned flags)
+take_parts(PyObject *reduced, PyObject *state, PyObject *class, unsigned flags)
 {
     PyObject *arguments = PyTuple_GET_ITEM(reduced, 1);
-    PyObject *state = is_python_timezone(object) ? Py_None : item_or_none(reduced, 2);
     PyObject *items = item_or_none(reduced, 3), *pairs = item_or_none(reduced, 4);
-    PyObject *class = (PyObject *)Py_TYPE(object);
     marks m = {NULL, 0, 0};
     PyObject *parts[STOA_CALL_PARTS];
     parts[0] = Py_NewRef(PyTuple_GET_ITEM(reduced, 0));
@@ -206,9 +205,26 @@ take_reduced(PyObject *object, PyObject *reduced, unsigned flags)
     parts[2] = parts[1] == NULL ? NULL : PyUnicode_FromStringAndSize(m.text, m.size);
     parts[4] = parts[2] == NULL ? NULL : items == Py_None ? Py_NewRef(Py_None) : PySequence_Tuple(items);
     parts[5] = parts[4] == NULL ? NULL : pairs == Py_None ? Py_NewRef(Py_None) : take_pairs(pairs);
-    parts[6] = Py_NewRef(parts[5] != NULL && is_importable_class(Py_TYPE(object)) ? class : Py_None);
+    parts[6] = Py_XNewRef(class);
     PyMem_Free(m.text);
     return stoa__apart_result(STOA_NODE_CALL, flags, STOA_CALL_PARTS, parts);
+}
+
+static PyObject *
+take_reduced(PyObject *object, PyObject *reduced, unsigned flags)
+{
+    PyObject *state = is_python_timezone(object) ? Py_None : item_or_none(reduced, 2);
+    PyObject *class = is_importable_class(Py_TYPE(object)) ? (PyObject *)Py_TYPE(object) : Py_None;
+    return take_parts(reduced, state, class, flags);
+}
+
+PyObject *
+stoa__reduce_to(PyObject *name, PyObject *function, PyObject *arguments, unsigned flags)
+{
+    PyObject *reduced = PyTuple_Pack(2, function, arguments);
+    PyObject *result = reduced == NULL ? NULL : take_parts(reduced, Py_None, name, flags);
+    Py_XDECREF(reduced);
+    return result;
 }
 
 /* What copyreg knows of a type goes before its methods, as in pickle. */
@@ -464,7 +480,7 @@ stoa__build_call(const stoa_node *node, PyObject *const *parts)
     PyObject *arguments = state == NULL ? NULL : make_arguments(parts[1], parts[2], two ? 1 : at);
     PyObject *object = arguments == NULL ? NULL : PyObject_Call(parts[0], arguments, NULL);
     Py_XDECREF(arguments);
-    if (object != NULL && parts[6] != Py_None && (PyObject *)Py_TYPE(object) != parts[6]) {
+    if (object != NULL && PyType_Check(parts[6]) && (PyObject *)Py_TYPE(object) != parts[6]) {
         PyErr_Format(PyExc_TypeError, "what rebuilds it made a %.100s", Py_TYPE(object)->tp_name);
         Py_CLEAR(object);
     }

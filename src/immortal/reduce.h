@@ -8,6 +8,8 @@
 
 /* As stoa__take_apart. */
 PyObject *stoa__reduce(PyObject *object, unsigned flags);
+/* The same for what is rebuilt as function(*arguments); `name`: (module, name) of its class, for messages. */
+PyObject *stoa__reduce_to(PyObject *name, PyObject *function, PyObject *arguments, unsigned flags);
 /* As stoa_foreign_kind.build. */
 PyObject *stoa__build_call(const stoa_node *node, PyObject *const *parts);
 
