@@ -31,7 +31,8 @@ stoa__apart_new(stoa_region *region)
     stoa__memo_init(&apart->found);
     apart->keep = PyList_New(0);
     apart->pending = apart->keep == NULL ? NULL : PyList_New(0);
-    if (apart->pending == NULL) {
+    apart->identities = apart->pending == NULL ? NULL : PyDict_New();
+    if (apart->identities == NULL) {
         stoa__apart_free(apart);
         return NULL;
     }
@@ -52,6 +53,7 @@ stoa__apart_free(stoa_apart *apart)
     stoa__memo_clear(&apart->found);
     Py_XDECREF(apart->keep);
     Py_XDECREF(apart->pending);
+    Py_XDECREF(apart->identities);
     free(apart);
     PyErr_SetRaisedException(raised);
 }
@@ -99,6 +101,56 @@ stoa__apart_commit(stoa_apart *apart)
                ? STOA_OK
                : stoa__fail(apart->beside.err, "the process was forked by what was frozen; freeze it again");
 }
+
+/* ---- which one it is ----------------------------------------------------------------------------------------------- */
+
+#define IDENTITY "stoa.identity"
+
+PyObject *
+stoa__apart_identity(stoa_apart *apart, PyObject *object)
+{
+    PyObject *key = PyLong_FromVoidPtr(object);
+    PyObject *capsule = key == NULL ? NULL : Py_XNewRef(PyDict_GetItemWithError(apart->identities, key));
+    if (key != NULL && capsule == NULL && !PyErr_Occurred()) {
+        capsule = PyCapsule_New(object, IDENTITY, NULL);
+        if (capsule != NULL &&
+            (PyList_Append(apart->keep, object) < 0 || PyDict_SetItem(apart->identities, key, capsule) < 0)) {
+            Py_CLEAR(capsule);
+        }
+    }
+    Py_XDECREF(key);
+    return capsule;
+}
+
+static bool
+is_identity(PyObject *object)
+{
+    return PyCapsule_IsValid(object, IDENTITY);
+}
+
+static stoa_shared *
+freeze_identity(stoa_batch *batch, PyObject *capsule, bool convert, const char **why)
+{
+    (void)capsule; /* the walk gives one capsule one node */
+    (void)convert;
+    (void)why;
+    stoa_shared *nothing = NULL;
+    return stoa__make_node(batch, STOA_NODE_IDENTITY, 0, &nothing, 1, 1);
+}
+
+static PyObject *
+build_identity(const stoa_node *node, PyObject *const *parts)
+{
+    (void)node; /* what it stands for is made, and kept, by who made the node (make_function.c) */
+    (void)parts;
+    return Py_NewRef(Py_None);
+}
+
+const stoa_foreign_kind stoa__identity_kind = {.name = "identity",
+                                               .build = build_identity,
+                                               .known_elsewhere = true,
+                                               .takes = is_identity,
+                                               .freeze = freeze_identity};
 
 /* ---- what was found ------------------------------------------------------------------------------------------------ */
 
@@ -295,7 +347,7 @@ stoa__take_apart(stoa_apart *apart, const stoa_plan *plan, PyObject *object)
         return take_global(object);
     }
     if (PyFunction_Check(object)) {
-        return stoa__function_apart(object);
+        return stoa__function_apart(apart, object);
     }
     if (PyModule_Check(object)) {
         return take_module(object);

@@ -15,12 +15,13 @@
 
 typedef struct stoa_apart {
     stoa_foreign_side *side;
-    stoa_region *region; /* that is frozen into; borrowed */
-    stoa_memo found;     /* object -> what it was taken apart into: borrowed from `keep` */
-    PyObject *keep;      /* list: objects, and what they were taken apart into */
-    PyObject *pending;   /* list: objects to be taken apart, in the order met */
-    size_t depth;        /* objects taken apart as parts of others, one inside the other */
-    stoa_batch beside;   /* what was laid already */
+    stoa_region *region;  /* that is frozen into; borrowed */
+    stoa_memo found;      /* object -> what it was taken apart into: borrowed from `keep` */
+    PyObject *keep;       /* list: objects, and what they were taken apart into */
+    PyObject *pending;    /* list: objects to be taken apart, in the order met */
+    PyObject *identities; /* dict: address of an object that `keep` holds -> the capsule that stands for it */
+    size_t depth;         /* objects taken apart as parts of others, one inside the other */
+    stoa_batch beside;    /* what was laid already */
     bool beside_open;
 } stoa_apart;
 
@@ -36,6 +37,11 @@ PyObject *stoa__apart_laid(stoa_shared *node);
 
 /* The node that a result stands for; NULL: it is no such capsule. Borrowed. */
 stoa_shared *stoa__apart_laid_node(PyObject *result);
+
+/* What stands for which one an object is, all over the graph: it is frozen as an IDENTITY node. New reference, NULL with an
+ * exception. */
+PyObject *stoa__apart_identity(stoa_apart *apart, PyObject *object);
+extern const stoa_foreign_kind stoa__identity_kind;
 
 /* The walk is done: what lies beside stays. Before the walk's own batch is committed, which points at it. STOA_EFORKED. */
 stoa_err stoa__apart_commit(stoa_apart *apart);

@@ -1,5 +1,6 @@
 #include "immortal/build_node.h"
 
+#include "immortal/apart.h"
 #include "immortal/array_kind.h"
 #include "immortal/persist_view.h"
 
@@ -125,7 +126,7 @@ static const stoa_foreign_kind *_Atomic kinds[STOA_NODE_KINDS] = {
     [STOA_NODE_RECORD] = &record_kind,       [STOA_NODE_NAMED] = &named_kind,
     [STOA_NODE_CALL] = &call_kind,           [STOA_NODE_FUNCTION] = &function_kind,
     [STOA_NODE_ARRAY] = &stoa__array_kind,   [STOA_NODE_PERSISTENT] = &stoa__persist_kind,
-    [STOA_NODE_SAME] = &stoa__ndarray_kind,
+    [STOA_NODE_SAME] = &stoa__ndarray_kind,  [STOA_NODE_IDENTITY] = &stoa__identity_kind,
 };
 
 void

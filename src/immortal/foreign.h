@@ -45,6 +45,7 @@ typedef enum stoa_node_kind {
     STOA_NODE_ARRAY,     /* bytes with a format and a shape */
     STOA_NODE_PERSISTENT,
     STOA_NODE_HANDLE, /* a proxy, or a process-wide thing: proxy/node.h */
+    STOA_NODE_IDENTITY, /* nothing but itself: which cell, function or namespace of the graph something is (function.h) */
     STOA_NODE_KINDS
 } stoa_node_kind;
 

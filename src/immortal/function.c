@@ -247,22 +247,21 @@ describe_cell(group *g, PyObject *list, PyObject *cell)
     return result;
 }
 
-PyObject *
-stoa__function_describe(PyObject *function)
+/* The description of what is in the group, which grows meanwhile. */
+static PyObject *
+describe_group(group *g)
 {
-    group g = {PyList_New(0), PyDict_New(), PyList_New(0)};
     PyObject *functions = PyList_New(0), *cells = PyList_New(0), *result = NULL;
-    bool good = g.functions != NULL && g.numbers != NULL && g.cells != NULL && functions != NULL &&
-                cells != NULL && number_of(&g, g.functions, function) == 0;
+    bool good = functions != NULL && cells != NULL;
     Py_ssize_t functions_done = 0, cells_done = 0;
-    while (good && (functions_done < PyList_GET_SIZE(g.functions) || cells_done < PyList_GET_SIZE(g.cells))) {
-        if (functions_done < PyList_GET_SIZE(g.functions)) {
-            PyObject *one = describe_one(&g, PyList_GET_ITEM(g.functions, functions_done++));
+    while (good && (functions_done < PyList_GET_SIZE(g->functions) || cells_done < PyList_GET_SIZE(g->cells))) {
+        if (functions_done < PyList_GET_SIZE(g->functions)) {
+            PyObject *one = describe_one(g, PyList_GET_ITEM(g->functions, functions_done++));
             good = one != NULL && PyList_Append(functions, one) == 0;
             Py_XDECREF(one);
         }
         else {
-            good = describe_cell(&g, cells, PyList_GET_ITEM(g.cells, cells_done++)) == 0;
+            good = describe_cell(g, cells, PyList_GET_ITEM(g->cells, cells_done++)) == 0;
         }
     }
     functions = as_tuple(functions, good ? 0 : -1);
@@ -272,14 +271,73 @@ stoa__function_describe(PyObject *function)
     }
     Py_XDECREF(functions);
     Py_XDECREF(cells);
-    Py_XDECREF(g.functions);
-    Py_XDECREF(g.numbers);
-    Py_XDECREF(g.cells);
+    return result;
+}
+
+static bool
+group_init(group *g, PyObject *function)
+{
+    *g = (group){PyList_New(0), PyDict_New(), PyList_New(0)};
+    return g->functions != NULL && g->numbers != NULL && g->cells != NULL &&
+           number_of(g, g->functions, function) == 0;
+}
+
+static void
+group_clear(group *g)
+{
+    Py_XDECREF(g->functions);
+    Py_XDECREF(g->numbers);
+    Py_XDECREF(g->cells);
+}
+
+PyObject *
+stoa__function_describe(PyObject *function)
+{
+    group g;
+    PyObject *result = group_init(&g, function) ? describe_group(&g) : NULL;
+    group_clear(&g);
+    return result;
+}
+
+/* ---- in a graph ---------------------------------------------------------------------------------------------------- */
+
+/* Which namespace the function's globals are, or None where the module there has its own. */
+static PyObject *
+identity_of_globals(stoa_apart *apart, PyObject *function, PyObject *fields)
+{
+    return PyTuple_GET_ITEM(fields, GLOBAL_NAMES) == Py_None
+               ? Py_NewRef(Py_None)
+               : stoa__apart_identity(apart, PyFunction_GetGlobals(function));
+}
+
+static PyObject *
+function_parts(stoa_apart *apart, const group *g, PyObject *description)
+{
+    PyObject *described = PyTuple_GET_ITEM(description, 0);
+    size_t functions = (size_t)PyList_GET_SIZE(g->functions), cells = (size_t)PyList_GET_SIZE(g->cells);
+    PyObject **parts = PyMem_Calloc(1 + 2 * functions + cells, sizeof(*parts));
+    if (parts == NULL) {
+        return PyErr_NoMemory();
+    }
+    size_t count = 0;
+    parts[count++] = Py_NewRef(description);
+    for (size_t i = 0; i < functions; i++) {
+        parts[count++] = stoa__apart_identity(apart, PyList_GET_ITEM(g->functions, (Py_ssize_t)i));
+    }
+    for (size_t i = 0; i < cells; i++) {
+        parts[count++] = stoa__apart_identity(apart, PyList_GET_ITEM(g->cells, (Py_ssize_t)i));
+    }
+    for (size_t i = 0; i < functions; i++) {
+        parts[count++] = identity_of_globals(apart, PyList_GET_ITEM(g->functions, (Py_ssize_t)i),
+                                             PyTuple_GET_ITEM(described, (Py_ssize_t)i));
+    }
+    PyObject *result = stoa__apart_result(STOA_NODE_FUNCTION, 0, count, parts);
+    PyMem_Free(parts);
     return result;
 }
 
 PyObject *
-stoa__function_apart(PyObject *function)
+stoa__function_apart(stoa_apart *apart, PyObject *function)
 {
     PyObject *parts[2] = {NULL, NULL};
     PyObject *path = path_of(function);
@@ -289,6 +347,10 @@ stoa__function_apart(PyObject *function)
         Py_DECREF(path);
         return stoa__apart_result(STOA_NODE_GLOBAL, STOA_NODE_VALUE, 2, parts);
     }
-    parts[0] = stoa__function_describe(function);
-    return stoa__apart_result(STOA_NODE_FUNCTION, 0, 1, parts);
+    group g;
+    PyObject *description = group_init(&g, function) ? describe_group(&g) : NULL;
+    PyObject *result = description == NULL ? NULL : function_parts(apart, &g, description);
+    Py_XDECREF(description);
+    group_clear(&g);
+    return result;
 }

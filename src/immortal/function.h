@@ -3,11 +3,15 @@
  * A function of __main__, a nested one, a lambda is not found by others, so it is described: its code, defaults, the cells it
  * closes over, attributes, simple annotations, and, when its module is __main__, the globals that its code names. (Of any
  * other module the receiver has its own: the function is made in that.) What is a function in there, too, is described with
- * it, by number, so functions that call each other or themselves work, and share their cells. A description holds values as
- * they are; freezing freezes them, a parcel sends them by the crossing rule.
+ * it, by number, so functions that call each other or themselves work. A description holds values as they are; freezing
+ * freezes them, a parcel sends them by the crossing rule.
  *
- * Where the globals are those of __main__: a frozen function gets a namespace of its own with what it brought; a function
- * that is sent to be called there (STOA_FUNCTION_HERE) gets __main__ there. Then what it brings is set in it unless code
+ * In a graph, one cell may be in several descriptions, and so may a function and the namespace that stands for __main__. A FUNCTION
+ * node has an IDENTITY node for each of its: the same one in each description. What was made for one by this interpreter is
+ * found by it (table.h) as long as somebody there holds it, so what shares a cell in the graph shares one where it arrives.
+ *
+ * Where the globals are those of __main__: the frozen functions of a graph get a namespace of their own with what they
+ * brought; a function that is sent to be called there (STOA_FUNCTION_HERE) gets __main__ there. Then what it brings is set in it unless code
  * there has assigned that name since, so that an initializer's globals stay; when the sender's value changes, it is set again.
  */
 #ifndef STOA_IMMORTAL_FUNCTION_H
@@ -15,8 +19,10 @@
 
 #include "immortal/foreign.h"
 
+struct stoa_apart;
+
 /* As stoa__take_apart: a GLOBAL or a FUNCTION. May run Python code. */
-PyObject *stoa__function_apart(PyObject *function);
+PyObject *stoa__function_apart(struct stoa_apart *apart, PyObject *function);
 
 /* The description of a plain Python function: new reference to a tuple, NULL with an exception. May run Python code. */
 PyObject *stoa__function_describe(PyObject *function);

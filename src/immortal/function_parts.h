@@ -2,6 +2,10 @@
 #ifndef STOA_IMMORTAL_FUNCTION_PARTS_H
 #define STOA_IMMORTAL_FUNCTION_PARTS_H
 
+/* A FUNCTION node is its description, and an IDENTITY node for each of the functions described, for each cell, and for the
+ * globals of each function (None: the module there has its own).
+ */
+
 /* A description is a tuple (functions, cells). A value in it is two items, what it is and what it takes to have it: */
 enum {
     VALUE_ITSELF,   /* the object */

@@ -12,9 +12,42 @@ typedef struct maker {
     PyObject *descriptions; /* tuple of those of the functions: borrowed */
     PyObject *functions;    /* list */
     PyObject *cells;        /* list */
-    PyObject *spaces;       /* dict: module name -> namespace of our own */
+    PyObject *spaces;       /* dict: address of its identity, or module name -> namespace of our own */
     PyObject *main;         /* borrowed, or NULL */
+    PyObject *const *identities; /* of the functions, the cells, the functions' globals; NULL: what is made is this one's only */
 } maker;
+
+/* ---- what another function of the graph has brought ----------------------------------------------------------------- */
+
+/* What stands here for an identity, by its number: borrowed, or NULL. */
+static PyObject *
+known(const maker *m, Py_ssize_t number)
+{
+    const stoa_foreign_side *side = m->identities == NULL ? NULL : stoa__foreign_side_if_any();
+    return side == NULL ? NULL : stoa__table_find(side, m->identities[number]);
+}
+
+/* From now on it does, unless something else does already. */
+static int
+make_known(const maker *m, Py_ssize_t number, PyObject *object)
+{
+    stoa_foreign_side *side = m->identities == NULL ? NULL : stoa__foreign_side();
+    PyObject *there = side == NULL ? NULL : stoa__table_add(side, m->identities[number], Py_NewRef(object));
+    Py_XDECREF(there);
+    return m->identities != NULL && there == NULL ? -1 : 0;
+}
+
+static Py_ssize_t
+cell_identity(const maker *m, Py_ssize_t cell)
+{
+    return PyTuple_GET_SIZE(m->descriptions) + cell;
+}
+
+static Py_ssize_t
+space_identity(const maker *m, Py_ssize_t function)
+{
+    return PyTuple_GET_SIZE(m->descriptions) + PyList_GET_SIZE(m->cells) + function;
+}
 
 /* ---- globals ------------------------------------------------------------------------------------------------------- */
 
@@ -33,8 +66,9 @@ new_space(PyObject *module_name)
 
 /* New reference. */
 static PyObject *
-globals_for(maker *m, PyObject *description)
+globals_for(maker *m, Py_ssize_t number)
 {
+    PyObject *description = PyTuple_GET_ITEM(m->descriptions, number);
     PyObject *name = PyTuple_GET_ITEM(description, MODULE);
     bool main = PyUnicode_CompareWithASCIIString(name, "__main__") == 0;
     if (main && m->main != NULL) {
@@ -46,14 +80,20 @@ globals_for(maker *m, PyObject *description)
         Py_XDECREF(module);
         return globals;
     }
-    PyObject *space = PyDict_GetItemWithError(m->spaces, name);
-    if (space != NULL || PyErr_Occurred()) {
-        return Py_XNewRef(space);
+    PyObject *space = known(m, space_identity(m, number));
+    if (space != NULL) {
+        return Py_NewRef(space);
     }
-    space = new_space(name);
-    if (space != NULL && PyDict_SetItem(m->spaces, name, space) < 0) {
-        Py_CLEAR(space);
+    PyObject *which = m->identities == NULL ? Py_NewRef(name)
+                                            : PyLong_FromVoidPtr(m->identities[space_identity(m, number)]);
+    space = which == NULL ? NULL : Py_XNewRef(PyDict_GetItemWithError(m->spaces, which));
+    if (which != NULL && space == NULL && !PyErr_Occurred()) {
+        space = new_space(name);
+        if (space != NULL && PyDict_SetItem(m->spaces, which, space) < 0) {
+            Py_CLEAR(space);
+        }
     }
+    Py_XDECREF(which);
     return space;
 }
 
@@ -171,7 +211,7 @@ set_globals(const maker *m, PyObject *function, PyObject *description)
     }
     int result = 0;
     if (globals != m->main) {
-        result = PyDict_Update(globals, brought);
+        result = PyDict_Merge(globals, brought, 0); /* code that came before may have changed some */
     }
     else {
         stoa_foreign_side *side = stoa__foreign_side();
@@ -205,10 +245,11 @@ make_closure(const maker *m, PyObject *numbers)
 
 /* Code, globals, name and cells; the rest may refer to functions that are not made yet. */
 static PyObject *
-make_bare(maker *m, PyObject *description)
+make_bare(maker *m, Py_ssize_t number)
 {
+    PyObject *description = PyTuple_GET_ITEM(m->descriptions, number);
     PyObject *text = PyTuple_GET_ITEM(description, CODE), *numbers = PyTuple_GET_ITEM(description, CLOSURE);
-    PyObject *globals = globals_for(m, description);
+    PyObject *globals = globals_for(m, number);
     PyObject *code = globals == NULL
                          ? NULL
                          : PyMarshal_ReadObjectFromString(PyBytes_AS_STRING(text), PyBytes_GET_SIZE(text));
@@ -259,11 +300,16 @@ complete(const maker *m, PyObject *function, PyObject *description)
     return result;
 }
 
+/* Those that are known here; the others are made. `fresh`: a flag for each that was made. */
 static int
-make_cells(maker *m, Py_ssize_t count)
+make_cells(maker *m, bool *fresh, Py_ssize_t count)
 {
     for (Py_ssize_t i = 0; i < count; i++) {
-        PyObject *cell = PyCell_New(NULL);
+        PyObject *cell = Py_XNewRef(known(m, PyTuple_GET_SIZE(m->descriptions) + i));
+        fresh[i] = cell == NULL;
+        if (fresh[i]) {
+            cell = PyCell_New(NULL);
+        }
         int result = cell == NULL ? -1 : PyList_Append(m->cells, cell);
         Py_XDECREF(cell);
         if (result < 0) {
@@ -274,42 +320,135 @@ make_cells(maker *m, Py_ssize_t count)
 }
 
 static int
-make_all(maker *m, PyObject *contents)
+make_functions(maker *m, bool *fresh, Py_ssize_t count)
 {
-    Py_ssize_t count = PyTuple_GET_SIZE(m->descriptions), cells = PyTuple_GET_SIZE(contents) / 2;
-    int result = make_cells(m, cells);
-    for (Py_ssize_t i = 0; i < count && result == 0; i++) {
-        PyObject *function = make_bare(m, PyTuple_GET_ITEM(m->descriptions, i));
-        result = function == NULL ? -1 : PyList_Append(m->functions, function);
-        Py_XDECREF(function);
-    }
-    for (Py_ssize_t i = 0; i < count && result == 0; i++) {
-        result = complete(m, PyList_GET_ITEM(m->functions, i), PyTuple_GET_ITEM(m->descriptions, i));
-    }
-    for (Py_ssize_t i = 0; i < cells && result == 0; i++) {
-        if (PyLong_AsLong(PyTuple_GET_ITEM(contents, 2 * i)) == VALUE_EMPTY) {
-            continue;
+    for (Py_ssize_t i = 0; i < count; i++) {
+        PyObject *function = Py_XNewRef(known(m, i));
+        fresh[i] = function == NULL;
+        if (fresh[i]) {
+            function = make_bare(m, i);
         }
-        PyObject *value = value_at(m, contents, i);
-        result = value == NULL ? -1 : PyCell_Set(PyList_GET_ITEM(m->cells, i), value);
-        Py_XDECREF(value);
+        int result = function == NULL ? -1 : PyList_Append(m->functions, function);
+        Py_XDECREF(function);
+        if (result < 0) {
+            return -1;
+        }
+    }
+    return 0;
+}
+
+static int
+fill_cell(const maker *m, PyObject *contents, Py_ssize_t i)
+{
+    if (PyLong_AsLong(PyTuple_GET_ITEM(contents, 2 * i)) == VALUE_EMPTY) {
+        return 0;
+    }
+    PyObject *value = value_at(m, contents, i);
+    int result = value == NULL ? -1 : PyCell_Set(PyList_GET_ITEM(m->cells, i), value);
+    Py_XDECREF(value);
+    return result;
+}
+
+/* All is whole: others may find it. */
+static int
+make_all_known(const maker *m, const bool *fresh)
+{
+    Py_ssize_t count = PyTuple_GET_SIZE(m->descriptions), cells = PyList_GET_SIZE(m->cells);
+    int result = 0;
+    for (Py_ssize_t i = 0; i < cells && result == 0; i++) {
+        result = fresh[count + i] ? make_known(m, cell_identity(m, i), PyList_GET_ITEM(m->cells, i)) : 0;
+    }
+    for (Py_ssize_t i = 0; i < count && result == 0; i++) {
+        PyObject *function = PyList_GET_ITEM(m->functions, i);
+        bool own = PyTuple_GET_ITEM(PyTuple_GET_ITEM(m->descriptions, i), GLOBAL_NAMES) != Py_None;
+        result = !fresh[i] ? 0
+                 : own && make_known(m, space_identity(m, i), PyFunction_GetGlobals(function)) < 0
+                     ? -1
+                     : make_known(m, i, function);
     }
     return result;
 }
 
-PyObject *
-stoa__function_make(PyObject *description, PyObject *main)
+static int
+make_all(maker *m, PyObject *contents)
 {
-    maker m = {.descriptions = PyTuple_GET_ITEM(description, 0),
+    Py_ssize_t count = PyTuple_GET_SIZE(m->descriptions), cells = PyTuple_GET_SIZE(contents) / 2;
+    bool *fresh = PyMem_Calloc((size_t)(count + cells), sizeof(*fresh));
+    if (fresh == NULL) {
+        PyErr_NoMemory();
+        return -1;
+    }
+    int result = make_cells(m, fresh + count, cells) < 0 ? -1 : make_functions(m, fresh, count);
+    for (Py_ssize_t i = 0; i < count && result == 0; i++) {
+        result = fresh[i] ? complete(m, PyList_GET_ITEM(m->functions, i), PyTuple_GET_ITEM(m->descriptions, i))
+                          : 0;
+    }
+    for (Py_ssize_t i = 0; i < cells && result == 0; i++) {
+        result = fresh[count + i] ? fill_cell(m, contents, i) : 0;
+    }
+    if (result == 0 && m->identities != NULL) {
+        result = make_all_known(m, fresh);
+    }
+    PyMem_Free(fresh);
+    return result;
+}
+
+/* What lies in a description is long at times, and then delivered as a sequence: all tuples of it as such. New reference. */
+static PyObject *
+plain_function(PyObject *fields)
+{
+    PyObject *plain = PyTuple_New(FIELDS);
+    for (Py_ssize_t i = 0; plain != NULL && i < FIELDS; i++) {
+        PyObject *field = PySequence_GetItem(fields, i);
+        bool text = field == Py_None || field == NULL || PyUnicode_Check(field) || PyBytes_Check(field);
+        PyObject *tuple = text ? field : PySequence_Tuple(field);
+        if (!text) {
+            Py_DECREF(field);
+        }
+        if (tuple == NULL) {
+            Py_CLEAR(plain);
+            break;
+        }
+        PyTuple_SET_ITEM(plain, i, tuple);
+    }
+    return plain;
+}
+
+static PyObject *
+plain_functions(PyObject *functions)
+{
+    PyObject *tuple = PySequence_Tuple(functions);
+    PyObject *plain = tuple == NULL ? NULL : PyTuple_New(PyTuple_GET_SIZE(tuple));
+    for (Py_ssize_t i = 0; plain != NULL && i < PyTuple_GET_SIZE(tuple); i++) {
+        PyObject *function = plain_function(PyTuple_GET_ITEM(tuple, i));
+        if (function == NULL) {
+            Py_CLEAR(plain);
+            break;
+        }
+        PyTuple_SET_ITEM(plain, i, function);
+    }
+    Py_XDECREF(tuple);
+    return plain;
+}
+
+static PyObject *
+make(PyObject *description, PyObject *main, PyObject *const *identities)
+{
+    PyObject *functions = plain_functions(PyTuple_GET_ITEM(description, 0));
+    PyObject *contents = functions == NULL ? NULL : PySequence_Tuple(PyTuple_GET_ITEM(description, 1));
+    maker m = {.descriptions = functions,
                .functions = PyList_New(0),
                .cells = PyList_New(0),
                .spaces = PyDict_New(),
-               .main = main};
+               .main = main,
+               .identities = identities};
     PyObject *function = NULL;
-    if (m.functions != NULL && m.cells != NULL && m.spaces != NULL &&
-        make_all(&m, PyTuple_GET_ITEM(description, 1)) == 0) {
+    if (contents != NULL && m.functions != NULL && m.cells != NULL && m.spaces != NULL &&
+        make_all(&m, contents) == 0) {
         function = Py_NewRef(PyList_GET_ITEM(m.functions, 0));
     }
+    Py_XDECREF(functions);
+    Py_XDECREF(contents);
     Py_XDECREF(m.functions);
     Py_XDECREF(m.cells);
     Py_XDECREF(m.spaces);
@@ -317,8 +456,13 @@ stoa__function_make(PyObject *description, PyObject *main)
 }
 
 PyObject *
+stoa__function_make(PyObject *description, PyObject *main)
+{
+    return make(description, main, NULL);
+}
+
+PyObject *
 stoa__build_function(const stoa_node *node, PyObject *const *parts)
 {
-    (void)node;
-    return stoa__function_make(parts[0], NULL);
+    return make(parts[0], NULL, node->parts + 1);
 }

@@ -82,6 +82,20 @@ stoa__is_name(const PyObject *node)
     return kind == STOA_NODE_GLOBAL || kind == STOA_NODE_MODULE;
 }
 
+/* How many references the table itself has to an object: a function stands for its node, and for which one it is. */
+static Py_ssize_t
+references(const stoa_foreign_side *side, const PyObject *node, PyObject *object)
+{
+    const PyObject *other = NULL;
+    if (((const stoa_node *)node)->kind == STOA_NODE_IDENTITY) {
+        other = stoa__table_node(side, object);
+    }
+    else if (((const stoa_node *)node)->kind == STOA_NODE_FUNCTION) {
+        other = ((const stoa_node *)node)->parts[1];
+    }
+    return 1 + (other != NULL && stoa__table_find(side, other) == object);
+}
+
 /* What the table keeps although nobody else may hold it: there are few, and they are wanted again. */
 static bool
 is_kept(const PyObject *node)
@@ -100,7 +114,7 @@ sweep(stoa_foreign_side *side)
     bool failed = false;
     for (size_t i = 0; i < size && !failed; i++) {
         PyObject *node = (PyObject *)(uintptr_t)old.table[i].source, *object = old.table[i].twin;
-        if (object == NULL || (Py_REFCNT(object) == 1 && !is_kept(node))) {
+        if (object == NULL || (Py_REFCNT(object) == references(side, node, object) && !is_kept(node))) {
             continue;
         }
         failed = !stoa__memo_put(&nodes, node, object) ||
@@ -148,7 +162,8 @@ stoa__table_add(stoa_foreign_side *side, PyObject *node, PyObject *object)
     if (side->left) {
         return object;
     }
-    bool known_by_itself = stoa__is_shared(object) || stoa__is_name(node);
+    bool known_by_itself = stoa__is_shared(object) || stoa__is_name(node) ||
+                           ((const stoa_node *)node)->kind == STOA_NODE_IDENTITY;
     if (!stoa__memo_put(&side->by_node, node, object) ||
         (!known_by_itself && stoa__table_node(side, object) == NULL &&
          !stoa__memo_put(&side->by_object, object, node))) {
