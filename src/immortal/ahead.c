@@ -1,5 +1,8 @@
 #include "immortal/ahead.h"
 
+#include "immortal/fields.h"
+#include "immortal/foreign_walk.h"
+
 #define STEPS 128 /* objects at most each time: a graph without leaves may be endless */
 
 /* ---- the source ------------------------------------------------------------------------------------------------------ */
@@ -10,6 +13,56 @@ enter(stoa_scout *scout, const PyObject *container)
     stoa_children children;
     if (scout->depth < STOA_SCOUT_DEPTH && stoa__children_of(container, &children)) {
         scout->cursors[scout->depth++] = (stoa_cursor){children.first, (size_t)children.count, children.stride};
+    }
+}
+
+/* The parts of a record, if the walk has met its class: in `room` where they do not lie one behind the other. */
+static inline bool
+parts_of(stoa_walk *walk, PyObject *object, PyObject *room[STOA_SCOUT_FIELDS], stoa_children *out)
+{
+    const stoa_plan *plan = stoa__walk_plan(walk, Py_TYPE(object));
+    stoa_fields fields;
+    if (plan == NULL) {
+        return false;
+    }
+    if (plan->how == STOA_HOW_NAMED) {
+        *out = (stoa_children){((PyTupleObject *)object)->ob_item, Py_SIZE(object), 1};
+        return true;
+    }
+    if (!stoa__fields_look(plan, object, &fields) || fields.count > STOA_SCOUT_FIELDS) {
+        return false;
+    }
+    stoa__fields_lay(plan, object, &fields, room);
+    *out = (stoa_children){room, (Py_ssize_t)fields.count, 1};
+    return true;
+}
+
+/* As stoa__ask_beside, for records to come. */
+static inline void
+ask_for_records(stoa_walk *walk, const stoa_cursor *cursor)
+{
+    PyObject *const *at = cursor->at;
+    size_t stride = cursor->stride;
+    if (cursor->left > 8 && at[8 * stride] != NULL) {
+        stoa__instance_ask(at[8 * stride]);
+    }
+    PyObject *room[STOA_SCOUT_FIELDS];
+    stoa_children parts;
+    if (cursor->left > 2 && at[2 * stride] != NULL && parts_of(walk, at[2 * stride], room, &parts)) {
+        for (Py_ssize_t i = 0; i < parts.count && i < STOA_SPARE; i++) {
+            __builtin_prefetch(parts.first[i]);
+            __builtin_prefetch((const char *)parts.first[i] + STOA_SECOND_LINE);
+        }
+    }
+}
+
+static inline void
+enter_record(stoa_walk *walk, PyObject *object)
+{
+    stoa_scout *scout = walk->scout;
+    stoa_children parts;
+    if (scout->depth < STOA_SCOUT_DEPTH && parts_of(walk, object, scout->fields[scout->depth], &parts)) {
+        scout->cursors[scout->depth++] = (stoa_cursor){parts.first, (size_t)parts.count, 1};
     }
 }
 
@@ -74,6 +127,13 @@ step(stoa_walk *walk)
         cursor->at += cursor->stride;
         cursor->left--;
         enter(scout, object);
+        return;
+    }
+    else if (type != NULL && type != &PyBool_Type && object != Py_None) {
+        ask_for_records(walk, cursor);
+        cursor->at += cursor->stride;
+        cursor->left--;
+        enter_record(walk, object);
         return;
     }
     cursor->at += cursor->stride;

@@ -8,8 +8,9 @@
  * page it does not know waits for that; but it finds several pages at once. The keys wait in a queue until the walk gets
  * there. Where the walk takes another way than the scout thought (what is shared in the source is entered once, some types
  * the scout does not know), keys in between are dropped; when it has lost the scout, that starts again from where the
- * walk stands; at once where it was of use, else after a rest that doubles each time, for some graphs (records, above all)
- * are not its kind. A wrong guess costs time, nothing else: a key belongs to an object, which the walk compares.
+ * walk stands; at once where it was of use, else after a rest that doubles each time, for some graphs are not its kind.
+ * Into records it looks once the walk has met their class: it reads their fields, as the walk does, and runs no code.
+ * A wrong guess costs time, nothing else: a key belongs to an object, which the walk compares.
  *
  * Only long walks have a scout. Thread: the walk's; the GIL is held and no Python code runs (walk.h), so what lies in
  * containers does not change.
@@ -26,6 +27,7 @@
 #define STOA_SCOUT_LEAD 48u   /* keys that are in the queue at least, while there are any to come */
 #define STOA_SCOUT_GROUP 32u  /* keys that are added at once */
 #define STOA_SCOUT_DEPTH 16u  /* containers that it stands in; into deeper ones it does not look */
+#define STOA_SCOUT_FIELDS 32u /* into records of more it does not look */
 #define STOA_SCOUT_LOST 4u    /* leaves in a row without a key: it starts again */
 #define STOA_SCOUT_WORTH 16u  /* keys that were of use since it started: it was worth starting */
 #define STOA_SCOUT_WEARY \
@@ -79,6 +81,7 @@ typedef struct stoa_scout {
     unsigned used, weary; /* keys of use since it started; how often it started in vain lately */
     stoa_cursor cursors[STOA_SCOUT_DEPTH]; /* [depth - 1] is the innermost */
     stoa_ahead queue[STOA_SCOUT_QUEUE];
+    PyObject *fields[STOA_SCOUT_DEPTH][STOA_SCOUT_FIELDS]; /* of records it stands in, as cursors are */
 } stoa_scout;
 
 /* Adds a group of keys, fewer where the objects between are many. */

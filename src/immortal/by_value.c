@@ -5,6 +5,7 @@
 #include "immortal/apart.h"
 #include "immortal/cpython/cpython.h"
 #include "immortal/exceptions.h"
+#include "immortal/fields.h"
 #include "immortal/freeze.h"
 #include "immortal/names_of.h"
 #include "immortal/numpy_value.h"
@@ -201,54 +202,23 @@ take_member(PyObject *object, stoa_value_parts *out)
     return out->rest == NULL ? -1 : 1;
 }
 
-/* Its attributes as a tuple, in the order of the shape; NULL without an exception: it has odd ones. */
-static PyObject *
-attributes_of(const stoa_plan *plan, PyObject *object, const stoa_instance *instance, uint64_t present)
-{
-    size_t slots = (size_t)__builtin_popcountll(present), filled = 0;
-    size_t others = instance->dict != NULL ? (size_t)PyDict_GET_SIZE(instance->dict) : instance->count;
-    PyObject *values = PyTuple_New((Py_ssize_t)(slots + others)); /* no gc runs in this */
-    if (values == NULL) {
-        return NULL;
-    }
-    for (size_t i = 0; i < plan->slot_count; i++) {
-        if (present >> i & 1) {
-            PyObject *value = *(PyObject **)(void *)((char *)object + plan->slots[i].offset);
-            PyTuple_SET_ITEM(values, (Py_ssize_t)filled++, Py_NewRef(value));
-        }
-    }
-    for (size_t i = 0; instance->keys != NULL && i < instance->count; i++) {
-        PyTuple_SET_ITEM(values, (Py_ssize_t)filled++, Py_NewRef(stoa__instance_value(instance, i)));
-    }
-    PyObject *name, *value;
-    Py_ssize_t position = 0;
-    while (instance->dict != NULL && PyDict_Next(instance->dict, &position, &name, &value)) {
-        if (!PyUnicode_CheckExact(name)) {
-            Py_DECREF(values);
-            return NULL;
-        }
-        PyTuple_SET_ITEM(values, (Py_ssize_t)filled++, Py_NewRef(value));
-    }
-    return values;
-}
-
 static int
 take_record(stoa_plan *plan, PyObject *object, stoa_value_parts *out)
 {
-    stoa_instance instance;
-    uint64_t present = 0;
-    if (!stoa__instance_look(object, &instance)) {
+    stoa_fields fields;
+    if (!stoa__fields_look(plan, object, &fields)) {
         return 0;
     }
-    for (size_t i = 0; i < plan->slot_count; i++) {
-        present |= (uint64_t)(*(PyObject **)(void *)((char *)object + plan->slots[i].offset) != NULL) << i;
-    }
     out->kind = STOA_NODE_RECORD;
-    out->rest = attributes_of(plan, object, &instance, present);
+    out->rest = PyTuple_New((Py_ssize_t)fields.count); /* no gc runs in this */
     if (out->rest == NULL) {
-        return PyErr_Occurred() ? -1 : 0;
+        return -1;
     }
-    out->first = stoa__plan_shape(plan, &instance, present);
+    stoa__fields_lay(plan, object, &fields, &PyTuple_GET_ITEM(out->rest, 0));
+    for (size_t i = 0; i < fields.count; i++) {
+        Py_INCREF(PyTuple_GET_ITEM(out->rest, (Py_ssize_t)i));
+    }
+    out->first = stoa__fields_shape(plan, &fields);
     if (out->first == NULL) {
         PyErr_NoMemory();
         return -1;

@@ -7,6 +7,7 @@
 #include "heap/process.h"
 #include "heap/region.h"
 #include "immortal/apart.h"
+#include "immortal/fields.h"
 #include "immortal/freeze.h"
 #include "immortal/keys.h"
 #include "immortal/sequence.h"
@@ -45,39 +46,21 @@ put(stoa_walk *walk, PyObject *part)
     walk->slots[walk->top++] = part;
 }
 
-static bool
-has_odd_names(PyObject *dict)
-{
-    PyObject *name, *value;
-    Py_ssize_t position = 0;
-    while (PyDict_Next(dict, &position, &name, &value)) {
-        if (!PyUnicode_CheckExact(name)) {
-            return true;
-        }
-    }
-    return false;
-}
-
 static stoa_visit_result
 enter_record(stoa_walk *walk, stoa_plan *plan, PyObject *object, bool in_memo)
 {
-    stoa_instance instance;
-    uint64_t present = 0;
-    if (!stoa__instance_look(object, &instance) || (instance.dict != NULL && has_odd_names(instance.dict))) {
+    stoa_fields fields;
+    if (!stoa__fields_look(plan, object, &fields)) {
         stoa__refuse_because(walk, object,
                              "its attributes are not what a class statement makes them: register() "
                              "its class with functions that take it apart and make it");
         return STOA_VISIT_FAILED;
     }
-    for (size_t i = 0; i < plan->slot_count; i++) {
-        present |= (uint64_t)(*(PyObject **)(void *)((char *)object + plan->slots[i].offset) != NULL) << i;
-    }
-    size_t attributes = instance.dict != NULL ? (size_t)PyDict_GET_SIZE(instance.dict) : instance.count;
-    stoa_shared *shape = stoa__plan_shape(plan, &instance, present);
+    stoa_shared *shape = stoa__fields_shape(plan, &fields);
     if (shape == NULL) {
         return fail_memory(walk, "for the names of an object's attributes");
     }
-    if (!stoa__walk_reserve(walk, 1 + plan->slot_count + attributes)) {
+    if (!stoa__walk_reserve(walk, 1 + fields.count)) {
         return STOA_VISIT_FAILED;
     }
     stoa_visit_result result = enter(walk, object, STOA_NODE_RECORD, plan->flags, in_memo);
@@ -85,18 +68,9 @@ enter_record(stoa_walk *walk, stoa_plan *plan, PyObject *object, bool in_memo)
         return result;
     }
     put(walk, shape);
-    for (size_t i = 0; i < plan->slot_count; i++) {
-        if (present >> i & 1) {
-            put(walk, *(PyObject **)(void *)((char *)object + plan->slots[i].offset));
-        }
-    }
-    for (size_t i = 0; instance.keys != NULL && i < instance.count; i++) {
-        put(walk, stoa__instance_value(&instance, i));
-    }
-    PyObject *name, *value;
-    Py_ssize_t position = 0;
-    while (instance.dict != NULL && PyDict_Next(instance.dict, &position, &name, &value)) {
-        put(walk, value);
+    stoa__fields_lay(plan, object, &fields, walk->slots + walk->top);
+    for (size_t i = 0; i < fields.count; i++) {
+        __builtin_prefetch(walk->slots[walk->top++]);
     }
     return STOA_VISIT_ENTERED;
 }
@@ -191,9 +165,13 @@ close_sequence(stoa_walk *walk, PyObject *sequence, stoa_shared *const *built)
 static stoa_visit_result
 postpone(stoa_walk *walk, PyObject *object, bool stop, stoa_shared **out)
 {
-    if (walk->apart == NULL && (walk->apart = stoa__apart_new(walk->batch.region)) == NULL) {
-        PyErr_Clear();
-        return fail_memory(walk, "to take objects apart");
+    if (walk->apart == NULL) {
+        memset(walk->plans, 0, sizeof(walk->plans)); /* the side's may be too many, and go now */
+        walk->apart = stoa__apart_new(walk->batch.region);
+        if (walk->apart == NULL) {
+            PyErr_Clear();
+            return fail_memory(walk, "to take objects apart");
+        }
     }
     if (!stoa__apart_note(walk->apart, object)) {
         return fail_memory(walk, "to take objects apart");
@@ -270,6 +248,14 @@ step_kind(stoa_walk *walk, PyObject *object, bool in_memo, stoa_shared **out, st
 }
 
 static stoa_visit_result
+refuse_changeable(stoa_walk *walk, PyObject *object)
+{
+    stoa__refuse_because(walk, object,
+                         "it can be changed by its holder, and share() takes only what cannot; use freeze()");
+    return STOA_VISIT_FAILED;
+}
+
+static stoa_visit_result
 step_planned(stoa_walk *walk, stoa_plan *plan, PyObject *object, bool in_memo, stoa_shared **out)
 {
     if (plan->how == STOA_HOW_REFUSE) {
@@ -282,19 +268,37 @@ step_planned(stoa_walk *walk, stoa_plan *plan, PyObject *object, bool in_memo, s
         return STOA_VISIT_FAILED;
     }
     if (plan->mutable && !(walk->flags & STOA_FREEZE_CONVERT)) {
-        stoa__refuse_because(
-            walk, object, "it can be changed by its holder, and share() takes only what cannot; use freeze()");
-        return STOA_VISIT_FAILED;
+        return refuse_changeable(walk, object);
     }
-    switch ((stoa_how)plan->how) {
-    case STOA_HOW_RECORD:
-        return enter_record(walk, plan, object, in_memo);
-    case STOA_HOW_NAMED:
-        return enter_items(walk, object, STOA_NODE_NAMED, plan->flags, plan->class_node,
-                           ((PyTupleObject *)object)->ob_item, PyTuple_GET_SIZE(object), in_memo);
-    default:
-        return step_apart(walk, object, in_memo, out);
+    return step_apart(walk, object, in_memo, out);
+}
+
+/* What was delivered and is what it was: false where it is not. */
+static inline bool
+is_delivered(stoa_walk *walk, const stoa_foreign_side *side, const PyObject *object, stoa_shared **out)
+{
+    PyObject *node = stoa__table_node(side, object);
+    if (node == NULL || ((stoa_node *)node)->flags & STOA_NODE_CHANGEABLE || !is_reachable(walk, node)) {
+        return false;
     }
+    walk->foreign = true;
+    *out = node;
+    return true;
+}
+
+stoa_visit_result
+stoa__record_step(stoa_walk *walk, stoa_plan *plan, PyObject *object, bool in_memo, stoa_shared **out)
+{
+    if (is_delivered(walk, walk->side, object, out)) {
+        return STOA_VISIT_LEAF;
+    }
+    if (plan->mutable && !(walk->flags & STOA_FREEZE_CONVERT)) {
+        return refuse_changeable(walk, object);
+    }
+    return plan->how == STOA_HOW_RECORD
+               ? enter_record(walk, plan, object, in_memo)
+               : enter_items(walk, object, STOA_NODE_NAMED, plan->flags, plan->class_node,
+                             ((PyTupleObject *)object)->ob_item, PyTuple_GET_SIZE(object), in_memo);
 }
 
 stoa_visit_result
@@ -307,9 +311,12 @@ stoa__foreign_step(stoa_walk *walk, PyObject *object, bool in_memo, stoa_shared 
         PyErr_Clear();
     }
     stoa_plan *plan = here ? stoa__plan_find(side, Py_TYPE(object)) : NULL;
-    bool record = plan != NULL && (plan->how == STOA_HOW_RECORD || plan->how == STOA_HOW_NAMED);
-    if (!record &&
-        step_kind(walk, object, in_memo, out, &result)) { /* there are many records, and few of the others */
+    if (plan != NULL && (plan->how == STOA_HOW_RECORD || plan->how == STOA_HOW_NAMED)) {
+        walk->side = side;
+        *stoa__walk_plan_place(walk, plan->type) = plan;
+        return stoa__record_step(walk, plan, object, in_memo, out);
+    }
+    if (step_kind(walk, object, in_memo, out, &result)) {
         return result;
     }
     if (!here) {
@@ -317,10 +324,7 @@ stoa__foreign_step(stoa_walk *walk, PyObject *object, bool in_memo, stoa_shared 
                              "this interpreter is being ended: only builtin types can be frozen now");
         return STOA_VISIT_FAILED;
     }
-    PyObject *node = stoa__table_node(side, object);
-    if (node != NULL && !(((stoa_node *)node)->flags & STOA_NODE_CHANGEABLE) && is_reachable(walk, node)) {
-        walk->foreign = true;
-        *out = node;
+    if (is_delivered(walk, side, object, out)) {
         return STOA_VISIT_LEAF;
     }
     if (stoa__is_sequence(object)) {

@@ -3,7 +3,28 @@
 #define STOA_IMMORTAL_FOREIGN_WALK_H
 
 #include "immortal/foreign.h"
+#include "immortal/plan.h"
 #include "immortal/walk.h"
+
+/* Where the walk keeps the plan of a class of records. */
+static inline stoa_plan **
+stoa__walk_plan_place(stoa_walk *walk, const PyTypeObject *type)
+{
+    uintptr_t a = (uintptr_t)type;
+    return &walk->plans[((a >> 4) ^ (a >> 10)) % STOA_WALK_PLANS];
+}
+
+/* The plan of a class of records (RECORD or NAMED) that the walk has met lately, or NULL. */
+static inline stoa_plan *
+stoa__walk_plan(stoa_walk *walk, const PyTypeObject *type)
+{
+    stoa_plan *plan = *stoa__walk_plan_place(walk, type);
+    return plan != NULL && plan->type == type ? plan : NULL;
+}
+
+/* A record, whose plan the walk knows: as stoa__foreign_step. */
+stoa_visit_result
+stoa__record_step(stoa_walk *walk, stoa_plan *plan, PyObject *object, bool in_memo, stoa_shared **out);
 
 /* One object whose type is not native: a leaf (*out), a frame was opened, or a refusal was written. */
 stoa_visit_result stoa__foreign_step(stoa_walk *walk, PyObject *object, bool in_memo, stoa_shared **out);

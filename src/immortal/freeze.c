@@ -289,6 +289,8 @@ walk_init(stoa_walk *walk, PyObject *object, unsigned flags, bool watch_signals)
     stoa__memo_init(&walk->memo);
     walk->scout = NULL;
     walk->headings = NULL;
+    walk->side = NULL;
+    memset(walk->plans, 0, sizeof(walk->plans));
     walk->texts = NULL;
     walk->message = (stoa_path){NULL, 0, 0, false};
     walk->path_size = 0;

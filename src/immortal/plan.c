@@ -21,11 +21,20 @@ stoa__plan_find(stoa_foreign_side *side, PyTypeObject *type)
     return plan->version != 0 && plan->version == type->tp_version_tag ? plan : NULL;
 }
 
+static void
+free_plan(stoa_plan *plan)
+{
+    for (size_t i = 0; plan != NULL && i < plan->named.count; i++) {
+        Py_DECREF(plan->named.names[i]); /* a str: no code runs */
+    }
+    free(plan);
+}
+
 void
 stoa__plans_clear(stoa_foreign_side *side)
 {
     for (size_t i = 0; side->plans.table != NULL && i <= side->plans.table_mask; i++) {
-        free(side->plans.table[i].twin);
+        free_plan(side->plans.table[i].twin);
     }
     stoa__memo_clear(&side->plans);
     stoa__memo_init(&side->plans);
@@ -40,7 +49,7 @@ keep_plan(stoa_foreign_side *side, stoa_plan *plan)
         return false;
     }
     side->plan_count += before == NULL;
-    free(before);
+    free_plan(before);
     return true;
 }
 
@@ -412,76 +421,4 @@ stoa__plan_make(stoa_foreign_side *side, PyObject *object)
         return NULL;
     }
     return plan;
-}
-
-/* ---- shapes -------------------------------------------------------------------------------------------------------- */
-
-static const uint8_t *
-order_bytes(const stoa_instance *instance)
-{
-    return instance->step > 0 || instance->count == 0 ? instance->order
-                                                      : instance->order - (instance->count - 1);
-}
-
-static stoa_shared *
-make_shape(stoa_batch *batch, const stoa_plan *plan, const stoa_instance *instance, uint64_t present,
-           stoa_shared **parts)
-{
-    size_t count = 0;
-    parts[count++] = plan->class_node;
-    for (size_t i = 0; i < plan->slot_count; i++) {
-        if (present >> i & 1) {
-            parts[count++] = plan->slots[i].name;
-        }
-    }
-    for (size_t i = 0; i < instance->count && instance->keys != NULL; i++) {
-        parts[count] = stoa__make_text_of(batch, stoa__instance_name(instance, i));
-        if (parts[count++] == NULL) {
-            return NULL;
-        }
-    }
-    Py_ssize_t position = 0;
-    PyObject *name, *value;
-    while (instance->dict != NULL && PyDict_Next(instance->dict, &position, &name, &value)) {
-        parts[count] = stoa__make_text_of(batch, name);
-        if (parts[count++] == NULL) {
-            return NULL;
-        }
-    }
-    return stoa__make_node(batch, STOA_NODE_SHAPE, STOA_NODE_VALUE, parts, count, 0);
-}
-
-stoa_shared *
-stoa__plan_shape(stoa_plan *plan, const stoa_instance *instance, uint64_t present)
-{
-    bool fits = instance->dict == NULL && instance->count <= STOA_ORDER_MAX;
-    if (fits && plan->shape != NULL && plan->keys == instance->keys && plan->present == present &&
-        plan->count == instance->count &&
-        (plan->count == 0 || memcmp(plan->order, order_bytes(instance), plan->count) == 0)) {
-        return plan->shape;
-    }
-    size_t attributes = instance->dict != NULL ? (size_t)PyDict_GET_SIZE(instance->dict) : instance->count;
-    stoa_shared **parts = malloc((1 + plan->slot_count + attributes) * sizeof(*parts));
-    stoa_batch batch;
-    if (parts == NULL || stoa__batch_begin(&batch, NULL, STOA_BATCH_INTERN) != STOA_OK) {
-        free(parts);
-        return NULL;
-    }
-    stoa_shared *shape = make_shape(&batch, plan, instance, present, parts);
-    free(parts);
-    if (shape == NULL) {
-        stoa__batch_abort(&batch);
-        return NULL;
-    }
-    stoa__batch_commit(&batch);
-    if (fits) {
-        plan->shape = shape;
-        plan->keys = instance->keys;
-        plan->present = present;
-        plan->count = instance->count;
-        if (plan->count > 0) {
-            memcpy(plan->order, order_bytes(instance), plan->count);
-        }
-    }
-    return shape;
 }

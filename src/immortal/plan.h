@@ -5,12 +5,12 @@
  * the same twice, so neither a changed class nor another one at the same address meets an old plan.
  *
  * RECORD: instances of plain classes (made by a class statement, state in slots and __dict__ only). Their state is read
- * straight from memory; what is the same for many instances (class, names) is a SHAPE node, remembered in the plan.
+ * straight from memory (fields.h); what is the same for many instances (class, names) is a SHAPE node, remembered in the plan.
  */
 #ifndef STOA_IMMORTAL_PLAN_H
 #define STOA_IMMORTAL_PLAN_H
 
-#include "immortal/cpython/instance.h"
+#include "immortal/cpython/cpython.h"
 #include "immortal/numpy_value.h"
 #include "immortal/table.h"
 
@@ -29,6 +29,16 @@ typedef struct stoa_slot {
     stoa_shared *name;
 } stoa_slot;
 
+/* A shape, and how its records are known again (fields.h). */
+typedef struct stoa_known_shape {
+    stoa_shared *shape; /* NULL: none yet */
+    uint64_t present;   /* which slots are set */
+    size_t count;       /* of attributes */
+    const stoa_keys *keys;
+    uint8_t order[STOA_ORDER_MAX];   /* of values kept apart, in `keys` */
+    PyObject *names[STOA_ORDER_MAX]; /* of a dict: references, so that an address stands for one name */
+} stoa_known_shape;
+
 typedef struct stoa_plan {
     const PyTypeObject *type;
     unsigned version;
@@ -44,12 +54,8 @@ typedef struct stoa_plan {
     stoa_shared *class_node;
     size_t slot_count;
     stoa_slot slots[STOA_PLAN_SLOTS];
-    /* the shape met last */
-    stoa_shared *shape;
-    const stoa_keys *keys;
-    uint64_t present; /* which slots are set */
-    size_t count;
-    uint8_t order[STOA_ORDER_MAX];
+    stoa_known_shape apart; /* met last, with values kept apart or in slots alone */
+    stoa_known_shape named; /* met last, of a dict */
 } stoa_plan;
 
 /* The plan of a type if it is known and still holds; else NULL. No Python code. GIL. */
@@ -57,8 +63,6 @@ stoa_plan *stoa__plan_find(stoa_foreign_side *side, PyTypeObject *type);
 /* The plan, made if need be; `object` is an instance. NULL with an exception. May run Python code. */
 stoa_plan *stoa__plan_make(stoa_foreign_side *side, PyObject *object);
 void stoa__plans_clear(stoa_foreign_side *side);
-/* The SHAPE node of an instance, which is looked at already. NULL: no memory (message set). No Python code. */
-stoa_shared *stoa__plan_shape(stoa_plan *plan, const stoa_instance *instance, uint64_t present);
 
 /* Made by class statements, down to object, its instances' state in slots and __dict__ only? No Python code. */
 bool stoa__is_plain_class(PyTypeObject *type);

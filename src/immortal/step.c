@@ -214,7 +214,9 @@ stoa__step(stoa_walk *walk, PyObject *object, bool in_memo, stoa_shared **out)
                                                                                  : STOA_VISIT_FAILED;
     }
     else {
-        return step_rare(walk, object, in_memo, out);
+        stoa_plan *plan = stoa__walk_plan(walk, type);
+        return plan != NULL ? stoa__record_step(walk, plan, object, in_memo, out)
+                            : step_rare(walk, object, in_memo, out);
     }
     return *out == NULL ? STOA_VISIT_FAILED : STOA_VISIT_LEAF;
 }

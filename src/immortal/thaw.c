@@ -12,8 +12,8 @@
 
 #include "heap/process.h"
 #include "immortal/canonical.h"
+#include "immortal/fields.h"
 #include "immortal/memo.h"
-#include "immortal/plan.h"
 #include "immortal/record.h"
 #include "immortal/sequence.h"
 #include "immortal/source.h"
@@ -136,26 +136,14 @@ open_container(thaw_walk *walk, PyObject *source, PyObject *dict)
 }
 
 static bool
-hold_fields(thaw_walk *walk, PyObject *object, const stoa_plan *plan, const stoa_instance *instance)
+hold_fields(thaw_walk *walk, PyObject *object, const stoa_plan *plan, const stoa_fields *fields)
 {
-    size_t count = plan->slot_count +
-                   (instance->dict != NULL ? (size_t)PyDict_GET_SIZE(instance->dict) : instance->count);
-    if (!reserve((void **)&walk->slots, &walk->slot_capacity, walk->top + count, sizeof(PyObject *))) {
+    if (!reserve((void **)&walk->slots, &walk->slot_capacity, walk->top + fields->count, sizeof(PyObject *))) {
         return false;
     }
-    for (size_t i = 0; i < plan->slot_count; i++) {
-        PyObject *value = *(PyObject **)(void *)((char *)object + plan->slots[i].offset);
-        if (value != NULL) {
-            walk->slots[walk->top++] = Py_NewRef(value);
-        }
-    }
-    for (size_t i = 0; instance->keys != NULL && i < instance->count; i++) {
-        walk->slots[walk->top++] = Py_NewRef(stoa__instance_value(instance, i));
-    }
-    PyObject *name, *value;
-    Py_ssize_t position = 0;
-    while (instance->dict != NULL && PyDict_Next(instance->dict, &position, &name, &value)) {
-        walk->slots[walk->top++] = Py_NewRef(value);
+    stoa__fields_lay(plan, object, fields, walk->slots + walk->top);
+    for (size_t i = 0; i < fields->count; i++) {
+        Py_INCREF(walk->slots[walk->top++]);
     }
     return true;
 }
@@ -164,18 +152,13 @@ hold_fields(thaw_walk *walk, PyObject *object, const stoa_plan *plan, const stoa
 static PyObject *
 open_record(thaw_walk *walk, PyObject *source, stoa_plan *plan)
 {
-    stoa_instance instance;
+    stoa_fields fields;
     if (!reserve((void **)&walk->frames, &walk->frame_capacity, walk->depth + 1, sizeof(thaw_frame))) {
         return NULL;
     }
-    uint64_t present = 0;
-    for (size_t i = 0; i < plan->slot_count; i++) {
-        present |= (uint64_t)(*(PyObject **)(void *)((char *)source + plan->slots[i].offset) != NULL) << i;
-    }
     size_t base = walk->top;
-    stoa_shared *node = stoa__instance_look(source, &instance) ? stoa__plan_shape(plan, &instance, present)
-                                                               : NULL;
-    bool held = node != NULL && hold_fields(walk, source, plan, &instance);
+    stoa_shared *node = stoa__fields_look(plan, source, &fields) ? stoa__fields_shape(plan, &fields) : NULL;
+    bool held = node != NULL && hold_fields(walk, source, plan, &fields);
     if (!held && !PyErr_Occurred()) {
         PyErr_NoMemory();
     }

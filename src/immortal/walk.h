@@ -27,6 +27,7 @@
 #define STOA_FIRST_SLOTS 112
 #define STOA_FIRST_FRAMES 16
 #define STOA_SIGNAL_INTERVAL 1000000 /* objects between two looks for Ctrl-C, at most */
+#define STOA_WALK_PLANS 8            /* classes of records, a power of two */
 #define STOA_SIGNAL_FIRST 256        /* until the first, which finds out that the walk is long */
 
 typedef enum stoa_frame_kind {
@@ -85,6 +86,8 @@ typedef struct stoa_walk {
     stoa_path message;        /* of a refusal: path, then what is wrong; raised once the batch is gone */
     size_t path_size;         /* bytes of `message` that are the path */
     char offender[128];       /* type of what was refused; "" when nothing was */
+    struct stoa_foreign_side *side;           /* set with the first plan */
+    struct stoa_plan *plans[STOA_WALK_PLANS]; /* of classes of records met lately (foreign_walk.h); NULL: none */
     struct stoa_apart *apart; /* what needed Python code, over all attempts; NULL: nothing did */
     PyObject *cause;          /* the exception behind a refusal: borrowed from `apart` */
     PyObject *keys; /* containers and lists of their keys, which are to be tried (keys.h); NULL: none */
