@@ -273,6 +273,7 @@ stoa__interp_leave(stoa_interp_record *record)
     if ((atomic_fetch_sub(&record->inside, 1) & NOT_LIVE) != 0) {
         /* The record may be freed by now: only its address is used, and the closer tolerates a stray wake. */
         stoa__futex_wake(&record->inside, INT_MAX);
+        stoa__waiters_wake_on(record);
     }
 }
 

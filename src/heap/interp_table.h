@@ -80,7 +80,8 @@ stoa_interp_record *stoa__interp_find_python(int64_t python_id, uint32_t domain)
 /* inside += 1, unless not LIVE: STOA_EGONE with a message that names the interpreter. The caller holds a reference from
  * before the call until after it. */
 stoa_err stoa__interp_enter(stoa_interp_record *record);
-/* After it the record may be gone, unless the caller holds a reference. */
+/* After it the record may be gone, unless the caller holds a reference. Who waits on it as a topic (heap/waiter.h) is woken,
+ * when it is being closed. */
 void stoa__interp_leave(stoa_interp_record *record);
 uint32_t stoa__interp_inside(const stoa_interp_record *record); /* threads put into it by the library */
 /* LIVE -> CLOSING; false when somebody else is closing or has closed it. Who waits for a name on behalf of the

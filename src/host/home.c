@@ -40,6 +40,7 @@ set_phase(stoa_home *home, uint32_t phase)
 {
     home->phase = phase;
     stoa__futex_wake(&home->phase, INT32_MAX);
+    stoa__waiters_wake_on(home);
 }
 
 /* Does nothing while the thread is starting: it has not looked yet. */
@@ -70,6 +71,7 @@ ask_for_phase(stoa_home *home, uint32_t from, uint32_t to)
     stoa__unlock(&home->lock);
     wake_thread(home);
     stoa__futex_wake(&home->phase, INT32_MAX);
+    stoa__waiters_wake_on(home);
 }
 
 /* The record's home with a reference, or NULL. */
@@ -320,26 +322,40 @@ stoa__home_submit(stoa_interp_record *record, stoa_job *job)
     return err;
 }
 
-/* Or for its end, if it never was one: no interpreter could be made. */
-static stoa_err
-wait_for_phase(stoa_home *home, uint32_t wanted, stoa_deadline deadline, const char *what)
+uint32_t
+stoa__home_thread(stoa_interp_record *record)
 {
-    for (;;) {
-        uint32_t phase = home->phase;
-        if (phase == wanted || phase == STOA_HOME_ENDED) {
-            return STOA_OK;
-        }
-        stoa_wait_result result = stoa__futex_wait(&home->phase, phase, deadline);
-        if (home->phase == wanted) {
-            return STOA_OK;
-        }
-        if (result == STOA_TIMED_OUT) {
-            return stoa__fail(STOA_ETIMEDOUT, "%s", what);
-        }
-        if (result == STOA_SIGNALLED) {
-            return stoa__fail(STOA_EINTERRUPTED, "%s", what);
-        }
+    stoa_home *home = home_of(record);
+    if (home == NULL) {
+        return 0;
     }
+    stoa__lock(&home->lock);
+    uint32_t number = home->waiter == NULL ? 0 : home->waiter->number;
+    stoa__unlock(&home->lock);
+    stoa__home_unref(home);
+    return number;
+}
+
+typedef struct phase_wanted {
+    stoa_home *home;
+    uint32_t phase;
+} phase_wanted;
+
+/* Or its end, if it never was one: no interpreter could be made. */
+static bool
+has_phase(void *arg)
+{
+    const phase_wanted *wanted = arg;
+    uint32_t phase = wanted->home->phase;
+    return phase == wanted->phase || phase == STOA_HOME_ENDED;
+}
+
+static stoa_err
+wait_for_phase(stoa_home *home, uint32_t phase, stoa_deadline deadline, const char *what)
+{
+    phase_wanted wanted = {home, phase};
+    stoa_err err = stoa__wait_outside(has_phase, &wanted, deadline, home, home->waiter);
+    return err == STOA_ETIMEDOUT || err == STOA_EINTERRUPTED ? stoa__fail(err, "%s", what) : err;
 }
 
 stoa_err

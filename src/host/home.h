@@ -54,12 +54,16 @@ bool stoa__home_is_here(const stoa_interp_record *record);
 /* Serial of the interpreter whose home the calling thread is; 0: none. */
 uint32_t stoa__home_serial(void);
 
-/* The closer, with no GIL: STOPPING, and waits for STOPPED. STOA_ETIMEDOUT, STOA_EINTERRUPTED (call again). */
+/* Number of the waiter (heap/waiter.h) of that thread; 0: it is just coming, or there is none. */
+uint32_t stoa__home_thread(stoa_interp_record *record);
+
+/* The closer, with no GIL: STOPPING, and waits for STOPPED. STOA_ETIMEDOUT, STOA_EINTERRUPTED (call again),
+ * STOA_EDEADLOCK: the job under way waits for the closer. */
 stoa_err stoa__home_stop(stoa_interp_record *record, stoa_deadline deadline);
 /* STOPPED -> RUNNING after a close that gave up. */
 void stoa__home_go_on(stoa_interp_record *record);
 /* STOPPED -> ENDING, and waits for ENDED; takes down and ends an interpreter that Stoa made, and its record is GONE then.
- * STOA_ETIMEDOUT: goes on by itself. STOA_EINTERRUPTED: call again. Nobody may be inside. */
+ * STOA_ETIMEDOUT, STOA_EDEADLOCK: goes on by itself. STOA_EINTERRUPTED: call again. Nobody may be inside. */
 stoa_err stoa__home_end(stoa_interp_record *record, stoa_deadline deadline);
 /* On the home thread, under its GIL: what is left of the job under way is not to be interrupted. */
 void stoa__home_job_over(void);

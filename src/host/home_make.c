@@ -200,5 +200,5 @@ stoa__home_end_here(stoa_home *home)
     unlock_making();
 #endif
     stoa__member_gone(record);
-    stoa__futex_wake(&record->state, INT32_MAX); /* closers that wait for another closer */
+    stoa__waiters_wake_on(record); /* closers that wait for another closer */
 }

@@ -10,6 +10,7 @@
 #include "immortal/cpython/gilstate.h"
 #include "immortal/cpython/interp_list.h"
 #include "proxy/visit.h"
+#include "proxy/wait.h"
 #include "sync/bell.h"
 
 /* At exit: how long calls under way may go on, how long after SystemExit was raised in them, how long ending may take. */
@@ -119,25 +120,44 @@ stoa__interp_make(const char *name, bool shared_gil, const stoa_parcel *path, st
 static void
 wake_state(stoa_interp_record *record)
 {
-    stoa__futex_wake(&record->state, INT32_MAX);
+    stoa__waiters_wake_on(record);
+}
+
+static bool
+is_decided(void *arg)
+{
+    return ((const stoa_interp_record *)arg)->state != STOA_INTERP_CLOSING;
+}
+
+static bool
+is_empty(void *arg)
+{
+    return stoa__interp_inside(arg) == 0;
 }
 
 /* Somebody else closes it: until it is GONE, or LIVE again. */
 static stoa_err
 wait_for_other(stoa_interp_record *record, stoa_deadline deadline)
 {
-    while (record->state == STOA_INTERP_CLOSING) {
-        switch (stoa__futex_wait(&record->state, STOA_INTERP_CLOSING, deadline)) {
-        case STOA_TIMED_OUT:
-            return stoa__fail(STOA_ETIMEDOUT, "interpreter '%s' is still being closed by another thread",
-                              record->name);
-        case STOA_SIGNALLED:
-            return stoa__fail(STOA_EINTERRUPTED, "waiting for interpreter '%s' to close", record->name);
-        default:
-            break;
-        }
+    stoa_err err = stoa__wait_outside(is_decided, record, deadline, record, NULL);
+    if (err == STOA_ETIMEDOUT) {
+        return stoa__fail(err, "interpreter '%s' is still being closed by another thread", record->name);
     }
-    return STOA_OK;
+    return err == STOA_EINTERRUPTED ? stoa__fail(err, "waiting for interpreter '%s' to close", record->name)
+                                    : err;
+}
+
+static stoa_err
+wait_empty(stoa_interp_record *record, stoa_deadline deadline)
+{
+    stoa_err err = stoa__wait_outside(is_empty, record, deadline, record, NULL);
+    if (err == STOA_ETIMEDOUT) {
+        return stoa__fail(err, "interpreter '%s' still has %u call(s) under way", record->name,
+                          stoa__interp_inside(record));
+    }
+    return err == STOA_EINTERRUPTED
+               ? stoa__fail(err, "a signal came while waiting for interpreter '%s' to empty", record->name)
+               : err;
 }
 
 /* CLOSING by us, no GIL. */
@@ -146,7 +166,7 @@ close_started(stoa_interp_record *record, stoa_deadline deadline)
 {
     stoa_err err = stoa__home_stop(record, deadline);
     if (err == STOA_OK) {
-        err = stoa__interp_wait_empty(record, 0, deadline);
+        err = wait_empty(record, deadline);
     }
     if (err == STOA_OK) {
         err = stoa__home_end(record, deadline);

@@ -579,5 +579,10 @@ stoa__invoke_submit(stoa_interp_record *record, PyObject *function, PyObject *ar
         Py_DECREF(future);
         return stoa__raise(err);
     }
+    PyObject *thread = PyLong_FromUnsignedLong(stoa__home_thread(record));
+    if (thread == NULL || PyObject_SetAttrString(future, "_thread", thread) < 0) {
+        PyErr_Clear(); /* a circle through it is not found */
+    }
+    Py_XDECREF(thread);
     return future;
 }

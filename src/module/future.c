@@ -97,6 +97,17 @@ watch(future_object *future)
     }
 }
 
+static future_state
+look(future_object *future)
+{
+    settle(future);
+    if (future->task != NULL) { /* until a watched one is told, it runs */
+        uint32_t state = stoa__task_state(&future->task->task);
+        return state == STOA_TASK_PENDING || state == STOA_TASK_CANCELLED ? PENDING : RUNNING;
+    }
+    return future->state;
+}
+
 /* ---- being told -------------------------------------------------------------------------------------------------- */
 
 static void
@@ -161,58 +172,6 @@ const stoa_task_ops stoa__future_ops = {
 
 /* ---- waiting ----------------------------------------------------------------------------------------------------- */
 
-static bool
-task_over(void *arg)
-{
-    return stoa__task_over(arg);
-}
-
-/* Until the task is over. -1 with an exception: TimeoutError, what a signal handler raised, … */
-static int
-wait_for_task(future_object *future, stoa_deadline deadline)
-{
-    stoa_task *task = &future->task->task;
-    if (stoa__task_over(task) || stoa__pool_help(task)) {
-        return 0;
-    }
-    stoa_err err = stoa__task_check(task);
-    stoa_sleeper sleeper = {.waiter = err == STOA_OK ? stoa__waiter_here() : NULL};
-    if (sleeper.waiter == NULL) {
-        stoa__raise(err == STOA_OK ? STOA_ENOMEM : err);
-        return -1;
-    }
-    stoa__task_ref(task);
-    stoa__task_add_sleeper(task, &sleeper);
-    int result = stoa__wait_until(task_over, task, deadline, NULL, "the result of a task");
-    (void)stoa__task_remove_sleeper(task, &sleeper);
-    stoa__task_unref(task);
-    if (result == 1) {
-        PyErr_SetNone(PyExc_TimeoutError);
-        return -1;
-    }
-    return result;
-}
-
-static bool
-is_over(const future_object *future)
-{
-    return future->state >= CANCELLED;
-}
-
-/* Waits natively while nobody watches. 1: over; 0: the base class has to wait; -1: exception. */
-static int
-wait_until_over(future_object *future, PyObject *timeout)
-{
-    stoa_deadline deadline;
-    if (future->task != NULL && !future->watched) {
-        if (stoa__module_deadline(timeout, &deadline) < 0 || wait_for_task(future, deadline) < 0) {
-            return -1;
-        }
-        settle(future);
-    }
-    return is_over(future);
-}
-
 static PyObject *
 raise_cancelled(void)
 {
@@ -242,16 +201,21 @@ read_timeout(PyObject *const *args, Py_ssize_t count, PyObject *names, PyObject 
 
 /* What result() and exception() share; `get` makes of a future that is FINISHED what the caller wants. */
 static PyObject *
-outcome(PyObject *self, PyObject *const *args, Py_ssize_t count, PyObject *names, const char *method,
+outcome(PyObject *self, PyObject *const *args, Py_ssize_t count, PyObject *names,
         PyObject *(*get)(future_object *))
 {
     PyObject *timeout;
     if (read_timeout(args, count, names, &timeout) < 0) {
         return NULL;
     }
-    int over = wait_until_over(future_of(self), timeout);
-    if (over <= 0) {
-        return over < 0 ? NULL : call_base(self, method, timeout);
+    stoa_deadline deadline;
+    if (look(future_of(self)) < CANCELLED && stoa__module_deadline(timeout, &deadline) < 0) {
+        return NULL;
+    }
+    while (look(future_of(self)) < CANCELLED) { /* again: somebody may have begun to watch it meanwhile */
+        if (stoa__future_wait(future_of(self), deadline) < 0) {
+            return NULL;
+        }
     }
     return future_of(self)->state == FINISHED ? get(future_of(self)) : raise_cancelled();
 }
@@ -279,7 +243,7 @@ PyDoc_STRVAR(result_doc,
 static PyObject *
 future_result(PyObject *self, PyObject *const *args, Py_ssize_t count, PyObject *names)
 {
-    return outcome(self, args, count, names, "result", get_result);
+    return outcome(self, args, count, names, get_result);
 }
 
 PyDoc_STRVAR(exception_doc, "exception($self, timeout=None)\n--\n\n"
@@ -288,21 +252,10 @@ PyDoc_STRVAR(exception_doc, "exception($self, timeout=None)\n--\n\n"
 static PyObject *
 future_exception(PyObject *self, PyObject *const *args, Py_ssize_t count, PyObject *names)
 {
-    return outcome(self, args, count, names, "exception", get_exception);
+    return outcome(self, args, count, names, get_exception);
 }
 
 /* ---- looking, cancelling ----------------------------------------------------------------------------------------- */
-
-static future_state
-look(future_object *future)
-{
-    settle(future);
-    if (future->task != NULL) { /* until a watched one is told, it runs */
-        uint32_t state = stoa__task_state(&future->task->task);
-        return state == STOA_TASK_PENDING || state == STOA_TASK_CANCELLED ? PENDING : RUNNING;
-    }
-    return future->state;
-}
 
 PyDoc_STRVAR(done_doc,
              "done($self, /)\n--\n\nIs it over: has it a result or an exception, or is it cancelled?");
@@ -382,6 +335,7 @@ set_state(PyObject *self, PyObject *value, void *unused)
     for (int i = PENDING; value != NULL && PyUnicode_Check(value) && i <= FINISHED; i++) {
         if (PyUnicode_CompareWithASCIIString(value, state_names[i]) == 0) {
             future_of(self)->state = (future_state)i;
+            stoa__future_told(future_of(self));
             return 0;
         }
     }
@@ -443,6 +397,7 @@ set_condition(PyObject *self, PyObject *value, void *unused)
 static PyMemberDef members[] = {
     {"_result", T_OBJECT, offsetof(future_object, result), 0, NULL},
     {"_exception", T_OBJECT, offsetof(future_object, exception), 0, NULL},
+    {"_thread", T_UINT, offsetof(future_object, thread), 0, NULL},
     {NULL, 0, 0, 0, NULL},
 };
 

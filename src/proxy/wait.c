@@ -211,3 +211,53 @@ stoa__wait_for_call(stoa_posted *call, stoa_deadline deadline)
     stoa__waiter_pop(self, &edge);
     return result;
 }
+
+/* After a sleep that ended by something else than news. */
+static stoa_err
+last_look(bool (*ready)(void *), void *arg, stoa_wait_result result)
+{
+    return ready(arg) ? STOA_OK : result == STOA_TIMED_OUT ? STOA_ETIMEDOUT : STOA_EINTERRUPTED;
+}
+
+static stoa_err
+sleep_outside(stoa_waiter *self, bool (*ready)(void *), void *arg, stoa_deadline deadline)
+{
+    for (;;) {
+        uint32_t seen = stoa__waiter_look(self);
+        if (ready(arg)) {
+            return STOA_OK;
+        }
+        if (stoa__mailbox_count(&self->home) > 0) {
+            stoa__serve_home(self);
+            stoa_err err = stoa__waiter_still_waits(self);
+            if (err != STOA_OK) {
+                return err;
+            }
+            continue;
+        }
+        stoa_wait_result result = stoa__waiter_sleep(self, seen, deadline);
+        if (result != STOA_WOKEN) {
+            return last_look(ready, arg, result);
+        }
+    }
+}
+
+stoa_err
+stoa__wait_outside(bool (*ready)(void *), void *arg, stoa_deadline deadline, const void *topic,
+                   stoa_waiter *whom)
+{
+    stoa_waiter *self = stoa__waiter_here();
+    if (self == NULL) {
+        return STOA_ENOMEM;
+    }
+    stoa_wait_edge edge;
+    stoa__waiter_push_on(self, &edge, NULL, topic);
+    stoa_err err = whom == NULL || deadline != STOA_FOREVER
+                       ? STOA_OK
+                       : stoa__waiter_waits_for(self, whom, "a submitted call");
+    if (err == STOA_OK) {
+        err = sleep_outside(self, ready, arg, deadline);
+    }
+    stoa__waiter_pop(self, &edge);
+    return err;
+}

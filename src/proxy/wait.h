@@ -29,6 +29,13 @@ int stoa__wait_until(bool (*ready)(void *), void *arg, stoa_deadline deadline, s
 /* The same for a call that was posted: until it is over. No InterpreterGone: what is under way may finish. */
 int stoa__wait_for_call(stoa_posted *call, stoa_deadline deadline);
 
+/* For who waits with no GIL, in the midst of something that signals may not cut short anywhere: until ready(arg), which is called
+ * here with no lock held. Whoever makes it true tells stoa__waiters_wake_on(topic) after. Calls that only this thread may run are
+ * run. `whom` (borrowed; may be NULL): the thread that is waited for, looked at where there is no deadline.
+ * STOA_OK; STOA_ETIMEDOUT, STOA_EINTERRUPTED (a signal handler ran): without a message; STOA_EDEADLOCK; STOA_ENOMEM. */
+stoa_err stoa__wait_outside(bool (*ready)(void *), void *arg, stoa_deadline deadline, const void *topic,
+                            stoa_waiter *whom);
+
 /* -1 with InterpreterGone set when `record`, in which somebody would wait, is being closed; else 0. GIL. */
 int stoa__wait_allowed(stoa_interp_record *record);
 

@@ -137,6 +137,93 @@ class TestHome(Owner):
             own = it.submit(threading.get_ident).result(20)
             self.assertEqual(set(it.call(eval, "calls")), {own})
 
+    def use_after_a_moment(self):
+        """A submitted call of an object whose home is here, made when this thread is in a wait, most probably."""
+        begun = stoa.Event()
+        self.it.exec("def use(f, begun):\n    begun.set()\n    sleep(0.05)\n    return f(), f()")
+        ident = stoa.proxy(self.ident_here, thread="home")
+        future = self.it.submit(self.get("use"), ident, begun)
+        begun.wait()
+        return future
+
+    @staticmethod
+    def ident_here():
+        return threading.get_ident()
+
+    def test_served_while_it_waits_for_a_submitted_call(self):
+        twice = (threading.get_ident(),) * 2
+        self.assertEqual(self.use_after_a_moment().result(), twice)
+        self.assertEqual(self.use_after_a_moment().result(60), twice)
+        self.assertIsNone(self.use_after_a_moment().exception())
+        watched = self.use_after_a_moment()
+        watched.add_done_callback(lambda future: None)
+        self.assertEqual(watched.result(), twice)
+
+    def test_served_while_it_closes(self):
+        future = self.use_after_a_moment()
+        begun, entered = stoa.Event(), []
+        ident = stoa.proxy(self.ident_here, thread="home")
+        other = threading.Thread(target=lambda: entered.append(self.get("use")(ident, begun)))
+        other.start()
+        begun.wait()
+        self.it.close()
+        other.join()
+        self.assertEqual([future.result(), *entered], [(threading.get_ident(),) * 2] * 2)
+
+    def test_submitted_calls_that_wait_for_one_another(self):
+        self.it.exec("import stoa\ndef own(it): return it.submit(time.monotonic).result()")
+        with self.assertRaisesRegex(stoa.Deadlock, "waits for a submitted call of thread"):
+            self.it.submit(self.get("own"), self.it).result()
+        other = stoa.Interpreter()
+        self.addCleanup(other.close)
+        code = "def own(it, barrier):\n    barrier.wait()\n    return it.submit('time:monotonic').result()"
+        for it in (self.it, other):
+            it.exec(code)
+        barrier = stoa.Barrier(2)
+        futures = [it.submit("__main__:own", to, barrier) for it, to in ((self.it, other), (other, self.it))]
+        errors = [e for e in (future.exception() for future in futures) if e is not None]
+        self.assertIn(len(errors), (1, 2))
+        for error in errors:
+            self.assertIsInstance(error, stoa.Deadlock)
+            self.assertEqual(str(error).count("waits for a submitted call of thread"), 2)
+
+    def test_closing_what_waits_for_the_closer(self):
+        lock = stoa.Lock()
+        self.it.exec("def take(lock):\n    with lock: return 'taken'")
+        with lock:
+            future = self.it.submit(self.get("take"), lock)
+            try:
+                self.it.close()
+            except stoa.Deadlock as error:
+                self.assertIn("waits for a submitted call of thread", str(error))
+                self.assertFalse(self.it.closed)
+            else:
+                self.assertIsInstance(future.exception(), (stoa.Deadlock, stoa.InterpreterGone))
+        self.it.close()
+        self.assertIn(type(future.exception()), (type(None), stoa.Deadlock, stoa.InterpreterGone))
+
+    def test_who_waits_for_a_submitted_call_is_told_of_the_closing(self):
+        other = stoa.Interpreter()
+        event = stoa.Event()
+        self.addCleanup(other.close)
+        self.addCleanup(event.set)
+        self.it.exec("def wait(it, event, begun):\n    future = it.submit(event.wait)\n    begun.set()\n    return future.result()")
+        begun, outcome = stoa.Event(), []
+
+        def body():
+            try:
+                outcome.append(self.get("wait")(other, event, begun))
+            except stoa.InterpreterGone as error:
+                outcome.append(str(error))
+
+        thread = threading.Thread(target=body)
+        thread.start()
+        begun.wait()
+        self.it.close()
+        thread.join()
+        self.assertEqual(len(outcome), 1)
+        self.assertIn("is being closed", outcome[0])
+
     def test_deadlock_names_the_circle(self):
         # this thread holds the lock and waits for the home thread; that one, in the call, waits for the lock
         lock = stoa.Lock()
