@@ -54,8 +54,8 @@ enum stoa_cross_op {
     STOA_OP_SLICE,      /* last 3 */
     STOA_OP_NEW_LIST,   /* how many items it will get */
     STOA_OP_NEW_DICT,
-    STOA_OP_NEW_SET, /* an empty one */
-    STOA_OP_FILL_LIST,
+    STOA_OP_NEW_SET,   /* an empty one */
+    STOA_OP_FILL_LIST, /* last n go into the list below them; then 8 bytes: the place of the first */
     STOA_OP_FILL_DICT,
     STOA_OP_FILL_SET,    /* last n go into the one below them */
     STOA_OP_REMEMBER,    /* the last value gets the next number */
@@ -66,7 +66,7 @@ enum stoa_cross_op {
     STOA_OP_EXCEPTION,   /* last 1: its description */
     STOA_OP_NAME,   /* pointer to a node: a class, a function, the shape of a class, as a part of a value */
     STOA_OP_VALUE,  /* kind of node << 32 | n; last n: its parts (immortal/by_value.h) */
-    STOA_OP_INTS,   /* how many; then 64 bits each: proxy/run.h */
+    STOA_OP_INTS,   /* how many, and of how many bytes each; then these: proxy/run.h */
     STOA_OP_FLOATS, /* the same */
 };
 

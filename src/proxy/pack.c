@@ -8,16 +8,18 @@
 #include "immortal/canonical.h"
 #include "immortal/cpython/cpython.h"
 #include "immortal/exceptions.h"
+#include "proxy/bag.h"
 #include "proxy/by_copy.h"
 #include "proxy/exception.h"
-#include "proxy/pack_memo.h"
+#include "proxy/leaf.h"
+#include "proxy/packer.h"
 #include "proxy/proxy.h"
-#include "proxy/run.h"
 
 /* Text of this many bytes and more is held, not written down. */
 #define HELD_SIZE (64 * 1024)
-/* Text of this many bytes and more crosses once, however often it is met. */
-#define ALIAS_SIZE 256
+/* So many items of a list or dict are made before they go into it: the receiver's stack stays in its cache. */
+#define PIECE 2048
+#define PAIRS 256 /* keys and values of a dict */
 /* Values that say by code what they are made of, one inside the other. */
 #define CALLS_MAX 10000
 
@@ -31,126 +33,30 @@ stoa__cross_set_interpreter_class(uint32_t (*pack)(PyObject *), PyObject *(*unpa
     stoa__unpack_interpreter = unpack;
 }
 
-/* ---- the walk ---------------------------------------------------------------------------------------------------- */
-
-typedef struct frame {
-    PyObject *source; /* borrowed: the container, alive by `items` or its own container */
-    PyObject *items; /* owned: a tuple of what is in it, taken at once, so that changes meanwhile do no harm */
-    Py_ssize_t next;
-    unsigned char op; /* written when all items are */
-    bool pairs;       /* items are key, value, … */
-    bool copy;        /* below by_copy: mutable containers are allowed */
-    bool names;       /* below a value: classes and functions go by name */
-    bool first;       /* of a value: one part is written already */
-    uint8_t kind;     /* of a value: stoa_node_kind */
-    Py_ssize_t memo;  /* slot in the memo, or -1 */
-} frame;
-
-typedef struct packer {
-    stoa_parcel *parcel;
-    const char *root;
-    unsigned flags;
-    frame *frames;
-    size_t depth, frame_room;
-    stoa_pack_memo memo;
-    int64_t numbers; /* given so far */
-    size_t calls;    /* frames of values that say by code what they are made of */
-    bool in_exception;
-} packer;
-
-/* "args[0]['key']": what is being packed, by the items that the frames stand at. */
-static PyObject *
-describe_path(const packer *p)
-{
-    PyObject *path = PyUnicode_FromString(p->root);
-    size_t shown = p->depth > 64 ? 64 : p->depth;
-    for (size_t i = 0; i < shown && path != NULL; i++) {
-        const frame *f = &p->frames[i];
-        Py_ssize_t index = f->next - 1;
-        PyObject *step;
-        if (index < 0) {
-            break;
-        }
-        if (f->pairs && index % 2 == 1) {
-            step = PyUnicode_FromFormat("[%.100R]", PyTuple_GET_ITEM(f->items, index - 1));
-        }
-        else if (f->pairs) {
-            step = PyUnicode_FromString(".key");
-        }
-        else if (PyAnySet_Check(f->source)) {
-            step = PyUnicode_FromString(".member");
-        }
-        else {
-            step = PyUnicode_FromFormat("[%zd]", index);
-        }
-        PyObject *longer = step == NULL ? NULL : PyUnicode_Concat(path, step);
-        Py_XDECREF(step);
-        Py_SETREF(path, longer);
-    }
-    if (path != NULL && shown < p->depth) {
-        Py_SETREF(path, PyUnicode_FromFormat("%U… (%zu levels)", path, p->depth));
-    }
-    return path;
-}
-
 static int
-refuse(const packer *p, PyObject *object, const char *why_and_remedy)
-{
-    PyObject *path = describe_path(p);
-    const char *text = path == NULL ? NULL : PyUnicode_AsUTF8(path);
-    if (text == NULL) {
-        PyErr_Clear();
-        text = p->root;
-    }
-    stoa__raise_not_freezable(text, Py_TYPE(object)->tp_name, why_and_remedy);
-    Py_XDECREF(path);
-    return -1;
-}
-
-/* ---- memo -------------------------------------------------------------------------------------------------------- */
-
-/* 1: met before, recalled (or a cycle: -1 with an exception). 0: new, or one that is sent again. */
-static int
-recall(packer *p, PyObject *object)
-{
-    bool fresh;
-    const stoa_pack_slot *slot = stoa__pack_memo_slot(&p->memo, object, &fresh);
-    if (slot == NULL) {
-        return -1;
-    }
-    if (fresh || slot->number == STOA_PACK_BY_PROXY) {
-        return 0;
-    }
-    if (slot->number == STOA_PACK_BEING_MADE) {
-        return refuse(p, object, "it contains itself; immutable containers that do cannot cross");
-    }
-    return stoa__parcel_write_op(p->parcel, STOA_OP_RECALL, (uint64_t)slot->number) < 0 ? -1 : 1;
-}
-
-static int
-remember(packer *p, PyObject *object)
-{
-    stoa__pack_memo_known(&p->memo, object)->number = p->numbers++;
-    return stoa__parcel_write_byte(p->parcel, STOA_OP_REMEMBER);
-}
-
-/* ---- leaves ------------------------------------------------------------------------------------------------------ */
-
-static int
-write_with_bytes(packer *p, unsigned char op, uint64_t operand, const void *bytes, size_t size)
+write_with_bytes(stoa_packer *p, unsigned char op, uint64_t operand, const void *bytes, size_t size)
 {
     return stoa__parcel_write_op(p->parcel, op, operand) < 0 ? -1 : stoa__parcel_write(p->parcel, bytes, size);
 }
 
 static int
-pack_text(packer *p, PyObject *object)
+write_op(stoa_packer *p, unsigned char op, uint64_t operand)
+{
+    return stoa__parcel_write_op(p->parcel, op, operand);
+}
+
+/* ---- text ------------------------------------------------------------------------------------------------------- */
+
+/* Text that is no leaf. */
+static int
+pack_text(stoa_packer *p, PyObject *object, unsigned own)
 {
     bool is_str = PyUnicode_CheckExact(object);
     size_t length = is_str ? (size_t)PyUnicode_GET_LENGTH(object) : (size_t)PyBytes_GET_SIZE(object);
     size_t size = is_str ? length * (size_t)PyUnicode_KIND(object) : length;
-    bool alias = size >= ALIAS_SIZE && Py_REFCNT(object) > 1;
+    bool alias = Py_REFCNT(object) > 1 && !stoa__packer_meets_once(p, object, own);
     if (alias) {
-        int found = recall(p, object);
+        int found = stoa__packer_recall(p, object);
         if (found != 0) {
             return found < 0 ? -1 : 0;
         }
@@ -159,8 +65,7 @@ pack_text(packer *p, PyObject *object)
     if (size >= HELD_SIZE && !(p->flags & STOA_PACK_DETACHED)) {
         result = stoa__parcel_hold(p->parcel, object);
         if (result == 0) {
-            result = stoa__parcel_write_op(p->parcel, is_str ? STOA_OP_STR_HELD : STOA_OP_BYTES_HELD,
-                                           (uintptr_t)object);
+            result = write_op(p, is_str ? STOA_OP_STR_HELD : STOA_OP_BYTES_HELD, (uintptr_t)object);
         }
     }
     else if (is_str) {
@@ -171,53 +76,26 @@ pack_text(packer *p, PyObject *object)
     else {
         result = write_with_bytes(p, STOA_OP_BYTES, size, PyBytes_AS_STRING(object), size);
     }
-    return result == 0 && alias ? remember(p, object) : result;
-}
-
-static int
-pack_int(packer *p, PyObject *object)
-{
-    int overflow;
-    long long value = PyLong_AsLongLongAndOverflow(object, &overflow);
-    if (overflow == 0) {
-        return stoa__parcel_write_op(p->parcel, STOA_OP_INT, (uint64_t)value);
-    }
-    PyObject *text = PyNumber_ToBase(object, 16);
-    if (text == NULL) {
-        return -1;
-    }
-    size_t size = (size_t)PyUnicode_GET_LENGTH(text) + 1; /* with the NUL that PyLong_FromString wants */
-    int result = write_with_bytes(p, STOA_OP_BIG_INT, size, PyUnicode_DATA(text), size);
-    Py_DECREF(text);
-    return result;
-}
-
-static int
-pack_real(packer *p, PyObject *object)
-{
-    uint64_t bits[2];
-    if (PyFloat_CheckExact(object)) {
-        double value = PyFloat_AS_DOUBLE(object);
-        memcpy(bits, &value, sizeof(value));
-        return stoa__parcel_write_op(p->parcel, STOA_OP_FLOAT, bits[0]);
-    }
-    Py_complex value = PyComplex_AsCComplex(object);
-    memcpy(&bits[0], &value.real, sizeof(bits[0]));
-    memcpy(&bits[1], &value.imag, sizeof(bits[1]));
-    return write_with_bytes(p, STOA_OP_COMPLEX, bits[0], &bits[1], sizeof(bits[1]));
+    return result == 0 && alias ? stoa__packer_remember(p, object) : result;
 }
 
 /* ---- containers -------------------------------------------------------------------------------------------------- */
 
+static bool
+is_filled(unsigned char op)
+{
+    return op == STOA_OP_FILL_LIST || op == STOA_OP_FILL_DICT || op == STOA_OP_FILL_SET;
+}
+
 static int
-push_frame(packer *p, PyObject *source, PyObject *items, unsigned char op, bool copy, bool memo)
+push_frame(stoa_packer *p, PyObject *source, PyObject *items, unsigned char op, bool copy, bool memo)
 {
     if (items == NULL) {
         return -1;
     }
     if (p->depth == p->frame_room) {
         size_t room = p->frame_room == 0 ? 8 : p->frame_room * 2;
-        frame *frames = realloc(p->frames, room * sizeof(*frames));
+        stoa_pack_frame *frames = realloc(p->frames, room * sizeof(*frames));
         if (frames == NULL) {
             Py_DECREF(items);
             PyErr_NoMemory();
@@ -227,8 +105,16 @@ push_frame(packer *p, PyObject *source, PyObject *items, unsigned char op, bool 
         p->frame_room = room;
     }
     bool pairs = op == STOA_OP_MAPPING || op == STOA_OP_FROZENDICT || op == STOA_OP_FILL_DICT;
-    p->frames[p->depth++] = (frame){
-        .source = source, .items = items, .op = op, .pairs = pairs, .copy = copy, .memo = memo ? 0 : -1};
+    bool plain = is_filled(op) || op == STOA_OP_TUPLE || op == STOA_OP_FROZENSET || op == STOA_OP_FROZENDICT;
+    p->frames[p->depth++] = (stoa_pack_frame){.source = source,
+                                              .items = items,
+                                              .op = op,
+                                              .own = !plain            ? STOA_OWN_UNKNOWN
+                                                     : items == source ? 1
+                                                                       : 2,
+                                              .pairs = pairs,
+                                              .copy = copy,
+                                              .memo = memo ? 0 : -1};
     if (p->depth > 1 && op != STOA_OP_EXCEPTION) {
         p->frames[p->depth - 1].names = p->frames[p->depth - 2].names;
     }
@@ -263,15 +149,15 @@ attributes_of(PyObject *object)
 }
 
 static int
-pack_mapping_proxy(packer *p, PyObject *object, bool copy, bool memo)
+pack_mapping_proxy(stoa_packer *p, PyObject *object, bool copy, bool memo)
 {
-    PyObject *dict = PyObject_CallMethod(object, "copy", NULL);
+    PyObject *dict = stoa__packer_beware(p) < 0 ? NULL : PyObject_CallMethod(object, "copy", NULL);
     if (dict == NULL) {
         return -1;
     }
     if (!PyDict_CheckExact(dict)) {
         Py_DECREF(dict);
-        return refuse(p, object, "it stands for a mapping that is no dict: send freeze(dict(x))");
+        return stoa__packer_refuse(p, object, "it stands for a mapping that is no dict: send freeze(dict(x))");
     }
     PyObject *items = flatten_dict(dict);
     Py_DECREF(dict);
@@ -280,16 +166,100 @@ pack_mapping_proxy(packer *p, PyObject *object, bool copy, bool memo)
 
 /* A list is told its size: it is made with room for its items. */
 static int
-write_new(packer *p, unsigned char make, PyObject *items)
+write_new(stoa_packer *p, PyObject *object)
 {
-    return make == STOA_OP_NEW_LIST ? stoa__parcel_write_op(p->parcel, make, (uint64_t)PyTuple_GET_SIZE(items))
-                                    : stoa__parcel_write_byte(p->parcel, make);
+    return PyList_CheckExact(object)
+               ? write_op(p, STOA_OP_NEW_LIST, (uint64_t)PyList_GET_SIZE(object))
+               : stoa__parcel_write_byte(p->parcel,
+                                         PyDict_CheckExact(object) ? STOA_OP_NEW_DICT : STOA_OP_NEW_SET);
+}
+
+/* Items [from, from + count) of a list, dict or set, which are written, go into it. */
+static int
+write_fill(stoa_packer *p, unsigned char fill, Py_ssize_t from, Py_ssize_t count)
+{
+    uint64_t place = (uint64_t)from;
+    if (count == 0) {
+        return 0;
+    }
+    if (write_op(p, fill, (uint64_t)count) < 0) {
+        return -1;
+    }
+    return fill == STOA_OP_FILL_LIST ? stoa__parcel_write(p->parcel, &place, sizeof(place)) : 0;
+}
+
+/* The next items of a list or dict, as they stand in it: at most PIECE. How many. */
+static Py_ssize_t
+look_at(PyObject *object, Py_ssize_t next, Py_ssize_t *position, PyObject **piece, PyObject *const **items)
+{
+    Py_ssize_t count = 0;
+    if (PyList_CheckExact(object)) {
+        *items = ((PyListObject *)object)->ob_item + next;
+        count = PyList_GET_SIZE(object) - next;
+        return count < PIECE ? count : PIECE;
+    }
+    *items = piece;
+    while (count < PAIRS && PyDict_Next(object, position, &piece[count], &piece[count + 1])) {
+        count += 2;
+    }
+    return count;
+}
+
+/* The leaves that a list or dict begins with: nothing can change it while they are written, so straight from it. `*next` of
+ * its items are written then, of them `*filled` are put into it. */
+static int
+write_first_leaves(stoa_packer *p, PyObject *object, unsigned char fill, Py_ssize_t *next, Py_ssize_t *filled)
+{
+    PyObject *piece[PAIRS], *const *items;
+    Py_ssize_t position = 0, count, done;
+    *next = *filled = 0;
+    while ((count = look_at(object, *next, &position, piece, &items)) > 0) {
+        done = stoa__leaves_write(p->parcel, items, count, p->flags & STOA_PACK_DETACHED);
+        if (done < 0) {
+            return -1;
+        }
+        *next += done;
+        if (done < count) {
+            break;
+        }
+        if (write_fill(p, fill, *filled, count) < 0) {
+            return -1;
+        }
+        *filled += count;
+    }
+    return 0;
+}
+
+/* Writes a list, dict or set that is new on the other side, or a frame for what of it is not written yet. */
+static int
+write_items(stoa_packer *p, PyObject *object, bool copy)
+{
+    bool list = PyList_CheckExact(object), dict = PyDict_CheckExact(object);
+    unsigned char fill = list ? STOA_OP_FILL_LIST : dict ? STOA_OP_FILL_DICT : STOA_OP_FILL_SET;
+    Py_ssize_t next = 0, filled = 0;
+    if ((list || dict) && write_first_leaves(p, object, fill, &next, &filled) < 0) {
+        return -1;
+    }
+    Py_ssize_t size = list   ? PyList_GET_SIZE(object)
+                      : dict ? 2 * PyDict_Size(object)
+                             : PySet_GET_SIZE(object);
+    if (next == size) {
+        return write_fill(p, fill, filled, next - filled);
+    }
+    if (push_frame(p, object, dict ? flatten_dict(object) : PySequence_Tuple(object), fill, copy, false) < 0) {
+        return -1;
+    }
+    p->frames[p->depth - 1].next = next;
+    p->frames[p->depth - 1].filled = filled;
+    return 0;
 }
 
 static int
-pack_mutable(packer *p, PyObject *object)
+pack_mutable(stoa_packer *p, PyObject *object, unsigned own)
 {
-    int met = recall(p, object);
+    bool once = stoa__packer_meets_once(p, object, own);
+    int met = once ? 0 : stoa__packer_recall(p, object);
+    p->skipped |= once;
     if (met != 0) {
         return met < 0 ? -1 : 0;
     }
@@ -298,29 +268,22 @@ pack_mutable(packer *p, PyObject *object)
         if (write_with_bytes(p, STOA_OP_BYTEARRAY, size, PyByteArray_AS_STRING(object), size) < 0) {
             return -1;
         }
-        return remember(p, object);
-    }
-    bool list = PyList_CheckExact(object), dict = PyDict_CheckExact(object);
-    unsigned char make = list ? STOA_OP_NEW_LIST : dict ? STOA_OP_NEW_DICT : STOA_OP_NEW_SET;
-    unsigned char fill = list ? STOA_OP_FILL_LIST : dict ? STOA_OP_FILL_DICT : STOA_OP_FILL_SET;
-    PyObject *items = dict ? flatten_dict(object) : PySequence_Tuple(object);
-    if (items == NULL) {
-        return -1;
+        return once ? 0 : stoa__packer_remember(p, object);
     }
     /* made first and filled later: so it may contain itself */
-    if (write_new(p, make, items) < 0 || remember(p, object) < 0) {
-        Py_DECREF(items);
-        return -1;
-    }
-    return push_frame(p, object, items, fill, true, false);
+    return write_new(p, object) < 0 || (!once && stoa__packer_remember(p, object) < 0)
+               ? -1
+               : write_items(p, object, true);
 }
 
 static int
-pack_container(packer *p, PyObject *object, bool copy, unsigned char op)
+pack_container(stoa_packer *p, PyObject *object, bool copy, unsigned char op, unsigned own)
 {
-    bool memo = Py_REFCNT(object) > 1;
+    bool once = stoa__packer_meets_once(p, object, own);
+    bool memo = Py_REFCNT(object) > 1 && !once;
+    p->skipped |= once;
     if (memo) {
-        int met = recall(p, object);
+        int met = stoa__packer_recall(p, object);
         if (met != 0) {
             return met < 0 ? -1 : 0;
         }
@@ -341,7 +304,7 @@ pack_container(packer *p, PyObject *object, bool copy, unsigned char op)
 
 /* What stays where it is: the other side gets a proxy, or, for a memoryview, a view of the same memory. */
 static int
-pack_handle(packer *p, PyObject *object)
+pack_handle(stoa_packer *p, PyObject *object)
 {
     stoa_side *side = stoa__side_here();
     stoa_handle handle;
@@ -349,20 +312,7 @@ pack_handle(packer *p, PyObject *object)
         stoa__parcel_hold_handle(p->parcel, handle) < 0) {
         return -1;
     }
-    return stoa__parcel_write_op(p->parcel, PyMemoryView_Check(object) ? STOA_OP_MEMORYVIEW : STOA_OP_PROXY,
-                                 handle);
-}
-
-static int
-write_shared(packer *p, PyObject *object)
-{
-    return stoa__parcel_write_op(p->parcel, STOA_OP_SHARED, (uintptr_t)object);
-}
-
-static int
-write_name(packer *p, PyObject *object)
-{
-    return stoa__parcel_write_op(p->parcel, STOA_OP_NAME, (uintptr_t)object);
+    return write_op(p, PyMemoryView_Check(object) ? STOA_OP_MEMORYVIEW : STOA_OP_PROXY, handle);
 }
 
 static bool
@@ -374,10 +324,10 @@ is_value(PyObject *object, bool copy)
 
 /* An object of a class, by value. 1: done; 0: it goes by proxy. */
 static int
-pack_value(packer *p, PyObject *object, bool copy)
+pack_value(stoa_packer *p, PyObject *object, bool copy)
 {
     bool memo = Py_REFCNT(object) > 1;
-    int met = memo ? recall(p, object) : 0;
+    int met = memo ? stoa__packer_recall(p, object) : 0;
     if (met != 0) {
         return met;
     }
@@ -398,14 +348,14 @@ pack_value(packer *p, PyObject *object, bool copy)
                      Py_TYPE(object)->tp_name, CALLS_MAX);
         return -1;
     }
-    if (parts.first != NULL && write_name(p, parts.first) < 0) {
+    if (parts.first != NULL && write_op(p, STOA_OP_NAME, (uintptr_t)parts.first) < 0) {
         Py_DECREF(parts.rest);
         return -1;
     }
     if (push_frame(p, object, parts.rest, STOA_OP_VALUE, copy, memo) < 0) {
         return -1;
     }
-    frame *f = &p->frames[p->depth - 1];
+    stoa_pack_frame *f = &p->frames[p->depth - 1];
     f->kind = (uint8_t)parts.kind;
     f->first = parts.first != NULL;
     f->names = parts.names;
@@ -413,62 +363,61 @@ pack_value(packer *p, PyObject *object, bool copy)
 }
 
 static int
-pack_one(packer *p, PyObject *object, bool copy)
+pack_one(stoa_packer *p, PyObject *object, bool copy, unsigned own)
 {
     bool names = p->depth > 0 && p->frames[p->depth - 1].names;
     PyObject *marked = stoa__by_copy_content(object);
     if (marked != NULL) {
         object = marked;
         copy = true;
+        own = STOA_OWN_UNKNOWN; /* the marker is one more container */
     }
     PyTypeObject *type = Py_TYPE(object);
-    if (stoa__is_shared(object)) {
-        if ((p->flags & STOA_PACK_DETACHED) && stoa__in_heap(object)) {
-            /* nobody may come for it before the sender has gone: a region that can end stays from now on */
-            stoa__region_mark_delivered(object, 0);
-        }
-        return write_shared(p, object);
+    int leaf = stoa__leaf_write(p->parcel, object, p->flags & STOA_PACK_DETACHED);
+    if (leaf != 0) {
+        return leaf < 0 ? -1 : 0;
     }
-    if (!PyUnicode_CheckExact(object) && !PyLong_CheckExact(object)) {
+    if (stoa__in_heap(object)) {
+        /* nobody may come for it before the sender has gone: a region that can end stays from now on */
+        stoa__region_mark_delivered(object, 0);
+        return write_op(p, STOA_OP_SHARED, (uintptr_t)object);
+    }
+    if (!PyUnicode_CheckExact(object)) {
         PyObject *shared = stoa__delivered_to_heap(object);
         if (shared != NULL) {
-            return write_shared(p, shared);
+            return write_op(p, STOA_OP_SHARED, (uintptr_t)shared);
         }
         if (PyErr_Occurred()) {
             return -1;
         }
     }
     if (type == &PyUnicode_Type || type == &PyBytes_Type) {
-        return pack_text(p, object);
-    }
-    if (type == &PyLong_Type) {
-        return pack_int(p, object);
-    }
-    if (type == &PyFloat_Type || type == &PyComplex_Type) {
-        return pack_real(p, object);
+        return pack_text(p, object, own);
     }
     if (type == &PyTuple_Type) {
-        return pack_container(p, object, copy, STOA_OP_TUPLE);
+        return pack_container(p, object, copy, STOA_OP_TUPLE, own);
     }
     if (type == &PyFrozenSet_Type) {
-        return pack_container(p, object, copy, STOA_OP_FROZENSET);
+        return pack_container(p, object, copy, STOA_OP_FROZENSET, own);
     }
     if (type == &PyDictProxy_Type) {
-        return pack_container(p, object, copy, STOA_OP_MAPPING);
+        return pack_container(p, object, copy, STOA_OP_MAPPING, own);
     }
     if (stoa__is_frozendict(object)) {
-        return pack_container(p, object, copy, STOA_OP_FROZENDICT);
+        return pack_container(p, object, copy, STOA_OP_FROZENDICT, own);
     }
     if (type == &PyRange_Type || type == &PySlice_Type) {
-        return pack_container(p, object, copy, type == &PyRange_Type ? STOA_OP_RANGE : STOA_OP_SLICE);
+        return pack_container(p, object, copy, type == &PyRange_Type ? STOA_OP_RANGE : STOA_OP_SLICE, own);
     }
-    if (copy && (PyList_CheckExact(object) || PyDict_CheckExact(object) || PySet_CheckExact(object) ||
-                 PyByteArray_CheckExact(object))) {
-        return pack_mutable(p, object);
+    if (copy && stoa__is_bag(object)) {
+        return pack_mutable(p, object, own);
     }
     uint32_t serial = pack_interpreter == NULL ? 0 : pack_interpreter(object);
     if (serial != 0) {
         return stoa__parcel_write_op(p->parcel, STOA_OP_INTERPRETER, serial);
+    }
+    if (!stoa__is_bag(object) && stoa__packer_beware(p) < 0) {
+        return -1;
     }
     if (PyExceptionInstance_Check(object) && !p->in_exception && !(p->flags & STOA_PACK_EXCEPTION)) {
         p->in_exception = true; /* what its attributes hold crosses by proxy: it may be itself */
@@ -478,7 +427,7 @@ pack_one(packer *p, PyObject *object, bool copy)
         PyObject *named;
         int found = stoa__value_name(object, &named);
         if (found != 0) {
-            return found < 0 ? -1 : write_name(p, named);
+            return found < 0 ? -1 : write_op(p, STOA_OP_NAME, (uintptr_t)named);
         }
     }
     int taken = is_value(object, copy) ? pack_value(p, object, copy) : 0;
@@ -499,11 +448,16 @@ stoa__crosses_by_value(PyObject *object)
 
 /* All items of the innermost frame are written: the container itself. */
 static int
-finish_frame(packer *p)
+finish_frame(stoa_packer *p)
 {
-    frame f = p->frames[--p->depth];
+    stoa_pack_frame f = p->frames[--p->depth];
     uint64_t operand = (uint64_t)PyTuple_GET_SIZE(f.items);
     int result = 0;
+    if (is_filled(f.op)) {
+        result = write_fill(p, f.op, f.filled, f.next - f.filled);
+        Py_DECREF(f.items);
+        return result;
+    }
     if (f.op == STOA_OP_EXCEPTION) {
         result = stoa__parcel_write_op(p->parcel, STOA_OP_TUPLE, operand);
         operand = 0;
@@ -517,66 +471,70 @@ finish_frame(packer *p)
         result = stoa__parcel_write_op(p->parcel, f.op, operand);
     }
     if (result == 0 && f.memo >= 0) {
-        result = remember(p, f.source);
+        result = stoa__packer_remember(p, f.source);
     }
     Py_DECREF(f.items);
     return result;
 }
 
-/* The outermost container of STOA_PACK_TOP: a list or dict that is only the bag. */
+/* The next items of a container: all leaves that come now, or one that is none. */
 static int
-pack_top(packer *p, PyObject *object)
+pack_next(stoa_packer *p, stoa_pack_frame *f)
 {
-    bool dict = PyDict_CheckExact(object);
-    PyObject *items = dict ? flatten_dict(object) : PySequence_Tuple(object);
-    if (items == NULL) {
-        return -1;
+    Py_ssize_t more = PyTuple_GET_SIZE(f->items) - f->next, waiting = f->next - f->filled;
+    if (is_filled(f->op) && waiting >= PIECE && (!f->pairs || waiting % 2 == 0)) {
+        if (write_fill(p, f->op, f->filled, waiting) < 0) {
+            return -1;
+        }
+        f->filled = f->next;
     }
-    if (write_new(p, dict ? STOA_OP_NEW_DICT : STOA_OP_NEW_LIST, items) < 0) {
-        Py_DECREF(items);
-        return -1;
-    }
-    return push_frame(p, object, items, dict ? STOA_OP_FILL_DICT : STOA_OP_FILL_LIST, false, false);
-}
-
-/* The next item of a container; or a run of numbers at once. */
-static int
-pack_next(packer *p, frame *f)
-{
-    Py_ssize_t run = stoa__run_write(p->parcel, &PyTuple_GET_ITEM(f->items, f->next),
-                                     PyTuple_GET_SIZE(f->items) - f->next);
-    if (run != 0) {
-        f->next += run > 0 ? run : 0;
-        return run < 0 ? -1 : 0;
+    Py_ssize_t leaves = stoa__leaves_write(p->parcel, &PyTuple_GET_ITEM(f->items, f->next),
+                                           more < PIECE ? more : PIECE, p->flags & STOA_PACK_DETACHED);
+    if (leaves != 0) {
+        f->next += leaves > 0 ? leaves : 0;
+        return leaves < 0 ? -1 : 0;
     }
     bool copy = f->copy;
+    unsigned own = f->own;
     PyObject *item = PyTuple_GET_ITEM(f->items, f->next++);
-    return pack_one(p, item, copy);
+    return pack_one(p, item, copy, own);
+}
+
+static int
+pack_all(stoa_packer *p, PyObject *object)
+{
+    /* the outermost list or dict of STOA_PACK_TOP is only the bag */
+    bool bag = (p->flags & STOA_PACK_TOP) && (PyDict_CheckExact(object) || PyList_CheckExact(object));
+    int result = !bag ? pack_one(p, object, (p->flags & STOA_PACK_COPY) != 0, STOA_OWN_UNKNOWN)
+                 : write_new(p, object) < 0 ? -1
+                                            : write_items(p, object, false);
+    while (result == 0 && p->depth > 0) {
+        stoa_pack_frame *f = &p->frames[p->depth - 1];
+        result = f->next == PyTuple_GET_SIZE(f->items) ? finish_frame(p) : pack_next(p, f);
+    }
+    while (p->depth > 0) {
+        Py_DECREF(p->frames[--p->depth].items);
+    }
+    stoa__pack_memo_free(&p->memo);
+    free(p->frames);
+    return result;
 }
 
 int
 stoa__pack(PyObject *object, const char *root, unsigned flags, stoa_parcel *out)
 {
-    packer p = {.parcel = out, .root = root, .flags = flags};
+    stoa_packer first = {.parcel = out, .root = root, .flags = flags};
     stoa__parcel_init(out);
-    bool bag = (flags & STOA_PACK_TOP) && (PyDict_CheckExact(object) || PyList_CheckExact(object));
-    int result = bag ? pack_top(&p, object) : pack_one(&p, object, (flags & STOA_PACK_COPY) != 0);
-    while (result == 0 && p.depth > 0) {
-        frame *f = &p.frames[p.depth - 1];
-        if (f->next == PyTuple_GET_SIZE(f->items)) {
-            result = finish_frame(&p);
-        }
-        else {
-            result = pack_next(&p, f);
-        }
-    }
-    while (p.depth > 0) {
-        Py_DECREF(p.frames[--p.depth].items);
-    }
-    stoa__pack_memo_free(&p.memo);
-    free(p.frames);
+    int result = pack_all(&first, object);
     if (result < 0) {
         stoa__parcel_clear(out);
+    }
+    if (result < 0 && first.wary && first.skipped) {
+        stoa_packer wary = {.parcel = out, .root = root, .flags = flags, .wary = true};
+        result = pack_all(&wary, object);
+        if (result < 0) {
+            stoa__parcel_clear(out);
+        }
     }
     return result;
 }

@@ -80,13 +80,14 @@ drop_last(unpacker *u, size_t count)
 }
 
 static int
-push_run(unpacker *u, unsigned char op, size_t count)
+push_run(unpacker *u, unsigned char op, uint64_t operand)
 {
+    size_t count = stoa__run_count(operand);
     if (u->room - u->count < count && reserve(&u->values, u->count, &u->room, count) < 0) {
         return -1;
     }
-    const unsigned char *bytes = read_bytes(u, count * sizeof(uint64_t));
-    if (stoa__run_read(op, bytes, count, u->values + u->count) < 0) {
+    const unsigned char *bytes = read_bytes(u, stoa__run_size(operand));
+    if (stoa__run_read(op, operand, bytes, u->values + u->count) < 0) {
         return -1;
     }
     u->count += count;
@@ -197,14 +198,21 @@ make_value(unpacker *u, uint64_t operand)
     return push(u, object);
 }
 
-/* The last n values into a list that was made with that size. */
+/* The last n values into a list that was made with room for them, from `place` on. */
 static int
-fill_list(unpacker *u, PyObject *list, size_t count)
+fill_list(unpacker *u, PyObject *list, Py_ssize_t place, size_t count)
 {
     int result = 0;
     u->count -= count;
-    for (size_t i = 0; i < count; i++) { /* with a check: who found the list before it was full may have cut it */
-        result |= PyList_SetItem(list, (Py_ssize_t)i, u->values[u->count + i]);
+    for (size_t i = 0; i < count;
+         i++, place++) { /* who found the list before it was full may have changed it, or cut it */
+        PyObject *value = u->values[u->count + i];
+        if (place < PyList_GET_SIZE(list) && PyList_GET_ITEM(list, place) == Py_None) {
+            PyList_SET_ITEM(list, place, value); /* a None has nothing to be told */
+        }
+        else {
+            result |= PyList_SetItem(list, place, value);
+        }
     }
     return result;
 }
@@ -216,7 +224,8 @@ fill(unpacker *u, unsigned char op, size_t count)
     PyObject *container = items[-1];
     int result = 0;
     if (op == STOA_OP_FILL_LIST) {
-        return fill_list(u, container, count);
+        Py_ssize_t place = (Py_ssize_t)read_operand(u);
+        return fill_list(u, container, place, count);
     }
     if (op == STOA_OP_FILL_DICT) {
         result = fill_dict(container, items, count);

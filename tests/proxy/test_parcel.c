@@ -95,6 +95,52 @@ the_bag_crosses_by_value(void **state)
     Py_DECREF(bag);
 }
 
+/* What `expression` takes up, and that what arrives is equal. */
+static size_t
+packed_size(const char *expression)
+{
+    PyObject *value = stoa_test_eval(expression);
+    stoa_parcel parcel;
+    assert_int_equal(stoa__pack(value, "x", STOA_PACK_COPY, &parcel), 0);
+    PyObject *copy = stoa__unpack(&parcel);
+    assert_int_equal(PyObject_RichCompareBool(copy, value, Py_EQ), 1);
+    size_t size = parcel.size;
+    stoa__parcel_clear(&parcel);
+    Py_DECREF(copy);
+    Py_DECREF(value);
+    return size;
+}
+
+static void
+numbers_take_as_many_bytes_as_the_widest(void **state)
+{
+    (void)state;
+    assert_in_range(packed_size("[i % 256 - 128 for i in range(100_000)]"), 100000, 102000);
+    assert_in_range(packed_size("[i % 65_536 - 32_768 for i in range(100_000)]"), 200000, 202000);
+    assert_in_range(packed_size("[i * 21_474 for i in range(100_000)]"), 400000, 402000);
+    assert_in_range(packed_size("[i << 40 for i in range(100_000)]"), 800000, 802000);
+    assert_in_range(packed_size("[i / 7 for i in range(100_000)]"), 800000, 802000);
+    assert_in_range(packed_size("[1 << 100, *range(100), -(1 << 100)]"), 100, 300);
+}
+
+/* A new list and its two items: nothing by which it could be recalled. */
+static void
+what_can_be_met_once_is_not_numbered(void **state)
+{
+    (void)state;
+    stoa_parcel parcel;
+    PyObject *once = stoa_test_eval("[[i, str(i)] for i in range(1000)]");
+    assert_int_equal(stoa__pack(once, "x", STOA_PACK_COPY, &parcel), 0);
+    size_t size = parcel.size;
+    stoa__parcel_clear(&parcel);
+    PyObject *others = PySequence_Tuple(once); /* somebody else has them, too */
+    assert_int_equal(stoa__pack(once, "x", STOA_PACK_COPY, &parcel), 0);
+    assert_int_equal(parcel.size, size + 1000);
+    stoa__parcel_clear(&parcel);
+    Py_DECREF(others);
+    Py_DECREF(once);
+}
+
 static void
 exceptions_are_described(void **state)
 {
@@ -120,8 +166,12 @@ int
 main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(grows_and_keeps_its_bytes), cmocka_unit_test(large_text_is_held_unless_detached),
-        cmocka_unit_test(a_refusal_leaves_nothing),  cmocka_unit_test(the_bag_crosses_by_value),
+        cmocka_unit_test(grows_and_keeps_its_bytes),
+        cmocka_unit_test(large_text_is_held_unless_detached),
+        cmocka_unit_test(a_refusal_leaves_nothing),
+        cmocka_unit_test(the_bag_crosses_by_value),
+        cmocka_unit_test(numbers_take_as_many_bytes_as_the_widest),
+        cmocka_unit_test(what_can_be_met_once_is_not_numbered),
         cmocka_unit_test(exceptions_are_described),
     };
     return cmocka_run_group_tests(tests, stoa_test_records_setup, stoa_test_python_teardown);

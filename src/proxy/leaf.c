@@ -1,0 +1,115 @@
+#include "proxy/leaf.h"
+
+#include <string.h>
+
+#include "heap/process.h" // stoa__in_heap
+#include "immortal/canonical.h"
+#include "proxy/cross.h"
+#include "proxy/run.h"
+
+static int
+write_with_bytes(stoa_parcel *parcel, unsigned char op, uint64_t operand, const void *bytes, size_t size)
+{
+    unsigned char *to = stoa__parcel_reserve(parcel, 1 + sizeof(operand) + size);
+    if (to == NULL) {
+        return -1;
+    }
+    to[0] = op;
+    memcpy(to + 1, &operand, sizeof(operand));
+    memcpy(to + 1 + sizeof(operand), bytes, size);
+    parcel->size += 1 + sizeof(operand) + size;
+    return 1;
+}
+
+static int
+write_op(stoa_parcel *parcel, unsigned char op, uint64_t operand)
+{
+    return write_with_bytes(parcel, op, operand, "", 0);
+}
+
+static int
+write_str(stoa_parcel *parcel, PyObject *object)
+{
+    size_t length = (size_t)PyUnicode_GET_LENGTH(object), size = length * (size_t)PyUnicode_KIND(object);
+    if (size >= STOA_ALIAS_SIZE) {
+        return 0;
+    }
+    uint64_t shape = (uint64_t)length << 4 | (uint64_t)PyUnicode_KIND(object) << 1 | PyUnicode_IS_ASCII(object);
+    return write_with_bytes(parcel, STOA_OP_STR, shape, PyUnicode_DATA(object), size);
+}
+
+static int
+write_bytes(stoa_parcel *parcel, PyObject *object)
+{
+    size_t size = (size_t)PyBytes_GET_SIZE(object);
+    return size >= STOA_ALIAS_SIZE
+               ? 0
+               : write_with_bytes(parcel, STOA_OP_BYTES, size, PyBytes_AS_STRING(object), size);
+}
+
+static int
+write_int(stoa_parcel *parcel, PyObject *object)
+{
+    int overflow;
+    long long value = PyLong_AsLongLongAndOverflow(object, &overflow);
+    if (overflow == 0) {
+        return write_op(parcel, STOA_OP_INT, (uint64_t)value);
+    }
+    PyObject *text = PyNumber_ToBase(object, 16);
+    if (text == NULL) {
+        return -1;
+    }
+    size_t size = (size_t)PyUnicode_GET_LENGTH(text) + 1; /* with the NUL that PyLong_FromString wants */
+    int result = write_with_bytes(parcel, STOA_OP_BIG_INT, size, PyUnicode_DATA(text), size);
+    Py_DECREF(text);
+    return result;
+}
+
+static int
+write_real(stoa_parcel *parcel, PyObject *object)
+{
+    uint64_t bits[2];
+    if (PyFloat_CheckExact(object)) {
+        double value = PyFloat_AS_DOUBLE(object);
+        memcpy(bits, &value, sizeof(value));
+        return write_op(parcel, STOA_OP_FLOAT, bits[0]);
+    }
+    Py_complex value = PyComplex_AsCComplex(object);
+    memcpy(&bits[0], &value.real, sizeof(bits[0]));
+    memcpy(&bits[1], &value.imag, sizeof(bits[1]));
+    return write_with_bytes(parcel, STOA_OP_COMPLEX, bits[0], &bits[1], sizeof(bits[1]));
+}
+
+int
+stoa__leaf_write(stoa_parcel *parcel, PyObject *object, bool detached)
+{
+    PyTypeObject *type = Py_TYPE(object);
+    if (stoa__in_heap(object)) {
+        return detached ? 0 : write_op(parcel, STOA_OP_SHARED, (uintptr_t)object);
+    }
+    if (stoa__is_canonical(object)) {
+        return write_op(parcel, STOA_OP_SHARED, (uintptr_t)object);
+    }
+    return type == &PyUnicode_Type                            ? write_str(parcel, object)
+           : type == &PyLong_Type                             ? write_int(parcel, object)
+           : type == &PyFloat_Type || type == &PyComplex_Type ? write_real(parcel, object)
+           : type == &PyBytes_Type                            ? write_bytes(parcel, object)
+                                                              : 0;
+}
+
+Py_ssize_t
+stoa__leaves_write(stoa_parcel *parcel, PyObject *const *items, Py_ssize_t count, bool detached)
+{
+    Py_ssize_t done = 0;
+    while (done < count) {
+        Py_ssize_t run = stoa__run_write(parcel, items + done, count - done);
+        if (run == 0) {
+            run = stoa__leaf_write(parcel, items[done], detached);
+        }
+        if (run <= 0) {
+            return run < 0 ? -1 : done;
+        }
+        done += run;
+    }
+    return done;
+}
