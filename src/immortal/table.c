@@ -1,5 +1,6 @@
 #include "immortal/table.h"
 
+#include <stdatomic.h>
 #include <stdlib.h>
 
 #include "heap/region.h"
@@ -11,10 +12,18 @@
 
 /* ---- the side ------------------------------------------------------------------------------------------------------ */
 
-static _Thread_local struct {
-    int64_t interp_id;
-    stoa_foreign_side *side;
-} last = {-1, NULL}; /* of this thread; ids of interpreters are used once */
+static _Atomic(uint64_t) sides_made; /* in the process: who has seen none looks again when one was made */
+
+/* What this thread has found for the interpreters that it was in last: it goes to and fro between a few. */
+typedef struct known_side {
+    int64_t interp_id;       /* + 1: ids of interpreters are used once */
+    stoa_foreign_side *side; /* NULL: there was none when */
+    uint64_t made;           /* so many had been made */
+} known_side;
+
+#define KNOWN_SIDES 4 /* by the id */
+
+static _Thread_local known_side known_sides[KNOWN_SIDES];
 
 static void
 free_side(void *kept)
@@ -43,6 +52,7 @@ make_side(void)
         free_side(side);
         return NULL;
     }
+    atomic_fetch_add(&sides_made, 1);
     return stoa__interpreter_state_new("stoa.foreign", side, free_side);
 }
 
@@ -50,13 +60,14 @@ static stoa_foreign_side *
 find_side(bool make)
 {
     int64_t id = PyInterpreterState_GetID(PyInterpreterState_Get());
-    if (last.interp_id == id) {
-        return last.side;
+    known_side *known = &known_sides[(uint64_t)id % KNOWN_SIDES];
+    uint64_t made = atomic_load(&sides_made); /* one of this interpreter is counted before its GIL is given away */
+    if (known->interp_id == id + 1 && (known->side != NULL || (!make && known->made == made))) {
+        return known->side;
     }
     stoa_foreign_side *side = stoa__interpreter_state("stoa.foreign", make ? make_side : NULL);
-    if (side != NULL) {
-        last.interp_id = id;
-        last.side = side;
+    if (side != NULL || !make) {
+        *known = (known_side){id + 1, side, made};
     }
     return side;
 }
