@@ -7,6 +7,9 @@
 #define XXH_INLINE_ALL
 #include <xxhash.h>
 
+#define SHORT 16u  /* bytes of content that the hash has a way of its own for */
+#define SMALL 256u /* slots of a shard: smaller tables need not be asked for */
+
 /* Why there is no data race, by C11:
  *  - Slots and views are atomics. An entry is one word (heap/intern_struct.h), stored with release and loaded with acquire,
  *    so tag and object always belong together, and the object's bytes were written before. Few bits of a tag are kept:
@@ -19,29 +22,35 @@
  * Writers hold the shard's lock.
  */
 
+/* Most content is short. What the hash does for that is little, if it is not asked how long it is again and again. */
+__attribute__((flatten)) static inline XXH128_hash_t
+hash_short(const void *bytes, size_t size, uint64_t seed)
+{
+    if (size > SHORT) {
+        __builtin_unreachable();
+    }
+    return XXH3_128bits_withSeed(bytes, size, seed);
+}
+
 stoa_key
 stoa__key(uint64_t tag, const void *bytes, size_t size)
 {
     uint64_t seed = stoa__process->regions.intern_seed ^ tag * UINT64_C(0x9E3779B97F4A7C15);
-    XXH128_hash_t hash = XXH3_128bits_withSeed(bytes, size, seed);
-    return (stoa_key){hash.low64, hash.high64};
-}
-
-/* What is kept of a key; the high half decides between equal low halves of different content about as well as one more
- * comparison, so it is folded in. Shard: the top bits; slot: the low ones. */
-static inline uint64_t
-tag_of(stoa_key key)
-{
-    return key.lo ^ (key.hi << 32 | key.hi >> 32);
+    XXH128_hash_t hash = size <= SHORT ? hash_short(bytes, size, seed)
+                                       : XXH3_128bits_withSeed(bytes, size, seed);
+    /* the high half decides between equal low halves of different content about as well as one more comparison, so it is
+     * folded in. Shard: the top bits; slot: the low ones. */
+    return (stoa_key){hash.low64 ^ (hash.high64 << 32 | hash.high64 >> 32)};
 }
 
 /* ---- reading ----------------------------------------------------------------------------------------------------- */
 
-/* The object of this tag and content in one array, or NULL. `twin`: how far its bytes are to be read from its address: those
- * of the own batch in the writable view, whose pages are there already, where the public one would fault them in. */
+/* The object of this tag and content in one array, or NULL: then *vacant is the empty slot where the probe ended. `twin`: how
+ * far its bytes are to be read from its address: those of the own batch in the writable view, whose pages are there already,
+ * where the public one would fault them in. */
 static inline const void *
 probe(const slot *slots, size_t mask, unsigned place_bits, uintptr_t twin, uint64_t tag, stoa_same_fn same,
-      const void *wanted)
+      const void *wanted, const slot **vacant)
 {
     uint64_t kept = tag << place_bits >> place_bits;
     size_t turn = 0;
@@ -49,6 +58,7 @@ probe(const slot *slots, size_t mask, unsigned place_bits, uintptr_t twin, uint6
         /* acquire: pairs with the release store of put_slot */
         uint64_t entry = atomic_load_explicit(&slots[i], memory_order_acquire);
         if (entry == 0) {
+            *vacant = &slots[i];
             return NULL;
         }
         if (entry_tag(place_bits, entry) == kept) {
@@ -76,12 +86,15 @@ find_in_group(const stoa_own_group *group, uint64_t tag, stoa_same_fn same, cons
 }
 
 static inline const void *
-find_own(const stoa_own *own, uint64_t tag, stoa_same_fn same, const void *wanted)
+find_own(stoa_own *own, uint64_t tag, stoa_same_fn same, const void *wanted)
 {
     uintptr_t twin = stoa__process->space.alias_delta;
     if (own->slots != NULL) {
+        const slot *vacant = NULL;
         const void *found = probe(own->slots + ((size_t)shard_index(tag) << own->log2), slot_mask(own->log2),
-                                  own->place_bits, twin, tag, same, wanted);
+                                  own->place_bits, twin, tag, same, wanted, &vacant);
+        own->vacant = (slot *)(uintptr_t)vacant;
+        own->vacant_tag = tag;
         found = found == NULL ? find_in_group(&own->groups[0], tag, same, wanted) : found;
         return found == NULL ? find_in_group(&own->groups[1], tag, same, wanted) : found;
     }
@@ -106,7 +119,10 @@ find_in(const stoa_region *region, uint64_t tag, stoa_same_fn same, const void *
 {
     stoa_intern_table *table = table_of(region);
     uintptr_t view = view_for(table, tag);
-    return view == 0 ? NULL : probe(view_slots(view), view_mask(view), table->place_bits, 0, tag, same, wanted);
+    const slot *vacant;
+    return view == 0
+               ? NULL
+               : probe(view_slots(view), view_mask(view), table->place_bits, 0, tag, same, wanted, &vacant);
 }
 
 const void *
@@ -116,7 +132,7 @@ stoa__intern_find(stoa_batch *batch, stoa_key key, stoa_same_fn same, const void
         batch->state->misses += (batch->flags & STOA_BATCH_INTERN) != 0;
         return NULL;
     }
-    uint64_t tag = tag_of(key);
+    uint64_t tag = key.tag;
     stoa_region *general = stoa__process->regions.general;
     const void *found = find_own(&batch->state->own, tag, same, wanted);
     if (found == NULL) {
@@ -129,35 +145,39 @@ stoa__intern_find(stoa_batch *batch, stoa_key key, stoa_same_fn same, const void
     return found;
 }
 
-static inline const void *
-place_in(const stoa_region *region, uint64_t tag)
+/* A table to ask the processor for; NULL: there is none, or a small one, which is in its cache anyway. One shard tells for all,
+ * since entries are spread evenly. */
+static inline const stoa_intern_table *
+table_to_ask(const stoa_region *region)
 {
-    stoa_intern_table *table = table_of(region);
-    uintptr_t view = view_for(table, tag);
-    return view != 0 ? (const void *)&view_slots(view)[tag & view_mask(view)] : NULL;
+    const stoa_intern_table *table = table_of(region);
+    return table != NULL && view_mask(view_for(table, 0)) >= SMALL ? table : NULL;
 }
 
 size_t
-stoa__intern_places(const stoa_batch *batch, stoa_key key, const void *out[STOA_INTERN_PLACES])
+stoa__intern_places(const stoa_batch *batch, const stoa_key *keys, size_t count, const void **out)
 {
-    stoa_region *general = stoa__process->regions.general;
-    uint64_t tag = tag_of(key);
+    const stoa_region *regions[2] = {batch->region, stoa__process->regions.general};
     const stoa_own *own = &batch->state->own;
-    size_t count = 0;
+    const void **next = out;
     if ((batch->flags & STOA_BATCH_INTERN) == 0) {
         return 0;
     }
-    if (own->slots != NULL) {
-        out[count++] =
-            (const void *)&own->slots[((size_t)shard_index(tag) << own->log2) + (tag & slot_mask(own->log2))];
+    const slot *slots = own->slots;
+    unsigned log2 = own->log2;
+    for (size_t i = 0; slots != NULL && i < count; i++) {
+        uint64_t tag = keys[i].tag;
+        *next++ = (const void *)&slots[((size_t)shard_index(tag) << log2) + (tag & slot_mask(log2))];
     }
-    out[count] = place_in(batch->region, tag);
-    count += out[count] != NULL;
-    if (batch->region != general) {
-        out[count] = place_in(general, tag);
-        count += out[count] != NULL;
+    for (int r = 0; r < 2 && (r == 0 || regions[1] != regions[0]); r++) {
+        const stoa_intern_table *table = table_to_ask(regions[r]);
+        for (size_t i = 0; table != NULL && i < count; i++) {
+            uintptr_t view = view_for(table, keys[i].tag);
+            *next = (const void *)&view_slots(view)[keys[i].tag & view_mask(view)];
+            next += view != 0;
+        }
     }
-    return count;
+    return (size_t)(next - out);
 }
 
 /* The first object of this tag in the line of its slot. */
@@ -177,29 +197,38 @@ hint(const slot *slots, size_t mask, unsigned place_bits, uintptr_t twin, uint64
 }
 
 static inline const void *
-hint_in(const stoa_region *region, uint64_t tag)
+hint_in(const stoa_intern_table *table, uint64_t tag)
 {
-    stoa_intern_table *table = table_of(region);
     uintptr_t view = view_for(table, tag);
     return view != 0 ? hint(view_slots(view), view_mask(view), table->place_bits, 0, tag) : NULL;
 }
 
-const void *
-stoa__intern_hint(const stoa_batch *batch, stoa_key key)
+size_t
+stoa__intern_hints(const stoa_batch *batch, const stoa_key *keys, size_t count, const void **out)
 {
-    uint64_t tag = tag_of(key);
     const stoa_own *own = &batch->state->own;
-    stoa_region *general = stoa__process->regions.general;
-    const void *found = NULL;
+    const stoa_region *general = stoa__process->regions.general;
+    const void **next = out;
     if ((batch->flags & STOA_BATCH_INTERN) == 0) {
-        return NULL;
+        return 0;
     }
-    if (own->slots != NULL) {
-        found = hint(own->slots + ((size_t)shard_index(tag) << own->log2), slot_mask(own->log2),
-                     own->place_bits, stoa__process->space.alias_delta, tag);
+    const stoa_intern_table *first = table_to_ask(batch->region);
+    const stoa_intern_table *second = batch->region != general ? table_to_ask(general) : NULL;
+    const slot *slots = own->slots;
+    unsigned log2 = own->log2, place_bits = own->place_bits;
+    uintptr_t twin = stoa__process->space.alias_delta;
+    for (size_t i = 0; i < count; i++) {
+        uint64_t tag = keys[i].tag;
+        const void *found = NULL;
+        if (slots != NULL) {
+            found = hint(slots + ((size_t)shard_index(tag) << log2), slot_mask(log2), place_bits, twin, tag);
+        }
+        found = found == NULL && first != NULL ? hint_in(first, tag) : found;
+        found = found == NULL && second != NULL ? hint_in(second, tag) : found;
+        *next = found;
+        next += found != NULL;
     }
-    found = found == NULL ? hint_in(batch->region, tag) : found;
-    return found == NULL && batch->region != general ? hint_in(general, tag) : found;
+    return (size_t)(next - out);
 }
 
 /* ---- writing ----------------------------------------------------------------------------------------------------- */
@@ -209,7 +238,7 @@ stoa__intern_add(stoa_batch *batch, stoa_key key, const void *object)
 {
     stoa_batch_state *state = batch->state;
     if ((batch->flags & STOA_BATCH_INTERN) != 0 && state->generation == stoa__fork_generation()) {
-        stoa__own_add(batch, tag_of(key), object, (batch->flags & STOA_BATCH_FRESH) != 0);
+        stoa__own_add(batch, key.tag, object, (batch->flags & STOA_BATCH_FRESH) != 0);
     }
 }
 

@@ -1,6 +1,7 @@
 /* Hash-consing: equal frozen content becomes one object.
  *
- * Key: XXH3-128 over type tag and content (containers: over their children's addresses, which are already canonical).
+ * Key: XXH3-128 over type tag and content (containers: over their children's addresses, which are already canonical), its
+ * halves folded into one, since an entry keeps less than that.
  * A hit is always confirmed by full comparison, so a collision costs time, never correctness. One table a region; a
  * batch of another region than the default one looks into the default region's table too (it lives longer).
  *
@@ -17,7 +18,7 @@
 #include "heap/batch.h"
 
 typedef struct stoa_key {
-    uint64_t lo, hi; /* XXH3-128 */
+    uint64_t tag; /* XXH3-128, folded */
 } stoa_key;
 
 /* Full comparison: has `candidate` (sealed, or of the own batch: then the writable twin is passed) exactly the content
@@ -39,12 +40,12 @@ void stoa__intern_add(stoa_batch *batch, stoa_key key, const void *object);
  * settle enters what the batch has made, which is sealed, into the region's table; commit calls it. */
 void stoa__intern_settle(stoa_batch *batch);
 
-/* Where a find of `key` will look first: addresses to ask the processor for ahead of it. Returns how many. Whoever has
- * several keys collects their addresses and then asks for all, one right after the other (immortal/ahead.h says why). */
+/* Where finds of these keys will look first: addresses to ask the processor for ahead of them, all one right after the other
+ * (immortal/ahead.h says why). Returns how many; there is room for STOA_INTERN_PLACES a key. */
 #define STOA_INTERN_PLACES 3u
-size_t stoa__intern_places(const stoa_batch *batch, stoa_key key, const void *out[STOA_INTERN_PLACES]);
+size_t stoa__intern_places(const stoa_batch *batch, const stoa_key *keys, size_t count, const void **out);
 
-/* When those are there: what they seem to name, to be asked for, too; or NULL. */
-const void *stoa__intern_hint(const stoa_batch *batch, stoa_key key);
+/* When those are there: what they seem to name, to be asked for, too. Returns how many; there is room for one a key. */
+size_t stoa__intern_hints(const stoa_batch *batch, const stoa_key *keys, size_t count, const void **out);
 
 #endif

@@ -61,6 +61,7 @@ grow(stoa_batch *batch)
     if (table == NULL || log2 > 64 - table->place_bits) {
         return false;
     }
+    own->vacant = NULL;
     stoa_own old = *own;
     size_t bytes = (sizeof(slot) * SHARDS) << log2;
     slab *home = NULL;
@@ -107,8 +108,14 @@ add(stoa_batch *batch, uint64_t tag, const void *object)
             return;
         }
     }
-    put_slot(array_of(own, shard_index(tag)), slot_mask(own->log2), tag,
-             entry_of(own->place_bits, tag, (uintptr_t)object));
+    uint64_t entry = entry_of(own->place_bits, tag, (uintptr_t)object);
+    if (own->vacant != NULL && own->vacant_tag == tag) {
+        atomic_store_explicit(own->vacant, entry, memory_order_relaxed); /* the batch's thread alone reads it */
+    }
+    else {
+        put_slot(array_of(own, shard_index(tag)), slot_mask(own->log2), tag, entry);
+    }
+    own->vacant = NULL; /* also of another tag: it may be the slot that was taken */
     *count += 1;
     own->count++;
 }
@@ -174,6 +181,7 @@ stoa__own_clear(stoa_own *own)
     }
     own->slots = NULL;
     own->home = NULL;
+    own->vacant = NULL;
     own->count = 0;
     own->groups[0].count = own->groups[1].count = 0;
 }

@@ -7,6 +7,7 @@
  * (heap/intern_struct.h), one for each shard, without locks. The commit enters them into the region's table, shard by shard
  * and in order of the slots, so that both are gone through from one end to the other. A batch that has made more than
  * there is in the table gives it the arrays themselves, and what was there is entered into them. Abort frees them.
+ * What is entered has nearly always just been looked up in vain: then its slot is known.
  *
  * Owner: the batch's thread.
  */
@@ -44,6 +45,8 @@ typedef struct stoa_own {
     size_t count;            /* entries in all */
     struct slab *home;       /* where the arrays lie, if they are large enough to be given away */
     uint32_t counts[STOA_INTERN_SHARDS]; /* entries of each array */
+    _Atomic uint64_t *vacant; /* the empty slot that the last look-up came to; NULL: it is none any more */
+    uint64_t vacant_tag;      /* what was looked up */
     stoa_own_entry few[STOA_OWN_FEW];
     unsigned filling;         /* the group that is being filled; the other one has been asked for */
     stoa_own_group groups[2]; /* empty without `slots` */

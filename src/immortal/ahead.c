@@ -8,7 +8,7 @@
 /* ---- the source ------------------------------------------------------------------------------------------------------ */
 
 static inline void
-enter(stoa_scout *scout, const PyObject *container)
+enter_container(stoa_scout *scout, const PyObject *container)
 {
     stoa_children children;
     if (scout->depth < STOA_SCOUT_DEPTH && stoa__children_of(container, &children)) {
@@ -87,57 +87,103 @@ start_again(stoa_walk *walk)
 
 /* ---- keys ------------------------------------------------------------------------------------------------------------ */
 
-static inline void
-put(stoa_walk *walk, const PyObject *object, stoa_key key)
+/* Has the leaf a key? */
+static inline bool
+key_of(const stoa_walk *walk, PyObject *leaf, const PyTypeObject *type, stoa_key *out)
+{
+    if (type == &PyUnicode_Type) {
+        if (stoa__memo_cached(&walk->memo, leaf)->source == leaf || stoa__in_heap(leaf)) {
+            return false;
+        }
+        *out = stoa__key_of_str((int)PyUnicode_KIND(leaf), PyUnicode_IS_ASCII(leaf), PyUnicode_DATA(leaf),
+                                PyUnicode_GET_LENGTH(leaf));
+        return true;
+    }
+    if (type == &PyFloat_Type) {
+        *out = stoa__key_of_float(PyFloat_AS_DOUBLE(leaf));
+        return true;
+    }
+    if (type == &PyLong_Type && stoa__int_is_large(leaf)) {
+        *out = stoa__key_of_int(stoa__int_is_negative(leaf), stoa__int_digits(leaf),
+                                stoa__int_digit_count(leaf));
+        return true;
+    }
+    return false;
+}
+
+/* Enters a container, or a record. False: it is a leaf. */
+static inline bool
+enter(stoa_walk *walk, const stoa_cursor *cursor, PyObject *object, const PyTypeObject *type)
+{
+    if (type == &PyDict_Type || type == &PyList_Type || type == &PyTuple_Type) {
+        stoa__ask_beside(cursor);
+        enter_container(walk->scout, object);
+        return true;
+    }
+    if (type == &PyUnicode_Type || type == &PyFloat_Type || type == &PyLong_Type || type == &PyBool_Type ||
+        object == Py_None) {
+        return false;
+    }
+    ask_for_records(walk, cursor);
+    enter_record(walk, object);
+    return true;
+}
+
+/* Adds the keys of the next leaves to the queue. */
+static void
+gather(stoa_walk *walk)
 {
     stoa_scout *scout = walk->scout;
-    scout->queue[scout->tail++ % STOA_SCOUT_QUEUE] = (stoa_ahead){object, key};
+    unsigned tail = scout->tail, end = tail + STOA_SCOUT_GROUP;
+    int steps = STEPS;
+    while (scout->depth > 0) {
+        stoa_cursor *cursor = &scout->cursors[scout->depth - 1];
+        PyObject *const *at = cursor->at;
+        size_t left = cursor->left, stride = cursor->stride;
+        bool entered = false;
+        while (left > 0 && tail != end && steps-- > 0 && !entered) {
+            PyObject *object = *at;
+            if (object != NULL) {
+                const PyTypeObject *type = Py_TYPE(object);
+                stoa_key key;
+                if (key_of(walk, object, type, &key)) {
+                    scout->objects[tail % STOA_SCOUT_QUEUE] = object;
+                    scout->keys[tail++ % STOA_SCOUT_QUEUE] = key;
+                }
+                else {
+                    entered = enter(walk, &(stoa_cursor){at, left, stride}, object, type);
+                }
+            }
+            at += stride;
+            left--;
+        }
+        cursor->at = at;
+        cursor->left = left;
+        if (entered) {
+            continue;
+        }
+        if (left > 0) {
+            break; /* enough for now */
+        }
+        scout->depth--;
+    }
+    scout->tail = tail;
 }
 
 static inline void
-step(stoa_walk *walk)
+ask_for(const void *const *places, size_t count, size_t offset)
 {
-    stoa_scout *scout = walk->scout;
-    stoa_cursor *cursor = &scout->cursors[scout->depth - 1];
-    if (cursor->left == 0) {
-        scout->depth--;
-        return;
+    for (size_t i = 0; i < count; i++) {
+        __builtin_prefetch((const char *)places[i] + offset);
     }
-    PyObject *object = *cursor->at;
-    PyTypeObject *type = object != NULL ? Py_TYPE(object) : NULL;
-    if (type == &PyUnicode_Type) {
-        if (stoa__memo_cached(&walk->memo, object)->source != object && !stoa__in_heap(object)) {
-            put(walk, object,
-                stoa__key_of_str((int)PyUnicode_KIND(object), PyUnicode_IS_ASCII(object),
-                                 PyUnicode_DATA(object), PyUnicode_GET_LENGTH(object)));
-        }
-    }
-    else if (type == &PyFloat_Type) {
-        put(walk, object, stoa__key_of_float(PyFloat_AS_DOUBLE(object)));
-    }
-    else if (type == &PyLong_Type) {
-        if (stoa__int_is_large(object)) {
-            put(walk, object,
-                stoa__key_of_int(stoa__int_is_negative(object), stoa__int_digits(object),
-                                 stoa__int_digit_count(object)));
-        }
-    }
-    else if (type == &PyDict_Type || type == &PyList_Type || type == &PyTuple_Type) {
-        stoa__ask_beside(cursor);
-        cursor->at += cursor->stride;
-        cursor->left--;
-        enter(scout, object);
-        return;
-    }
-    else if (type != NULL && type != &PyBool_Type && object != Py_None) {
-        ask_for_records(walk, cursor);
-        cursor->at += cursor->stride;
-        cursor->left--;
-        enter_record(walk, object);
-        return;
-    }
-    cursor->at += cursor->stride;
-    cursor->left--;
+}
+
+/* The keys of the queue from `from` on, as far as they lie one behind the other. */
+static inline size_t
+stretch(unsigned from, unsigned to)
+{
+    unsigned left = STOA_SCOUT_QUEUE - from % STOA_SCOUT_QUEUE;
+    return to - from < left ? to - from : left;
 }
 
 void
@@ -145,30 +191,23 @@ stoa__scout_go(stoa_walk *walk)
 {
     stoa_scout *scout = walk->scout;
     unsigned old = scout->tail;
-    for (int i = 0; i < STEPS && scout->depth > 0 && scout->tail - old < STOA_SCOUT_GROUP; i++) {
-        step(walk);
-    }
-    const void *places[STOA_INTERN_PLACES * STOA_SCOUT_GROUP];
+    gather(walk);
+    const void *places[STOA_INTERN_PLACES * STOA_SCOUT_QUEUE];
     size_t count = 0;
-    for (unsigned at = old; at != scout->tail; at++) {
-        count += stoa__intern_places(&walk->batch, scout->queue[at % STOA_SCOUT_QUEUE].key, places + count);
+    for (unsigned at = old; at != scout->tail;) {
+        size_t more = stretch(at, scout->tail);
+        count += stoa__intern_places(&walk->batch, &scout->keys[at % STOA_SCOUT_QUEUE], more, places + count);
+        at += (unsigned)more;
     }
-    for (size_t i = 0; i < count; i++) {
-        __builtin_prefetch(places[i]);
-    }
-    const char *hints[STOA_SCOUT_QUEUE];
+    ask_for(places, count, 0);
     count = 0;
-    for (unsigned at = scout->asked; at != old; at++) {
-        const char *hint = stoa__intern_hint(&walk->batch, scout->queue[at % STOA_SCOUT_QUEUE].key);
-        hints[count] = hint;
-        count += hint != NULL;
+    for (unsigned at = scout->asked; at != old;) {
+        size_t more = stretch(at, old);
+        count += stoa__intern_hints(&walk->batch, &scout->keys[at % STOA_SCOUT_QUEUE], more, places + count);
+        at += (unsigned)more;
     }
-    for (size_t i = 0; i < count; i++) {
-        __builtin_prefetch(hints[i]);
-    }
-    for (size_t i = 0; i < count; i++) {
-        __builtin_prefetch(hints[i] + STOA_SECOND_LINE);
-    }
+    ask_for(places, count, 0);
+    ask_for(places, count, STOA_SECOND_LINE);
     scout->asked = old;
 }
 
@@ -177,11 +216,11 @@ stoa__scout_search(stoa_walk *walk, const PyObject *object)
 {
     stoa_scout *scout = walk->scout;
     for (unsigned at = scout->head; at != scout->tail; at++) {
-        if (scout->queue[at % STOA_SCOUT_QUEUE].object == object) {
+        if (scout->objects[at % STOA_SCOUT_QUEUE] == object) {
             scout->head = at + 1;
             scout->used++;
             scout->lost = 0;
-            return &scout->queue[at % STOA_SCOUT_QUEUE].key;
+            return &scout->keys[at % STOA_SCOUT_QUEUE];
         }
     }
     if (++scout->lost == STOA_SCOUT_LOST) {

@@ -69,18 +69,14 @@ stoa__ask_beside(const stoa_cursor *cursor)
     }
 }
 
-typedef struct stoa_ahead {
-    const PyObject *object; /* whose key it is */
-    stoa_key key;
-} stoa_ahead;
-
 typedef struct stoa_scout {
     unsigned head, tail; /* of the queue: tail - head keys wait */
     unsigned asked;      /* up to here it has asked for objects; <= tail */
     unsigned depth, lost;
     unsigned used, weary; /* keys of use since it started; how often it started in vain lately */
-    stoa_cursor cursors[STOA_SCOUT_DEPTH]; /* [depth - 1] is the innermost */
-    stoa_ahead queue[STOA_SCOUT_QUEUE];
+    stoa_cursor cursors[STOA_SCOUT_DEPTH];                 /* [depth - 1] is the innermost */
+    const PyObject *objects[STOA_SCOUT_QUEUE];             /* the queue: whose key it is, */
+    stoa_key keys[STOA_SCOUT_QUEUE];                       /* and the key */
     PyObject *fields[STOA_SCOUT_DEPTH][STOA_SCOUT_FIELDS]; /* of records it stands in, as cursors are */
 } stoa_scout;
 
@@ -115,12 +111,12 @@ stoa__known_key(stoa_walk *walk, const PyObject *object)
     if (scout == NULL) {
         return NULL;
     }
-    const stoa_ahead *first = &scout->queue[scout->head % STOA_SCOUT_QUEUE];
-    if (scout->head != scout->tail && first->object == object) {
+    unsigned first = scout->head % STOA_SCOUT_QUEUE;
+    if (scout->head != scout->tail && scout->objects[first] == object) {
         scout->head++;
         scout->used++;
         scout->lost = 0;
-        return &first->key;
+        return &scout->keys[first];
     }
     return stoa__scout_search(walk, object);
 }

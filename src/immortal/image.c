@@ -30,7 +30,7 @@ stoa__make_bytes(stoa_batch *batch, const void *bytes, size_t size, Py_hash_t ha
     if (size > STOA_LARGEST) {
         return stoa__no_room(batch, "bytes");
     }
-    stoa_key key = {0, 0};
+    stoa_key key = {0};
     if (stoa__interning(batch)) {
         span wanted = {bytes, size};
         key = stoa__key(STOA_TAG_BYTES, bytes, size);
@@ -97,7 +97,7 @@ stoa__make_int_digits_keyed(stoa_batch *batch, const stoa_key *known, bool negat
     if (count > STOA_LARGEST / sizeof(digit)) {
         return stoa__no_room(batch, "int");
     }
-    stoa_key key = {0, 0};
+    stoa_key key = {0};
     int_content content = {stoa__int_tag(negative, count), digits, count};
     if (stoa__interning(batch)) {
         key = known != NULL ? *known : stoa__key_of_int(negative, digits, count);
@@ -217,7 +217,7 @@ stoa__make_float(stoa_batch *batch, double value)
 stoa_shared *
 stoa__make_float_keyed(stoa_batch *batch, const stoa_key *known, double value)
 {
-    stoa_key key = {0, 0};
+    stoa_key key = {0};
     if (stoa__interning(batch)) {
         key = known != NULL ? *known : stoa__key_of_float(value);
         stoa_shared *found = stoa__find_image(batch, key, same_float, &value);
@@ -249,7 +249,7 @@ stoa_shared *
 stoa__make_complex(stoa_batch *batch, double real, double imag)
 {
     Py_complex value = {real, imag};
-    stoa_key key = {0, 0};
+    stoa_key key = {0};
     if (stoa__interning(batch)) {
         key = stoa__key(STOA_TAG_COMPLEX, &value, sizeof value);
         stoa_shared *found = stoa__find_image(batch, key, same_complex, &value);
@@ -312,7 +312,7 @@ stoa__make_tuple(stoa_batch *batch, stoa_shared *const *items, Py_ssize_t count)
         return stoa__no_room(batch, "tuple");
     }
     size_t size = (size_t)count * sizeof(PyObject *);
-    stoa_key key = {0, 0};
+    stoa_key key = {0};
     if (stoa__interning(batch)) {
         span wanted = {items, size};
         key = stoa__key(STOA_TAG_TUPLE, items, size);
@@ -360,7 +360,7 @@ stoa__make_range(stoa_batch *batch, stoa_shared *start, stoa_shared *stop, stoa_
                  stoa_shared *length)
 {
     PyObject *parts[4] = {start, stop, step, length};
-    stoa_key key = {0, 0};
+    stoa_key key = {0};
     if (stoa__interning(batch)) {
         key = stoa__key(STOA_TAG_RANGE, parts, sizeof parts);
         stoa_shared *found = stoa__find_image(batch, key, same_range, parts);
@@ -393,7 +393,7 @@ stoa_shared *
 stoa__make_slice(stoa_batch *batch, stoa_shared *start, stoa_shared *stop, stoa_shared *step)
 {
     PyObject *parts[3] = {start, stop, step};
-    stoa_key key = {0, 0};
+    stoa_key key = {0};
     if (stoa__interning(batch)) {
         key = stoa__key(STOA_TAG_SLICE, parts, sizeof parts);
         stoa_shared *found = stoa__find_image(batch, key, same_slice, parts);

@@ -82,7 +82,7 @@ stoa__make_datetime_like(stoa_batch *batch, PyObject *source)
     if (batch->err != STOA_OK) {
         return NULL;
     }
-    stoa_key key = {0, 0};
+    stoa_key key = {0};
     if (stoa__interning(batch)) {
         key = stoa__key(STOA_TAG_DATE ^ (uint64_t)(uintptr_t)f.type, f.bytes, sizeof f.bytes);
         stoa_shared *found = stoa__find_image(batch, key, same_date, &f);

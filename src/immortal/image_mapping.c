@@ -308,7 +308,7 @@ stoa__make_mapping_like(stoa_batch *batch, stoa_shared *const *items, Py_ssize_t
     if (count < 0 || (size_t)count > STOA_LARGEST / (4 * sizeof(stoa_entry))) {
         return stoa__no_room(batch, "mapping");
     }
-    stoa_key key = {0, 0};
+    stoa_key key = {0};
     if (stoa__interning(batch)) {
         key = stoa__key(STOA_TAG_MAPPING, items, (size_t)count * 2 * sizeof *items);
         stoa_shared *found = stoa__find_image(batch, key, same_mapping, &p);

@@ -50,12 +50,10 @@ same_set(const void *candidate, const void *wanted)
 static stoa_key
 set_key(const members *m)
 {
-    stoa_key key = {m->count, STOA_TAG_FROZENSET};
+    stoa_key key = {m->count};
     for (size_t i = 0; i <= m->mask; i++) {
         if (m->table[i].key != NULL) {
-            stoa_key one = stoa__key(STOA_TAG_FROZENSET, &m->table[i].key, sizeof(PyObject *));
-            key.lo += one.lo;
-            key.hi += one.hi;
+            key.tag += stoa__key(STOA_TAG_FROZENSET, &m->table[i].key, sizeof(PyObject *)).tag;
         }
     }
     return key;
@@ -198,7 +196,7 @@ stoa__make_frozenset(stoa_batch *batch, stoa_shared *const *items, Py_ssize_t co
         if (mask_for(m.count) < m.mask) {
             shrink(&m, room + slots);
         }
-        stoa_key key = {0, 0};
+        stoa_key key = {0};
         if (stoa__interning(batch)) {
             key = set_key(&m);
             object = stoa__find_image(batch, key, same_set, &m);

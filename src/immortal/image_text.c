@@ -103,7 +103,7 @@ stoa__make_str_keyed(stoa_batch *batch, const stoa_key *known, int kind, bool as
         return stoa__no_room(batch, "str");
     }
     size_t size = (size_t)length * (size_t)kind;
-    stoa_key key = {0, 0};
+    stoa_key key = {0};
     if (stoa__interning(batch)) {
         key = known != NULL ? *known : stoa__key_of_str(kind, ascii, characters, length);
         object = stoa__find_image(batch, key, same_text, &t);

@@ -54,7 +54,7 @@ stoa__make_node(stoa_batch *batch, stoa_node_kind kind, unsigned flags, stoa_sha
         return stoa__no_room(batch, "node");
     }
     bool interning = stoa__interning(batch) && (flags & STOA_NODE_VALUE) && raw == 0;
-    stoa_key key = {0, 0};
+    stoa_key key = {0};
     if (interning) {
         content wanted = {parts, count, kind};
         key = stoa__key(TAG_NODE + kind, parts, count * sizeof(*parts));

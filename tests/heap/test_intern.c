@@ -65,7 +65,7 @@ collision_is_not_a_hit(void **state)
     const toy *b = stoa__batch_alloc(&batch, 64);
     ((toy *)stoa__rw(a))->values[0] = 1;
     ((toy *)stoa__rw(b))->values[0] = 2;
-    stoa_key key = {42, 43};
+    stoa_key key = {42};
     stoa__intern_add(&batch, key, a);
     stoa__intern_add(&batch, key, b);
     uint64_t one = 1, two = 2, three = 3;
@@ -89,7 +89,7 @@ entries_that_the_batch_keeps_are_found_while_they_become_many(void **state)
         toy_new(&batch, i, 64);
     }
     const toy *same_key[3];
-    stoa_key key = {42, 43};
+    stoa_key key = {42};
     for (uint64_t i = 0; i < 3; i++) {
         same_key[i] = stoa__batch_alloc(&batch, 64);
         ((toy *)stoa__rw(same_key[i]))->values[0] = 1000000 + i;
@@ -183,6 +183,45 @@ without_memory_for_entries_objects_are_made_all_the_same(void **state)
 }
 
 static void
+a_slot_found_empty_is_taken_once(void **state)
+{
+    (void)state;
+    stoa_region *region = new_region();
+    stoa_batch batch;
+    assert_int_equal(stoa__batch_begin(&batch, region, STOA_BATCH_INTERN), STOA_OK);
+    for (uint64_t i = 0; i < 200; i++) { /* enough for a table of its own */
+        toy_new(&batch, i, 64);
+    }
+    const toy *made[4];
+    stoa_key keys[4] = {{42}, {42 | UINT64_C(1) << 40}, {42 | UINT64_C(2) << 40}, {42}}; /* of one slot */
+    uint64_t values[4] = {1000, 1001, 1002, 1003};
+    for (int i = 0; i < 4; i++) {
+        made[i] = stoa__batch_alloc(&batch, 64);
+        ((toy *)stoa__rw(made[i]))->values[0] = values[i];
+    }
+    assert_null(stoa__intern_find(&batch, keys[0], toy_same, &values[0]));
+    stoa__intern_add(&batch, keys[1], made[1]); /* before what was looked for */
+    stoa__intern_add(&batch, keys[0], made[0]);
+    assert_null(stoa__intern_find(&batch, keys[2], toy_same, &values[2]));
+    stoa__intern_add(&batch, keys[2], made[2]);
+    stoa__intern_add(&batch, keys[2], made[2]); /* twice, for one look-up */
+    assert_null(stoa__intern_find(&batch, keys[3], toy_same, &values[3]));
+    for (uint64_t i = 3000; i < 6000; i++) { /* the arrays have moved meanwhile */
+        toy_new(&batch, i, 64);
+    }
+    stoa__intern_add(&batch, keys[3], made[3]);
+    for (int i = 0; i < 4; i++) {
+        assert_ptr_equal(stoa__intern_find(&batch, keys[i], toy_same, &values[i]), made[i]);
+    }
+    for (uint64_t i = 3000; i < 6000; i++) {
+        assert_non_null(toy_find(&batch, i));
+    }
+    stoa__batch_commit(&batch);
+    check_heap();
+    stoa__region_unref(region);
+}
+
+static void
 without_the_flag_nothing_is_looked_up_or_entered(void **state)
 {
     (void)state;
@@ -192,9 +231,10 @@ without_the_flag_nothing_is_looked_up_or_entered(void **state)
     assert_int_equal(stoa__batch_begin(&batch, region, 0), STOA_OK);
     assert_null(toy_find(&batch, 1));
     assert_non_null(toy_new(&batch, 2, 64));
-    const void *places[STOA_INTERN_PLACES];
-    assert_int_equal(stoa__intern_places(&batch, toy_key(1), places), 0);
-    assert_null(stoa__intern_hint(&batch, toy_key(1)));
+    const void *places[STOA_INTERN_PLACES], *hint;
+    stoa_key key = toy_key(1);
+    assert_int_equal(stoa__intern_places(&batch, &key, 1, places), 0);
+    assert_int_equal(stoa__intern_hints(&batch, &key, 1, &hint), 0);
     stoa__batch_commit(&batch);
     assert_int_equal(stats_of(region).intern_entries, 1);
     stoa__region_unref(region);
@@ -213,10 +253,13 @@ open_batch_sees_its_own_entries_and_others_do_not(void **state)
         const toy *made = toy_new(&mine, i, 64);
         object = i == 5 ? made : object;
     }
-    const void *places[STOA_INTERN_PLACES];
-    assert_int_not_equal(stoa__intern_places(&mine, toy_key(5), places), 0);
-    assert_ptr_equal(stoa__intern_hint(&mine, toy_key(5)), stoa__rw(object));
-    assert_null(stoa__intern_hint(&others, toy_key(5)));
+    const void *places[3 * STOA_INTERN_PLACES], *hints[3];
+    stoa_key keys[3] = {toy_key(5), toy_key(UINT64_MAX), toy_key(5)};
+    assert_int_equal(stoa__intern_places(&mine, keys, 3, places), 3); /* nothing is in the region's table */
+    assert_int_equal(stoa__intern_hints(&mine, keys, 3, hints), 2);
+    assert_ptr_equal(hints[0], stoa__rw(object));
+    assert_ptr_equal(hints[1], stoa__rw(object));
+    assert_int_equal(stoa__intern_hints(&others, keys, 3, hints), 0);
     assert_ptr_equal(toy_find(&mine, 5), object);
     assert_non_null(toy_find(&mine, 199999));
     assert_null(toy_find(&others, 5));
@@ -224,6 +267,9 @@ open_batch_sees_its_own_entries_and_others_do_not(void **state)
     assert_ptr_equal(toy_find(&others, 5), second);
     stoa__batch_commit(&mine);
     assert_non_null(toy_find(&others, 6));
+    assert_int_equal(stoa__intern_places(&others, keys, 3, places), 3); /* of its own entry there are few */
+    assert_int_equal(stoa__intern_hints(&others, keys, 3, hints), 2);
+    assert_ptr_equal(hints[1], object);
     stoa__batch_commit(&others);
     const toy *winner = toy_freeze(region, 5, 64);
     assert_true(winner == object || winner == second);
@@ -319,9 +365,10 @@ intern_same_values(void *arg)
         bool abort_it = done % 7 == step % 7;
         for (int i = 0; i < 100; i++, done++, at += step) {
             uint64_t value = at % VALUES;
-            const void *places[STOA_INTERN_PLACES];
-            (void)stoa__intern_places(&batch, toy_key(value), places);
-            (void)stoa__intern_hint(&batch, toy_key(value));
+            const void *places[STOA_INTERN_PLACES], *hint;
+            stoa_key key = toy_key(value);
+            (void)stoa__intern_places(&batch, &key, 1, places);
+            (void)stoa__intern_hints(&batch, &key, 1, &hint);
             const toy *object = toy_find(&batch, value);
             if (object == NULL) {
                 object = toy_new(&batch, value, 24 + 8 * (value % 20));
@@ -428,6 +475,7 @@ main(void)
         cmocka_unit_test(entries_that_the_batch_keeps_are_found_while_they_become_many),
         cmocka_unit_test(batches_of_all_sizes_meet_in_one_table),
         cmocka_unit_test(without_memory_for_entries_objects_are_made_all_the_same),
+        cmocka_unit_test(a_slot_found_empty_is_taken_once),
         cmocka_unit_test(without_the_flag_nothing_is_looked_up_or_entered),
         cmocka_unit_test(open_batch_sees_its_own_entries_and_others_do_not),
         cmocka_unit_test(aborted_entries_are_gone),
