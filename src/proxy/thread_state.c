@@ -148,8 +148,10 @@ stoa__leave(stoa_entry *entry)
     stoa__thread_stays_in(table, entry->below == NULL ? NULL : entry->below->record);
     if (entry->entered != entry->previous) {
         stoa_kept *kept = stoa__kept_find(table, record->serial);
-        if (kept != NULL && kept->state == entry->entered) {
-            kept->depth--;
+        if (kept != NULL && kept->state == entry->entered && --kept->depth == 0 && kept->interrupted) {
+            /* it may have come too late for what was running: it is not for what this thread will run there next */
+            kept->interrupted = false;
+            (void)PyThreadState_SetAsyncExc(kept->state->thread_id, NULL);
         }
         (void)PyThreadState_Swap(entry->previous);
         if (entry->previous == NULL) {

@@ -134,6 +134,7 @@ list_targets(stoa_interp_record *record, target **out)
             }
             *out = more;
         }
+        kept->interrupted = true;
         (*out)[count++] = (target){kept->state->thread_id, stoa__waiter_ref(kept->waiter)};
     }
     stoa__unlock(&record->lock);

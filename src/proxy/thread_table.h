@@ -12,8 +12,9 @@ struct stoa_kept {
     stoa_interp_record *record;    /* const: a reference is held */
     struct stoa_kept *prev, *next; /* guarded by the record's lock: the member's list */
     stoa_waiter *waiter;           /* const: its thread's; a reference */
-    uint32_t depth; /* written by its thread; read by stoa__thread_states_interrupt under the GIL */
-    bool orphan;    /* guarded by the record's lock: its thread is gone, who takes it down frees it */
+    uint32_t depth;   /* written by its thread; read by stoa__thread_states_interrupt under the GIL */
+    bool interrupted; /* under the GIL: an exception was raised in it from outside, since it was entered */
+    bool orphan;      /* guarded by the record's lock: its thread is gone, who takes it down frees it */
 };
 
 /* All of a thread; touched by that thread only. */

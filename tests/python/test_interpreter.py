@@ -5,6 +5,7 @@ import gc
 import json
 import math
 import operator
+import os
 import pickle
 import sys
 import threading
@@ -520,6 +521,28 @@ class Closing(unittest.TestCase):
         with stoa.Interpreter() as interp:
             with self.assertRaisesRegex(stoa.RemoteError, "SystemExit.*str.. failed"):
                 interp.exec("class Status:\n    def __str__(self): raise ValueError('no')\nraise SystemExit(Status())")
+
+    def test_an_interrupt_is_for_what_runs_then(self):
+        """Not for what the same thread runs there next, when it came too late for a call that ended in C code."""
+        with stoa.Interpreter() as interp:
+            interp.exec("import os")
+            for _ in range(20):
+                reading, writing = os.pipe()
+
+                def interrupt():
+                    while not interp.interrupt():
+                        time.sleep(0.001)
+                    os.write(writing, b"x")
+
+                thread = threading.Thread(target=interrupt)
+                thread.start()
+                try:
+                    self.assertEqual(interp.call(os.read, reading, 1), b"x")
+                except KeyboardInterrupt:
+                    pass  # it came on the way to the C code
+                thread.join()
+                os.close(reading), os.close(writing)
+                interp.exec("x = 1\nfor i in range(100): x += i")
 
     def test_interrupt_after_the_result(self):
         with stoa.Interpreter() as interp:
