@@ -252,6 +252,24 @@ class Answers(Tree):
         self.assertEqual(searcher.search("x"), (0, 0, ()))
         self.assertEqual(queries.draw(searcher, 10, 1), [])
 
+    def test_a_line_as_long_as_its_file_costs_no_more_than_another(self):
+        class Watched(bytes):
+            longest = 0
+
+            def __getitem__(self, key):
+                found = bytes.__getitem__(self, key)
+                Watched.longest = max(Watched.longest, len(found))
+                return found
+
+        self.write("one.txt", "wörd " * 50_000 + "end")
+        self.write("two.txt", " " * 3000 + "indented")
+        searcher, _ = self.index(1)
+        searcher.files = [(name, Watched(data), *rest) for name, data, *rest in searcher.files]
+        self.assertEqual(searcher.search("wörd"), (50_000, 1, (("one.txt", 1, ("wörd " * 18)[:SNIPPET]),) * HITS))
+        self.assertEqual(searcher.search('"wörd wörd end"'), (1, 1, (("one.txt", 1, ("wörd " * 18)[:SNIPPET]),)))
+        self.assertEqual(searcher.search("indented"), (1, 1, (("two.txt", 1, "indented"),)))
+        self.assertLess(Watched.longest, 5000)
+
     def test_many_threads_and_interpreters_search_one_copy(self):
         searcher, _ = self.index(2)
         name = "test_demo_index"

@@ -25,6 +25,7 @@ from struct import Struct
 
 HITS = 3  # snippets in an answer
 SNIPPET = 90  # characters of a snippet
+WINDOW = 4096  # bytes of a line that are looked at for it: a line may be the whole file
 PHRASE_LIMIT = 1000  # a phrase is counted up to here
 CHUNK = 512  # word numbers that are looked at together in a phrase
 
@@ -135,7 +136,8 @@ class Searcher:
         name, data, line_starts, line_words = self.files[bisect_right(self.bases, number) - 1]
         line = bisect_right(memoryview(line_words).cast("I"), number) - 1
         start, end = PAIR.unpack_from(line_starts, 4 * line)
-        return name, line + 1, data[start : end - 1].decode("utf-8").strip()[:SNIPPET]
+        window = data[start : min(end - 1, start + WINDOW)]
+        return name, line + 1, window.decode("utf-8", "ignore").strip()[:SNIPPET]  # ignored: a character that is cut
 
 
 def following(starts, place, pieces):
