@@ -24,7 +24,9 @@ STOA_API stoa_err stoa_unpublish(const char *name);
 
 /* What `name` stands for. Waits up to `timeout` seconds for it to appear (0: not at all; negative: for ever); a GIL that
  * is held is given up while waiting. STOA_ENOTFOUND (timeout 0), STOA_ETIMEDOUT. STOA_EINTERRUPTED: a signal came; call
- * again to go on. STOA_EGONE: the thread is inside an interpreter that is being closed. STOA_EINVAL: timeout is NaN. */
+ * again to go on. STOA_EGONE: the thread is inside an interpreter that is being closed. STOA_ESTATE: it is inside one that cannot
+ * take part in Stoa, since it is being taken down. STOA_ETYPE: the name stands for an object of an interpreter:
+ * stoa_handle_lookup. STOA_EINVAL: timeout is NaN. */
 STOA_API stoa_err stoa_lookup(const char *name, double timeout, const stoa_object **out_object);
 
 /* Calls `visit` for every name, in order, until it returns false. The name is followed by a NUL (it may hold others, when

@@ -7,6 +7,7 @@
 #include "immortal/exceptions.h"
 #include "immortal/fields.h"
 #include "immortal/freeze.h"
+#include "immortal/interpreter_state.h"
 #include "immortal/names_of.h"
 #include "immortal/numpy_value.h"
 #include "immortal/record.h"
@@ -305,6 +306,7 @@ explain(stoa_node_kind kind, PyObject *const *parts)
     if (!PyErr_ExceptionMatches(PyExc_Exception) || PyErr_ExceptionMatches(PyExc_MemoryError)) {
         return;
     }
+    char here[STOA_INTERPRETER_NAME];
     PyObject *raised = PyErr_GetRaisedException();
     PyObject *name = name_of(kind, parts);
     PyErr_Clear();
@@ -316,9 +318,8 @@ explain(stoa_node_kind kind, PyObject *const *parts)
     PyObject *error = stoa__exception(STOA_EXC_Error);
     if (name != NULL && text != NULL && error != NULL) {
         PyErr_Format(
-            error, "'%U' cannot be built in interpreter %lld: %.200s: %U; send a frozen one, or a stoa.proxy",
-            name, (long long)PyInterpreterState_GetID(PyInterpreterState_Get()), Py_TYPE(raised)->tp_name,
-            text);
+            error, "'%U' cannot be built in interpreter '%s': %.200s: %U; send a frozen one, or a stoa.proxy",
+            name, stoa__interpreter_name(here), Py_TYPE(raised)->tp_name, text);
         PyObject *wrapped = PyErr_GetRaisedException();
         PyException_SetCause(wrapped, Py_NewRef(raised));
         PyException_SetContext(wrapped, Py_NewRef(raised));

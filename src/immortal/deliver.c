@@ -6,6 +6,7 @@
 #include "immortal/exceptions.h"
 #include "immortal/foreign_walk.h"
 #include "immortal/freeze.h"
+#include "immortal/interpreter_state.h"
 #include "immortal/path.h"
 #include "immortal/record.h"
 #include "immortal/sequence.h"
@@ -134,6 +135,7 @@ explain(delivery *d)
     }
     PyObject *raised = PyErr_GetRaisedException();
     stoa_path path = {NULL, 0, 0, false};
+    char here[STOA_INTERPRETER_NAME];
     size_t steps = d->depth - 1;
     const stoa_node *node = d->frames[d->depth - 1].node;
     while (steps > 0 && (node->kind == STOA_NODE_GLOBAL || node->kind == STOA_NODE_SHAPE) &&
@@ -152,10 +154,9 @@ explain(delivery *d)
     if (text != NULL && error != NULL) {
         PyErr_Format(
             error,
-            "%s' cannot be built in interpreter %lld: %.200s: %U; make what it names importable there, then "
+            "%s' cannot be built in interpreter '%s': %.200s: %U; make what it names importable there, then "
             "ask again",
-            stoa__path_text(&path), (long long)PyInterpreterState_GetID(PyInterpreterState_Get()),
-            Py_TYPE(raised)->tp_name, text);
+            stoa__path_text(&path), stoa__interpreter_name(here), Py_TYPE(raised)->tp_name, text);
         PyObject *wrapped = PyErr_GetRaisedException();
         PyException_SetCause(wrapped, Py_NewRef(raised));
         PyException_SetContext(wrapped, Py_NewRef(raised));

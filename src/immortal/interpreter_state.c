@@ -1,5 +1,9 @@
 #include "immortal/interpreter_state.h"
 
+#include <stdio.h>
+
+#include "heap/interp_table.h"
+
 PyObject *
 stoa__interpreter_keeps(const char *key, PyObject *(*make)(void))
 {
@@ -48,4 +52,19 @@ stoa__interpreter_state_new(const char *key, void *state, void (*destroy)(void *
         return NULL;
     }
     return capsule;
+}
+
+const char *
+stoa__interpreter_name(char out[STOA_INTERPRETER_NAME])
+{
+    int64_t id = PyInterpreterState_GetID(PyInterpreterState_Get());
+    stoa_interp_record *record = stoa__interp_find_python(id, 0);
+    if (record != NULL) {
+        snprintf(out, STOA_INTERPRETER_NAME, "%s", record->name);
+        stoa__interp_unref(record);
+    }
+    else {
+        snprintf(out, STOA_INTERPRETER_NAME, "interpreter %lld", (long long)id);
+    }
+    return out;
 }

@@ -22,4 +22,9 @@ void *stoa__interpreter_state(const char *key, PyObject *(*make)(void));
  * NULL with MemoryError. */
 PyObject *stoa__interpreter_state_new(const char *key, void *state, void (*destroy)(void *state));
 
+#define STOA_INTERPRETER_NAME 64
+
+/* The name of the current interpreter, for messages: as it was given, or made up. GIL. Returns `out`. */
+const char *stoa__interpreter_name(char out[STOA_INTERPRETER_NAME]);
+
 #endif

@@ -69,6 +69,22 @@ add_exceptions(PyObject *module)
     return 0;
 }
 
+/* People import stoa: that is where the functions say they are from, in TypeErrors, too. */
+static int
+name_functions(PyObject *module)
+{
+    PyObject *name, *value, *package = PyUnicode_FromString("stoa");
+    Py_ssize_t position = 0;
+    int result = package == NULL ? -1 : 0;
+    while (result == 0 && PyDict_Next(PyModule_GetDict(module), &position, &name, &value)) {
+        if (PyCFunction_CheckExact(value) && PyUnicode_READ_CHAR(name, 0) != '_') {
+            result = PyObject_SetAttrString(value, "__module__", package);
+        }
+    }
+    Py_XDECREF(package);
+    return result;
+}
+
 static int
 exec_module(PyObject *module)
 {
@@ -92,7 +108,7 @@ exec_module(PyObject *module)
             return -1;
         }
     }
-    return 0;
+    return name_functions(module);
 }
 
 static int

@@ -3,9 +3,6 @@
 
 #include <math.h>
 
-#define IMPORT_STOA \
-    "import os, sys\nsys.path[:0] = os.environ['PYTHONPATH'].split(':')\nimport stoa\n" /* hosts are isolated from it */
-
 static stoa_region *
 new_region(const char *name)
 {
@@ -51,7 +48,7 @@ a_region_in_use_says_by_whom(void **state)
     publish_rows(region, "rows of a host");
     assert_int_equal(stoa_region_retire(region, 0), STOA_ESTATE);
     assert_non_null(strstr(stoa_error_message(), "the name 'rows of a host'"));
-    OK(stoa_exec(one, IMPORT_STOA "rows = stoa.lookup('rows of a host'); assert sum(rows) == 49950000000",
+    OK(stoa_exec(one, "import stoa; rows = stoa.lookup('rows of a host'); assert sum(rows) == 49950000000",
                  NULL, NULL));
     OK(stoa_unpublish("rows of a host"));
     assert_int_equal(stoa_region_retire(region, 0.05), STOA_ESTATE);
@@ -84,7 +81,7 @@ an_interpreter_that_is_gone_holds_nothing(void **state)
     stoa_region *region = new_region("of one who goes");
     OK(stoa_interp_new("goes", false, &one));
     publish_rows(region, "rows of one who goes");
-    OK(stoa_exec(one, IMPORT_STOA "rows = stoa.lookup('rows of one who goes'); total = sum(rows)", NULL, NULL));
+    OK(stoa_exec(one, "import stoa; rows = stoa.lookup('rows of one who goes'); total = sum(rows)", NULL, NULL));
     OK(stoa_unpublish("rows of one who goes"));
     assert_int_equal(stoa_region_retire(region, 0), STOA_ESTATE);
     end(one);
