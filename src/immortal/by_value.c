@@ -56,9 +56,8 @@ library_class_of(PyTypeObject *type)
 {
     const char *dot = strrchr(type->tp_name, '.'), *name = dot == NULL ? type->tp_name : dot + 1;
     for (size_t i = 0; i < Py_ARRAY_LENGTH(library); i++) {
-        bool is_zone = strcmp(library[i].name, "ZoneInfo") == 0;
-        if (strcmp(library[i].name, name) != 0 || (is_zone && stoa__runtime.date == NULL)) {
-            continue; /* on 3.12 zoneinfo cannot be imported in an interpreter with a GIL of its own */
+        if (strcmp(library[i].name, name) != 0) {
+            continue;
         }
         size_t length = strlen(library[i].module);
         bool of_c = strncmp(type->tp_name, library[i].module, length) == 0 && type->tp_name[length] == '.';
@@ -255,10 +254,25 @@ stoa__value_apart(PyObject *object, stoa_value_parts *out)
     return 0;
 }
 
+static int
+frozen_name(PyObject *object, PyObject **out)
+{
+    *out = stoa__freeze_to_heap(object, NULL, STOA_FREEZE_INTERN);
+    if (*out == NULL && !PyErr_ExceptionMatches(PyExc_TypeError)) {
+        return -1;
+    }
+    PyErr_Clear();
+    return *out != NULL;
+}
+
 int
 stoa__value_name(PyObject *object, PyObject **out)
 {
     bool named = PyType_Check(object) || PyFunction_Check(object);
+    if (PyMethod_Check(object) &&
+        PyType_Check(PyMethod_GET_SELF(object))) { /* a constructor beside the class itself */
+        return stoa__value_name(PyMethod_GET_SELF(object), out) <= 0 ? 0 : frozen_name(object, out);
+    }
     if (PyCFunction_Check(object)) {
         PyObject *self = PyCFunction_GET_SELF(object);
         named = self == NULL || PyModule_Check(self) || PyType_Check(self);
@@ -272,12 +286,7 @@ stoa__value_name(PyObject *object, PyObject **out)
         }
     }
     PyErr_Clear();
-    *out = named ? stoa__freeze_to_heap(object, NULL, STOA_FREEZE_INTERN) : NULL;
-    if (*out == NULL && named && !PyErr_ExceptionMatches(PyExc_TypeError)) {
-        return -1;
-    }
-    PyErr_Clear();
-    return *out != NULL;
+    return named ? frozen_name(object, out) : 0;
 }
 
 /* ---- together again ------------------------------------------------------------------------------------------------ */

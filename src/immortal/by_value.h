@@ -38,7 +38,7 @@ bool stoa__is_library_value(PyTypeObject *type);
  * proxy; -1 with an exception. May run Python code. GIL of the sender. */
 int stoa__value_apart(PyObject *object, stoa_value_parts *out);
 
-/* A class or function that an import finds: what is sent for it, borrowed from the default region, which keeps it: there
+/* A class, a function, or a class method that an import finds: what is sent for it, borrowed from the default region, which keeps it: there
  * are finitely many. 1; 0: it is none; -1 with an exception. May run Python code. GIL. */
 int stoa__value_name(PyObject *object, PyObject **out);
 

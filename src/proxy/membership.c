@@ -15,6 +15,7 @@
 #include "immortal/cpython/interp_list.h"
 #include "immortal/cpython/minor.h"
 #include "immortal/cpython/thread_list.h"
+#include "immortal/cpython/untried.h"
 #include "immortal/exceptions.h"
 #include "proxy/node.h"
 #include "proxy/proxy.h"
@@ -150,8 +151,11 @@ leave(PyObject *capsule, PyObject *unused)
         stoa__member_leaving(record, deadline);
     }
     stoa_err err = drain_firmly(record);
-    if (member->interp == PyInterpreterState_Main() && stoa__main_leaving != NULL) {
-        stoa__main_leaving();
+    if (member->interp == PyInterpreterState_Main()) {
+        if (stoa__main_leaving != NULL) {
+            stoa__main_leaving();
+        }
+        stoa__parameter_names_keep();
     }
     if (err == STOA_OK) {
         stoa__side_leave(record);
@@ -225,6 +229,9 @@ stoa__member_register(const char *name, bool ours, bool shared_gil, PyThreadStat
         if (!PyErr_Occurred()) {
             stoa__raise(STOA_EVERSION);
         }
+        return -1;
+    }
+    if (stoa__modules_untried() < 0) {
         return -1;
     }
     PyInterpreterState *interp = PyInterpreterState_Get();

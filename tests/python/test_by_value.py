@@ -35,19 +35,18 @@ VALUES = [
 try:
     import zoneinfo
     VALUES += [zoneinfo.ZoneInfo("Europe/Paris"), datetime.datetime(2024, 7, 1, tzinfo=zoneinfo.ZoneInfo("UTC"))]
-    if sys.version_info < (3, 13):
-        VALUES = VALUES[:-2]  # nothing can import zoneinfo there: they go by proxy
-except (AttributeError, ImportError, KeyError):  # no data; on 3.12 no zoneinfo in other interpreters
+except (ImportError, KeyError):  # no data
     pass
 
 
 def describe(x):
     import stoa
-    return f"{type(x).__module__}.{type(x).__qualname__}", repr(x), stoa.is_proxy(x), stoa.is_shared(x)
+    text = repr(x).replace("zoneinfo.ZoneInfo", "ZoneInfo")  # its twin in Python says less
+    return f"{type(x).__module__}.{type(x).__qualname__}", text, stoa.is_proxy(x), stoa.is_shared(x)
 
 
 def described(x):
-    return f"{type(x).__module__}.{type(x).__qualname__}", repr(x), False
+    return describe(x)[:2] + (False,)
 
 
 class ByValue(beside.Beside):

@@ -256,7 +256,6 @@ class Settled(unittest.TestCase):
         self.check(operator.attrgetter("a.b"))
         self.check(operator.methodcaller("count", 5))
 
-    @unittest.skipIf(sys.version_info < (3, 13), "no zoneinfo in other interpreters")
     def test_zones(self):
         import zoneinfo  # not for other interpreters, which find functions of this file by its name
 

@@ -29,6 +29,7 @@
  *   STOA_TUPLE_HAS_HASH   1: a tuple caches its hash
  *   STOA_HAS_FROZENDICT   1: a mapping is a frozendict; 0: a mappingproxy over a dict
  *   STOA_NATIVE_DATES     1: the datetime types are process-wide
+ *   STOA_SINGLE_MODULES   1: some modules of the standard library harm the process in a second interpreter (untried.h)
  *   STOA_LAST_SMALL_INT   the greatest int that the runtime has one object of (found at run time; for tests)
  *   STOA_INTERPS_ONE_AT_A_TIME  1: two threads must not make or end interpreters at once
  *   STOA_THREADING_KEEPS_FIRST  1: threading takes the thread that imports it first for the main one, and joins it at exit

@@ -14,6 +14,7 @@
 #define STOA_TUPLE_HASH(tuple) (((PyTupleObject *)(tuple))->ob_hash)
 #define STOA_HAS_FROZENDICT 0
 #define STOA_NATIVE_DATES 1
+#define STOA_SINGLE_MODULES 0
 #define STOA_LAST_SMALL_INT 256
 #define STOA_INTERPS_ONE_AT_A_TIME 0
 #define STOA_THREADING_KEEPS_FIRST 0
