@@ -3,7 +3,9 @@
  *
  * Everything shared lives in a region. The default region lives as long as the process; that is where things go when no
  * region (NULL) is named. A region of one's own bounds how much one job may take: when its limit is hit, the freeze or
- * build that hit it fails with STOA_ENOMEM and leaves nothing behind. And it can be retired before the process ends.
+ * build that hit it fails with STOA_ENOMEM and leaves nothing behind. And it can end before the process does: it is retired, or goes by
+ * itself when nobody holds it and all interpreters that ever received something of it are closed. What C code has built or
+ * received (a builder, a look-up, stoa_object_from_python …) it may use for ever: such a region does not go by itself.
  *
  * Threads: any, no GIL, no interpreter; a region may be used by many threads at once.
  */
@@ -21,7 +23,8 @@ typedef struct stoa_region stoa_region;
  * Opens the shared heap when nobody has yet: then the codes of stoa_runtime_open are possible, too. */
 STOA_API stoa_err stoa_region_new(const char *name, size_t limit, stoa_region **out_region);
 
-/* Gives up the caller's hold. Objects in the region stay valid; builders at work in it finish. NULL: nothing happens. */
+/* Gives up the caller's hold. Objects in the region stay valid for all who have received one; builders at work in it finish.
+ * NULL: nothing happens. */
 STOA_API void stoa_region_free(stoa_region *region);
 
 /* Ends the region before the process ends, and gives its memory back: its addresses fault from then on, and are never used

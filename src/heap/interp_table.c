@@ -5,6 +5,7 @@
 #include "heap/memory.h"
 #include "heap/names.h" /* waiters and makers of an interpreter that closes */
 #include "heap/process_struct.h"
+#include "heap/region.h" /* what one that has ended leaves */
 #include "heap/waiter.h"
 
 #include <limits.h>
@@ -352,6 +353,28 @@ stoa__interp_reopen(stoa_interp_record *record)
     stoa__unlock(&record->lock);
 }
 
+/* Under the table's lock. Without memory it is as if it never ended. */
+static void
+add_leaving(stoa_interps *t, const stoa_interp_record *record)
+{
+    size_t count = atomic_load(&t->leaving_count);
+    if (count == t->leaving_room) {
+        size_t room = count == 0 ? 16 : 2 * count;
+        stoa_leaving *more = stoa__alloc(room * sizeof *more);
+        if (more == NULL) {
+            return;
+        }
+        if (count != 0) {
+            memcpy(more, t->leaving, count * sizeof *more);
+        }
+        stoa__free(t->leaving);
+        t->leaving = more;
+        t->leaving_room = room;
+    }
+    t->leaving[count] = (stoa_leaving){record->serial, record->domain, record->python_id};
+    atomic_store(&t->leaving_count, count + 1);
+}
+
 /* Takes a record off the list; false when it was not there. */
 static bool
 take_off(stoa_interps *t, const stoa_interp_record *record)
@@ -362,6 +385,7 @@ take_off(stoa_interps *t, const stoa_interp_record *record)
     if (listed) {
         t->count--;
         memmove(t->records + i, t->records + i + 1, (t->count - i) * sizeof *t->records);
+        add_leaving(t, record);
     }
     stoa__unlock(&t->lock);
     return listed;
@@ -385,6 +409,43 @@ stoa__interp_gone(stoa_interp_record *record)
     stoa__things_interp_gone(record->serial);
     STOA_COUNT(&stoa__process->counters, interpreters_closed);
     stoa__interp_unref(record);
+}
+
+void
+stoa__interp_ended(uint32_t serial)
+{
+    stoa_interps *t = table();
+    stoa__lock(&t->lock);
+    size_t count = atomic_load(&t->leaving_count), i = 0;
+    while (i < count && t->leaving[i].serial != serial) {
+        i++;
+    }
+    bool known = i < count && stoa__serials_add(&t->ended, serial); /* no memory: it may be tried again */
+    if (known) {
+        t->leaving[i] = t->leaving[count - 1];
+        atomic_store(&t->leaving_count, count - 1);
+    }
+    stoa__unlock(&t->lock);
+    if (known) {
+        stoa__regions_end_deserted();
+    }
+}
+
+size_t
+stoa__interps_leaving(stoa_leaving *out, size_t room)
+{
+    stoa_interps *t = table();
+    if (atomic_load(&t->leaving_count) == 0) {
+        return 0;
+    }
+    stoa__lock(&t->lock);
+    size_t count = atomic_load(&t->leaving_count);
+    count = count < room ? count : room;
+    if (count != 0) {
+        memcpy(out, t->leaving, count * sizeof *out);
+    }
+    stoa__unlock(&t->lock);
+    return count;
 }
 
 /* ---- fork --------------------------------------------------------------------------------------------------------- */

@@ -19,6 +19,7 @@
 
 #include "heap/lock.h"
 #include "heap/mailbox.h"
+#include "heap/serials.h"
 #include "stoa/error.h"
 
 #define STOA_INTERP_LIVE 1u
@@ -50,6 +51,12 @@ typedef struct stoa_interp_record {
  * is inside. For one that does not, the hook gives up what the cookie holds. */
 typedef bool (*stoa_interp_fork_hook)(stoa_interp_record *record, uint32_t *own);
 
+/* One that is GONE for us, while the runtime may still be taking it down. */
+typedef struct stoa_leaving {
+    uint32_t serial, domain;
+    int64_t python_id;
+} stoa_leaving;
+
 typedef struct stoa_interps {
     stoa_lock lock; /* STOA_RANK_INTERPS; guards all below */
     uint32_t last_serial;
@@ -58,6 +65,10 @@ typedef struct stoa_interps {
     stoa_interp_record *free_records;
     stoa_interp_record *all_records; /* whatever their state: the memory of a record is never given back */
     stoa_interp_fork_hook fork_hook;
+    stoa_leaving *leaving;
+    size_t leaving_room;
+    _Atomic size_t leaving_count; /* changed under `lock` */
+    stoa_serials ended;           /* no lock: whose memory nobody reads any more */
 } stoa_interps;
 
 void stoa__interps_init(stoa_interps *interps);
@@ -94,6 +105,11 @@ void stoa__interp_reopen(stoa_interp_record *record);
 /* -> GONE; its handles are stale from now on, what it was making for `once` is given up, the table gives up its
  * reference. Idempotent. The host layer has taken `cookie` off before. */
 void stoa__interp_gone(stoa_interp_record *record);
+/* The runtime has taken it down: no code runs in it, nothing of it is looked at any more. What only it could have used goes
+ * (heap/region.h). Idempotent. No lock of ours held, no GIL needed. */
+void stoa__interp_ended(uint32_t serial);
+/* Those that are GONE and have not ended, at most `room`: how many. One load where there are none. */
+size_t stoa__interps_leaving(stoa_leaving *out, size_t room);
 /* Calls visit for every record that is not GONE (references held during the call, no lock held), oldest first.
  * STOA_ENOMEM. */
 stoa_err stoa__interp_each(void (*visit)(stoa_interp_record *, void *), void *arg);

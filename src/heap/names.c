@@ -51,6 +51,18 @@ stoa__name_lookup(const char *name, size_t size, const stoa_interp_record *recei
     return err;
 }
 
+stoa_err
+stoa__name_in_use(const char *name, size_t size, bool *out_in_use)
+{
+    stoa_held_value held;
+    stoa_err err = stoa__name_check(name, size);
+    if (err == STOA_OK) {
+        stoa_name_key key = stoa__name_key(name, size);
+        *out_in_use = stoa__name_table_find(&stoa__name_shard_of(&key)->table, &key, &held);
+    }
+    return err;
+}
+
 static stoa_err
 publish(const char *name, size_t size, const stoa_value *value, bool may_replace)
 {

@@ -39,6 +39,8 @@ stoa_err stoa__name_replace(const char *name, size_t size, const stoa_value *val
 stoa_err stoa__name_unpublish(const char *name, size_t size); /* STOA_ENOTFOUND */
 /* STOA_ENOTFOUND. A handle in *out comes with a reference for the caller (STOA_EGONE when its owner is closed). */
 stoa_err stoa__name_lookup(const char *name, size_t size, const stoa_interp_record *receiver, stoa_value *out);
+/* Has the name a value now? Nothing is delivered. STOA_EINVAL, STOA_EUTF8: it can be no name. */
+stoa_err stoa__name_in_use(const char *name, size_t size, bool *out_in_use);
 /* Waits until the name appears. STOA_ETIMEDOUT; STOA_EINTERRUPTED after a signal (call again to go on waiting);
  * STOA_EGONE when the receiver is being closed. */
 stoa_err stoa__name_wait(const char *name, size_t size, const stoa_interp_record *receiver,

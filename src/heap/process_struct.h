@@ -21,7 +21,7 @@
 #include "heap/thing.h"
 
 #define STOA_PROCESS_MAGIC UINT64_C(0x70616568616f7473) /* "stoaheap" in a dump */
-#define STOA_PROCESS_VERSION 6u
+#define STOA_PROCESS_VERSION 7u
 
 /* The creator's jemalloc, called by every copy of the library. Const after init. See arena.h. */
 typedef struct stoa_arena_ops {

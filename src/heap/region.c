@@ -6,6 +6,7 @@
 #include "heap/memory.h"
 #include "heap/os.h"
 #include "heap/process_struct.h"
+#include "heap/retire.h" /* what nobody can use any more goes */
 
 #include <stdio.h>
 #include <string.h>
@@ -126,8 +127,6 @@ stoa__region_default(void)
     return all()->general;
 }
 
-static void free_delivered(stoa_delivered *delivered);
-
 void
 stoa__region_unlist(stoa_region *region)
 {
@@ -153,8 +152,10 @@ stoa__region_end(stoa_region *region)
     stoa__unlock(&region->lock);
     stoa__space_uncharge(&stoa__process->space, atomic_load(&region->chunk_bytes));
     stoa__intern_table_free(atomic_load(&region->intern));
-    free_delivered(&region->delivered);
+    stoa__serials_free(&region->delivered.serials);
+    stoa_held *held = region->held;
     stoa__free(region);
+    stoa__held_release(held);
 }
 
 stoa_region *
@@ -182,13 +183,36 @@ stoa__region_unref(stoa_region *region)
     }
     stoa__lock(&all()->lock);
     refs = atomic_fetch_sub_explicit(&region->refs, 1, memory_order_acq_rel) - 1;
-    bool end = refs == 0 && atomic_load_explicit(&region->used_bytes, memory_order_relaxed) == 0;
+    bool end = refs == 0 && (atomic_load_explicit(&region->used_bytes, memory_order_relaxed) == 0 ||
+                             stoa__retire_deserted(region));
     if (end) {
         stoa__region_unlist(region);
     }
     stoa__unlock(&all()->lock);
     if (end) {
         stoa__region_end(region);
+    }
+}
+
+void
+stoa__regions_end_deserted(void)
+{
+    stoa_region *ending = NULL;
+    stoa__lock(&all()->lock);
+    uint32_t last = atomic_load_explicit(&all()->last_id, memory_order_relaxed);
+    for (uint32_t id = 2; id <= last && id != 0; id++) {
+        stoa_region *region = stoa__region_by_id(id);
+        if (region != NULL && atomic_load(&region->refs) == 0 && stoa__retire_deserted(region)) {
+            stoa__region_unlist(region);
+            region->next_ending = ending;
+            ending = region;
+        }
+    }
+    stoa__unlock(&all()->lock);
+    while (ending != NULL) {
+        stoa_region *next = ending->next_ending;
+        stoa__region_end(ending);
+        ending = next;
     }
 }
 
@@ -245,98 +269,41 @@ stoa__region_uncharge(stoa_region *region, size_t size)
 
 /* ---- who received something -------------------------------------------------------------------------------------- */
 
-/* Levels 0-2 hold nodes, level 3 bits. */
-typedef struct stoa_delivered_node {
-    union {
-        _Atomic(struct stoa_delivered_node *) below[256];
-        _Atomic uint32_t bits[8];
-    };
-} stoa_delivered_node;
-
-#define LEAF_SIZE offsetof(stoa_delivered_node, bits[8])
-
-static stoa_delivered_node *
-node_at(_Atomic(stoa_delivered_node *) *place, bool make, bool leaf)
+void
+stoa__region_mark(stoa_region *region, uint32_t serial)
 {
-    /* acquire: pairs with the release of the exchange below */
-    stoa_delivered_node *node = atomic_load_explicit(place, memory_order_acquire);
-    if (node == NULL && make) {
-        stoa_delivered_node *fresh = stoa__alloc(leaf ? 8 * sizeof(uint32_t) : sizeof *fresh);
-        if (fresh != NULL && atomic_compare_exchange_strong_explicit(place, &node, fresh, memory_order_acq_rel,
-                                                                     memory_order_acquire)) {
-            return fresh;
-        }
-        stoa__free(fresh);
+    if (region->id == 1) {
+        return;
     }
-    return node;
-}
-
-static stoa_delivered_node *
-leaf_of(stoa_delivered *delivered, uint32_t serial, bool make)
-{
-    _Atomic(stoa_delivered_node *) *place = &delivered->root;
-    for (int shift = 24; shift >= 8; shift -= 8) {
-        stoa_delivered_node *node = node_at(place, make, false);
-        if (node == NULL) {
-            return NULL;
-        }
-        place = &node->below[serial >> shift & 255];
+    atomic_fetch_add(&region->deliveries, 1);
+    if (serial == 0 || !stoa__serials_add(&region->delivered.serials, serial)) {
+        /* outside all interpreters; or no memory: then err on the side of keeping the region */
+        atomic_store(&region->delivered.everybody, 1);
     }
-    return node_at(place, make, true);
 }
 
 void
 stoa__region_mark_delivered(const void *address, uint32_t serial)
 {
     uint32_t id = stoa__region_of(address);
-    if (id <= 1) {
-        return;
-    }
-    stoa_region *region = stoa__region_by_id(id);
-    if (region == NULL) {
-        return;
-    }
-    atomic_fetch_add(&region->deliveries, 1);
-    stoa_delivered_node *leaf = serial != 0 ? leaf_of(&region->delivered, serial, true) : NULL;
-    if (leaf == NULL) { /* outside all interpreters; or no memory: then err on the side of keeping the region */
-        atomic_store(&region->delivered.everybody, 1);
-        return;
-    }
-    uint32_t bit = 1u << (serial & 31);
-    _Atomic uint32_t *word = &leaf->bits[serial >> 5 & 7];
-    if ((atomic_load(word) & bit) == 0) {
-        atomic_fetch_or(word, bit);
+    stoa_region *region = id > 1 ? stoa__region_by_id(id) : NULL;
+    if (region != NULL) {
+        stoa__region_mark(region, serial);
     }
 }
 
 bool
 stoa__region_is_delivered(const stoa_region *region, uint32_t serial)
 {
-    if (region->id == 1 || atomic_load(&region->delivered.everybody) != 0) {
-        return true;
-    }
-    stoa_delivered_node *leaf = leaf_of((stoa_delivered *)&region->delivered, serial, false);
-    return leaf != NULL && (atomic_load(&leaf->bits[serial >> 5 & 7]) >> (serial & 31) & 1) != 0;
+    return region->id == 1 || atomic_load(&region->delivered.everybody) != 0 ||
+           stoa__serials_has(&region->delivered.serials, serial);
 }
 
-static void
-free_delivered(stoa_delivered *delivered)
+bool
+stoa__region_is_deserted(const stoa_region *region)
 {
-    stoa_delivered_node *nodes[4] = {atomic_load(&delivered->root)};
-    unsigned at[4] = {0};
-    for (int level = 0; level >= 0;) {
-        stoa_delivered_node *node = nodes[level];
-        if (node == NULL || level == 3 || at[level] == 256) {
-            stoa__free(node);
-            level--;
-            continue;
-        }
-        stoa_delivered_node *below = atomic_load(&node->below[at[level]++]);
-        if (below != NULL) {
-            nodes[++level] = below;
-            at[level] = 0;
-        }
-    }
+    return atomic_load(&region->delivered.everybody) == 0 &&
+           stoa__serials_are_in(&region->delivered.serials, &stoa__process->interps.ended);
 }
 
 /* ---- looking ----------------------------------------------------------------------------------------------------- */

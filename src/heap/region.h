@@ -23,7 +23,7 @@ typedef struct stoa_region_stats {
 
 /* A new region; owned, given up by stoa__region_unref. `name` may be NULL ("region <id>"), is cut to fit; `limit`, in bytes
  * of objects, 0: none. STOA_ENOMEM. A region that nobody holds ends at once when nothing was ever frozen into it; else its
- * objects stay, since somebody may use them. */
+ * objects stay as long as one of those that received any lives, since it may use them; then it ends with its pages. */
 stoa_err stoa__region_new(const char *name, size_t limit, stoa_region **out_region);
 stoa_region *stoa__region_default(void); /* borrowed */
 stoa_region *stoa__region_ref(stoa_region *region);
@@ -47,6 +47,11 @@ stoa__region_reaches(const stoa_region *region, uint32_t id)
  * thread outside all interpreters: it never ends, so the region counts as in use for good. Called with a lock of rank
  * STOA_RANK_NAMES held. */
 void stoa__region_mark_delivered(const void *address, uint32_t serial);
+/* The same, of a region that the caller holds. */
+void stoa__region_mark(stoa_region *region, uint32_t serial);
+
+/* Ends the regions that nobody holds, and whose receivers have all ended: an interpreter just has. No lock of ours held. */
+void stoa__regions_end_deserted(void);
 
 /* Has it been marked for this serial (or for everybody)? */
 bool stoa__region_is_delivered(const stoa_region *region, uint32_t serial);

@@ -6,12 +6,13 @@
 #include "heap/held.h"
 #include "heap/lock.h"
 #include "heap/region.h"
+#include "heap/serials.h"
 
 struct stoa_intern_table; /* intern.c */
 
-/* The serials that received something: a trie of bytes, most significant first. Nodes are only ever added. */
+/* Who received something. */
 typedef struct stoa_delivered {
-    _Atomic(struct stoa_delivered_node *) root;
+    stoa_serials serials;
     _Atomic uint32_t everybody; /* a thread outside, or a serial there was no memory to note: the region is in use for good */
 } stoa_delivered;
 
@@ -40,6 +41,7 @@ struct stoa_region {
 
     _Atomic(struct stoa_intern_table *) intern; /* made under lock when first needed (release; acquire loads) */
     stoa_delivered delivered;
+    struct stoa_region *next_ending; /* of those that are being ended together */
 
     /* relaxed; changed under lock, read anywhere */
     _Atomic size_t used_bytes, chunk_bytes;
@@ -65,9 +67,11 @@ void stoa__regions_fork_prepare(stoa_regions *regions);
 void stoa__regions_fork_parent(stoa_regions *regions);
 void stoa__regions_fork_child(stoa_regions *regions);
 
-/* The end of a region that nobody holds or uses any more: its record, and what is left of its chunks, arena and table. It has
- * been taken off the list of regions. */
+/* The end of a region that nobody holds or uses any more: its record, what is left of its chunks, arena and table, and what its
+ * objects held. It has been taken off the list of regions. No lock of ours held. */
 void stoa__region_end(stoa_region *region);
+/* Have all who ever received something of it ended? (no: also where nobody is known to have.) No lock. */
+bool stoa__region_is_deserted(const stoa_region *region);
 /* Takes it off the list. The lock of the regions is held. */
 void stoa__region_unlist(stoa_region *region);
 

@@ -54,27 +54,53 @@ return_pages(const stoa_region *region)
     }
 }
 
+/* The lock of the regions is held. `refs`: how many may hold it. */
+static bool
+end_for(stoa_region *region, uint32_t refs, bool (*unused)(const stoa_region *region, uint64_t mark),
+        uint64_t mark)
+{
+    atomic_store(&region->retired, STOA_REGION_ENDING);
+    bool end = atomic_load(&region->refs) == refs && unused(region, mark);
+    atomic_store(&region->retired, end ? STOA_REGION_RETIRED : STOA_REGION_OPEN);
+    if (end) {
+        return_pages(region);
+    }
+    return end;
+}
+
+static bool
+is_unchanged(const stoa_region *region, uint64_t mark)
+{
+    return mark_of(region) == mark;
+}
+
+static bool
+is_deserted(const stoa_region *region, uint64_t mark)
+{
+    (void)mark;
+    return stoa__region_is_deserted(region);
+}
+
+bool
+stoa__retire_deserted(stoa_region *region)
+{
+    return stoa__region_is_deserted(region) && end_for(region, 0, is_deserted, 0);
+}
+
 bool
 stoa__retire_finish(stoa_region *region, uint64_t mark)
 {
     stoa_regions *regions = &stoa__process->regions;
     stoa__lock(&regions->lock); /* no fork meanwhile: the child would have half of it */
-    atomic_store(&region->retired, STOA_REGION_ENDING);
-    bool unused = stoa__retire_others(region) == 0 && mark_of(region) == mark;
-    if (!unused) {
-        atomic_store(&region->retired, STOA_REGION_OPEN);
-        stoa__unlock(&regions->lock);
-        return false;
+    bool end = end_for(region, 1, is_unchanged, mark);
+    if (end) {
+        stoa__region_unlist(region); /* nobody takes a reference by an address any more */
     }
-    atomic_store(&region->retired, STOA_REGION_RETIRED);
-    stoa__region_unlist(region); /* nobody takes a reference by an address any more */
-    return_pages(region);
     stoa__unlock(&regions->lock);
-    stoa_held *held = region->held;
-    region->held = NULL;
-    stoa__region_end(region);
-    stoa__held_release(held);
-    return true;
+    if (end) {
+        stoa__region_end(region);
+    }
+    return end;
 }
 
 bool

@@ -314,6 +314,7 @@ simple_value(PyObject *object, stoa_data *out)
     }
     const PyObject *shared = stoa__delivered_to_heap(object);
     if (shared != NULL) {
+        stoa__let_go_anywhere(shared);
         *out = stoa_data_shared((const stoa_object *)shared);
         return STOA_OK;
     }

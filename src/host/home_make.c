@@ -180,6 +180,7 @@ void
 stoa__home_end_here(stoa_home *home)
 {
     stoa_interp_record *record = home->record;
+    uint32_t serial = record->serial;
     PyInterpreterState *interp = home->initial->interp;
     (void)PyThreadState_Swap(home->initial);
     stoa__side_leave(record);
@@ -200,5 +201,6 @@ stoa__home_end_here(stoa_home *home)
     unlock_making();
 #endif
     stoa__member_gone(record);
+    stoa__interp_ended(serial);
     stoa__waiters_wake_on(record); /* closers that wait for another closer */
 }

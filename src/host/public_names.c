@@ -5,6 +5,7 @@
 #include "heap/error.h"
 #include "proxy/wait.h"
 #include "heap/handle.h"
+#include "heap/region.h"
 #include "immortal/canonical.h"
 #include "immortal/cpython/gilstate.h"
 #include "proxy/thread_state.h"
@@ -124,7 +125,17 @@ visit_one(const char *name, size_t size, const stoa_value *value, void *arg)
     char text[STOA_NAME_MAX + 1]; /* the heap layer's names end where their size says */
     memcpy(text, name, size);
     text[size] = '\0';
-    return v->visit(text, size, value->kind == STOA_VALUE_OBJECT ? value->object : NULL, v->arg);
+    const void *object = value->kind == STOA_VALUE_OBJECT ? value->object : NULL;
+    if (object != NULL &&
+        stoa__region_of(object) > 1) { /* its region may have ended since: it is received properly */
+        stoa_value now;
+        stoa_err err = stoa__name_lookup(name, size, NULL, &now);
+        if (err == STOA_OK && now.kind == STOA_VALUE_HANDLE) {
+            stoa__handle_unref(now.handle);
+        }
+        object = err == STOA_OK && now.kind == STOA_VALUE_OBJECT ? now.object : NULL;
+    }
+    return v->visit(text, size, object, v->arg);
 }
 
 stoa_err

@@ -21,20 +21,6 @@ ensure_open(void)
     return stoa__canonical_init();
 }
 
-/* What stands here for an object of the heap; the region of one that may end is told. */
-static PyObject *
-deliver(PyObject *object)
-{
-    if (object != NULL && stoa__in_heap(object) && stoa__region_of(object) > 1) {
-        const stoa_interp_record *record = stoa__current_record();
-        if (record == NULL) {
-            return NULL; /* shared objects are not counted: nothing to give back */
-        }
-        stoa__region_mark_delivered(object, record->serial);
-    }
-    return object == NULL ? NULL : stoa__deliver(object);
-}
-
 static PyObject *
 freeze(PyObject *object, stoa_region *region, unsigned flags, unsigned convert)
 {
@@ -50,7 +36,8 @@ freeze(PyObject *object, stoa_region *region, unsigned flags, unsigned convert)
     if (region != NULL) { /* taking objects apart runs Python code, and with it other threads: they may retire it */
         stoa__region_ref(region);
     }
-    PyObject *result = deliver(stoa__freeze_to_heap(object, region, wanted));
+    PyObject *frozen = stoa__freeze_to_heap(object, region, wanted);
+    PyObject *result = frozen == NULL ? NULL : stoa__receive(frozen);
     stoa__region_unref(region);
     return result;
 }
@@ -92,12 +79,13 @@ stoa_object_from_python(const PyObject *object)
     if (object == NULL || stoa__process == NULL) {
         return NULL;
     }
-    if (stoa__is_shared(object)) {
-        return (const stoa_object *)object;
+    if (!stoa__is_shared(object)) {
+        object = stoa__current_state() == NULL ? NULL : stoa__delivered_node((PyObject *)(uintptr_t)object);
     }
-    return stoa__current_state() == NULL
-               ? NULL
-               : (const stoa_object *)stoa__delivered_node((PyObject *)(uintptr_t)object);
+    if (object != NULL) {
+        stoa__let_go_anywhere(object); /* C code may read it when this interpreter has ended */
+    }
+    return (const stoa_object *)object;
 }
 
 PyObject *
@@ -110,5 +98,5 @@ stoa_object_to_python(const stoa_object *object)
         PyErr_SetString(PyExc_SystemError, "stoa_object_to_python: the object is NULL");
         return NULL;
     }
-    return deliver((PyObject *)(uintptr_t)object);
+    return stoa__receive((PyObject *)(uintptr_t)object);
 }

@@ -137,6 +137,7 @@ stoa_array_seal(stoa_array_maker *maker, const stoa_object **out_array)
     stoa_err err = maker->batch.err;
     if (err == STOA_OK) {
         *out_array = (const stoa_object *)stoa__array_node(maker->node);
+        stoa__region_mark_delivered(*out_array, 0); /* a host has it, on a thread that nobody can tell of */
     }
     else {
         err = stoa__fail(err, "this array was begun before a fork, and belongs to the parent; make it anew");

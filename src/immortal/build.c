@@ -119,6 +119,9 @@ stoa_builder_finish(stoa_builder *builder, const stoa_object **out_object)
     }
     stoa__batch_commit(&builder->batch);
     builder->working = false;
+    if (builder->top > 0) { /* a host has its address, on a thread that nobody can tell of */
+        stoa__region_mark_delivered(builder->values[0], 0);
+    }
     if (out_object != NULL) {
         *out_object = (const stoa_object *)builder->values[0];
     }

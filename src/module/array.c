@@ -6,6 +6,7 @@
 #include "immortal/exceptions.h"
 #include "module/module.h"
 #include "module/region.h"
+#include "proxy/membership.h"
 #include "stoa/python.h"
 
 /* Commits or aborts, and wraps. */
@@ -75,11 +76,17 @@ read_shape(PyObject *shape, shape_argument *out)
 static bool
 begin(stoa_batch *batch, stoa_region *region)
 {
+    const stoa_interp_record *here = stoa__current_record();
+    if (here == NULL) {
+        return false;
+    }
     stoa_err err = stoa__batch_begin(batch, region, STOA_BATCH_INTERN);
     if (err != STOA_OK) {
         stoa__raise(err);
+        return false;
     }
-    return err == STOA_OK;
+    stoa__region_mark(batch->region, here->serial); /* what is made will be used here */
+    return true;
 }
 
 /* _array(buffer, format, shape, dtype, region): dtype is pickled bytes or None. */

@@ -7,6 +7,7 @@
 #include "immortal/source.h"
 #include "module/module.h"
 #include "module/region.h"
+#include "proxy/membership.h"
 #include "stoa/python.h"
 
 #include <stdlib.h>
@@ -236,8 +237,9 @@ evolve(PyObject *Py_UNUSED(module), PyObject *const *args, Py_ssize_t count)
             fail(err, removed_list, missing);
         }
     }
+    PyObject *evolved = node == NULL ? NULL : stoa__receive(node);
     stoa__region_unref(own);
-    return node == NULL ? NULL : stoa__deliver(node);
+    return evolved;
 }
 
 static PyMethodDef functions[] = {

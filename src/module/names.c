@@ -154,24 +154,7 @@ freeze_as_value(const stoa_module_state *state, PyObject *object, stoa_region *r
     }
     PyObject *frozen = stoa__freeze_to_heap(object, region, STOA_FREEZE_INTERN | STOA_FREEZE_CONVERT);
     *value = (stoa_value){.kind = STOA_VALUE_OBJECT, .object = frozen, .domain = state->record->domain};
-    return frozen == NULL ? NULL : stoa__deliver(frozen);
-}
-
-/* Before anything is frozen for it, which would stay: can it be a name, and is it one already? -1 with an exception. */
-static int
-check_name(const char *text, size_t size, bool *out_in_use)
-{
-    stoa_value value;
-    stoa_err err = stoa__name_lookup(text, size, NULL, &value);
-    *out_in_use = err == STOA_OK;
-    if (err == STOA_OK && value.kind == STOA_VALUE_HANDLE) {
-        stoa__handle_unref(value.handle);
-    }
-    if (err != STOA_OK && err != STOA_ENOTFOUND) {
-        stoa__raise(err);
-        return -1;
-    }
-    return 0;
+    return frozen == NULL ? NULL : stoa__receive(frozen);
 }
 
 PyDoc_STRVAR(publish_doc,
@@ -195,11 +178,11 @@ publish(PyObject *module, PyObject *args, PyObject *kwargs)
         return NULL;
     }
     bool in_use;
-    if (check_name(text, size, &in_use) < 0) {
-        return NULL;
+    stoa_err err = stoa__name_in_use(text, size, &in_use); /* before anything is frozen for it, which would stay */
+    if (err != STOA_OK) {
+        return stoa__raise(err);
     }
     stoa_value value;
-    stoa_err err;
     if (in_use) {
         err = stoa__fail(STOA_EEXIST, "name '%s' is in use; replace() it, or unpublish() it first", text);
         return stoa__raise(err);
@@ -225,12 +208,15 @@ replace(PyObject *module, PyObject *const *args, Py_ssize_t count)
     size_t size;
     const char *text = name_text(args[0], &size);
     bool in_use;
-    if (text == NULL || check_name(text, size, &in_use) < 0) {
+    if (text == NULL) {
         return NULL;
+    }
+    stoa_err err = stoa__name_in_use(text, size, &in_use); /* before anything is frozen for it, which would stay */
+    if (err != STOA_OK) {
+        return stoa__raise(err);
     }
     stoa_value value;
     PyObject *frozen = freeze_as_value(stoa__module_state(module), args[1], NULL, &value);
-    stoa_err err;
     if (frozen != NULL && (err = stoa__name_replace(text, size, &value)) != STOA_OK) {
         Py_DECREF(frozen);
         return stoa__raise(err);

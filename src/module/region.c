@@ -3,6 +3,7 @@
 #include "host/retire.h"
 #include "immortal/exceptions.h"
 #include "module/module.h"
+#include "proxy/membership.h"
 
 #include "stoa/python.h"
 
@@ -81,6 +82,7 @@ region_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
     if (limit_argument(limit, &bytes) < 0) {
         return NULL;
     }
+    stoa__members_settle();
     region_object *self = (region_object *)type->tp_alloc(type, 0);
     if (self == NULL) {
         return NULL;
@@ -180,6 +182,7 @@ static PyObject *
 region_stats(PyObject *self, PyObject *Py_UNUSED(unused))
 {
     stoa_region_info info;
+    stoa__members_settle();
     if (((region_object *)self)->region == NULL) {
         return raise_closed();
     }

@@ -181,6 +181,7 @@ static PyObject *
 stats(PyObject *module, PyObject *unused)
 {
     (void)unused;
+    stoa__members_settle();
     PyObject *dict = PyDict_New();
     if (dict == NULL) {
         return NULL;

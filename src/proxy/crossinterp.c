@@ -9,17 +9,15 @@
 #include "proxy/cross.h"
 #include "proxy/proxy.h"
 
-static PyObject *
-deliver(PyObject *shared)
+/* Asked when it is sent: nobody may come for it before the sender has gone. */
+static bool
+leaves_by_pointer(const PyObject *object)
 {
-    if (stoa__in_heap(shared)) {
-        stoa_interp_record *record = stoa__current_record();
-        if (record == NULL) {
-            return NULL;
-        }
-        stoa__region_mark_delivered(shared, record->serial);
+    if (!stoa__is_shared(object)) {
+        return false;
     }
-    return Py_NewRef(shared);
+    stoa__let_go_anywhere(object);
+    return true;
 }
 
 static void *
@@ -49,7 +47,7 @@ dispose(void *packed)
     free(packed);
 }
 
-static const stoa_xidata_hooks hooks = {stoa__is_shared, deliver, pack, unpack, dispose};
+static const stoa_xidata_hooks hooks = {leaves_by_pointer, stoa__receive, pack, unpack, dispose};
 
 int
 stoa__crossinterp_ready(void)

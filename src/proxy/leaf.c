@@ -5,6 +5,7 @@
 #include "heap/process.h" // stoa__in_heap
 #include "immortal/canonical.h"
 #include "proxy/cross.h"
+#include "proxy/membership.h"
 #include "proxy/run.h"
 
 static int
@@ -85,7 +86,11 @@ stoa__leaf_write(stoa_parcel *parcel, PyObject *object, bool detached)
 {
     PyTypeObject *type = Py_TYPE(object);
     if (stoa__in_heap(object)) {
-        return detached ? 0 : write_op(parcel, STOA_OP_SHARED, (uintptr_t)object);
+        if (detached) {
+            return 0;
+        }
+        stoa__let_go_below(object);
+        return write_op(parcel, STOA_OP_SHARED, (uintptr_t)object);
     }
     if (stoa__is_canonical(object)) {
         return write_op(parcel, STOA_OP_SHARED, (uintptr_t)object);

@@ -7,6 +7,7 @@
 #include "heap/error.h"
 #include "heap/guard.h"
 #include "heap/process.h"
+#include "heap/region.h"
 #include "immortal/canonical.h"
 #include "immortal/cpython/arenas.h"
 #include "immortal/cpython/eval.h"
@@ -17,6 +18,7 @@
 #include "immortal/cpython/thread_list.h"
 #include "immortal/cpython/untried.h"
 #include "immortal/exceptions.h"
+#include "immortal/foreign.h"
 #include "proxy/node.h"
 #include "proxy/proxy.h"
 #include "proxy/reaper.h"
@@ -24,6 +26,8 @@
 
 /* How long an interpreter that is being ended by somebody else waits for our threads to come out. */
 #define LEAVE_SECONDS 10.0
+
+#define CHAIN_MAX 32 /* interpreters that one thread is inside */
 
 void (*stoa__member_leaving)(stoa_interp_record *record, stoa_deadline deadline);
 void (*stoa__main_leaving)(void);
@@ -103,6 +107,59 @@ stoa__member_gone(stoa_interp_record *record)
         stoa__side_unref(member->side); /* nobody runs in there any more, or its GIL is held */
     }
     free(member);
+}
+
+void
+stoa__members_settle(void)
+{
+    stoa_leaving leaving[16];
+    size_t count = stoa__interps_leaving(leaving, Py_ARRAY_LENGTH(leaving));
+    int64_t main_id = count == 0 ? 0 : PyInterpreterState_GetID(PyInterpreterState_Main());
+    for (size_t i = 0; i < count; i++) {
+        /* what the main one leaves may still be found by a Python that is started again */
+        if (leaving[i].domain == 0 && leaving[i].python_id != main_id &&
+            !stoa__interp_lives(leaving[i].python_id)) {
+            stoa__interp_ended(leaving[i].serial);
+        }
+    }
+}
+
+PyObject *
+stoa__receive(PyObject *object)
+{
+    if (stoa__in_heap(object) && stoa__region_of(object) > 1) {
+        const stoa_interp_record *record = stoa__current_record();
+        if (record == NULL) {
+            return NULL; /* shared objects are not counted: nothing to give back */
+        }
+        stoa__region_mark_delivered(object, record->serial);
+    }
+    return stoa__deliver(object);
+}
+
+void
+stoa__let_go_anywhere(const void *object)
+{
+    if (stoa__in_heap(object)) {
+        stoa__region_mark_delivered(object, 0);
+    }
+}
+
+void
+stoa__let_go_below(const void *object)
+{
+    uint32_t serials[CHAIN_MAX];
+    if (!stoa__in_heap(object) || stoa__region_of(object) <= 1) {
+        return;
+    }
+    size_t count = stoa__thread_inside(serials, CHAIN_MAX);
+    if (count == CHAIN_MAX) { /* there may be more */
+        stoa__let_go_anywhere(object);
+        return;
+    }
+    for (size_t i = 0; i < count; i++) {
+        stoa__region_mark_delivered(object, serials[i]);
+    }
 }
 
 /* Interrupts what still runs in there and waits again: whoever ends the interpreter does not wait for ever. */
@@ -276,6 +333,9 @@ stoa__member_register(const char *name, bool ours, bool shared_gil, PyThreadStat
         }
     }
     Py_XDECREF(capsule);
+    if (result == 0) {
+        stoa__members_settle();
+    }
     return result;
 }
 

@@ -59,6 +59,19 @@ stoa__member(stoa_interp_record *record)
 /* CLOSING -> GONE: names being made, handles, the member itself. The caller has taken down all thread states. */
 void stoa__member_gone(stoa_interp_record *record);
 
+/* Interpreters that others made, and have taken down since they left: what only they could have used goes. GIL. */
+void stoa__members_settle(void);
+
+/* An object of the heap has been made here, or has come: what stands for it in this interpreter (immortal/foreign.h), and its
+ * region, if that can end, is told. New reference, or NULL with an exception. GIL; may run Python code. */
+PyObject *stoa__receive(PyObject *object);
+
+/* The object is about to be read by somebody who cannot be told of, perhaps when this interpreter has ended: a region that can end
+ * stays from now on. No lock, no GIL. */
+void stoa__let_go_anywhere(const void *object);
+/* The same for an object that is read on this thread, in an interpreter that it is inside. */
+void stoa__let_go_below(const void *object);
+
 /* Waits, with no GIL held, until nobody is inside but `own` entries of this thread. Returns as stoa__interp_wait_empty. */
 stoa_err stoa__member_drain(stoa_interp_record *record, uint32_t own, stoa_deadline deadline);
 

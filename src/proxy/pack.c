@@ -3,7 +3,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "heap/region.h"
 #include "immortal/by_value.h"
 #include "immortal/canonical.h"
 #include "immortal/cpython/cpython.h"
@@ -315,6 +314,18 @@ pack_handle(stoa_packer *p, PyObject *object)
     return write_op(p, PyMemoryView_Check(object) ? STOA_OP_MEMORYVIEW : STOA_OP_PROXY, handle);
 }
 
+static int
+write_shared(stoa_packer *p, PyObject *object)
+{
+    if (p->flags & STOA_PACK_DETACHED) {
+        stoa__let_go_anywhere(object);
+    }
+    else {
+        stoa__let_go_below(object);
+    }
+    return write_op(p, STOA_OP_SHARED, (uintptr_t)object);
+}
+
 static bool
 is_value(PyObject *object, bool copy)
 {
@@ -378,14 +389,12 @@ pack_one(stoa_packer *p, PyObject *object, bool copy, unsigned own)
         return leaf < 0 ? -1 : 0;
     }
     if (stoa__in_heap(object)) {
-        /* nobody may come for it before the sender has gone: a region that can end stays from now on */
-        stoa__region_mark_delivered(object, 0);
-        return write_op(p, STOA_OP_SHARED, (uintptr_t)object);
+        return write_shared(p, object);
     }
     if (!PyUnicode_CheckExact(object)) {
         PyObject *shared = stoa__delivered_to_heap(object);
         if (shared != NULL) {
-            return write_op(p, STOA_OP_SHARED, (uintptr_t)shared);
+            return write_shared(p, shared);
         }
         if (PyErr_Occurred()) {
             return -1;

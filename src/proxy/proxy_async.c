@@ -104,6 +104,7 @@ do_get_buffer(PyObject *target, PyObject *const *args, Py_ssize_t count, stoa_op
         free(view);
         return NULL;
     }
+    stoa__let_go_anywhere(view->buf);
     return PyLong_FromLongLong((long long)(uintptr_t)view);
 }
 

@@ -4,6 +4,8 @@
 #include <stdlib.h>
 
 #include "heap/error.h"
+#include "heap/process.h"
+#include "heap/region.h"
 #include "immortal/exceptions.h"
 #include "proxy/bag.h"
 #include "proxy/by_copy.h"
@@ -25,6 +27,7 @@ typedef struct request {
     unsigned flags;
     bool packed;       /* operands are in `parcel` */
     bool detached;     /* the operands hold nothing of the sender's */
+    uint32_t receiver; /* serial of the interpreter that the result goes to */
     stoa_waiter *home; /* borrowed: where what comes of it belongs; NULL: nowhere */
     int outcome;       /* OUT_*: result, or `parcel_out` */
     stoa_operation op;
@@ -158,6 +161,10 @@ write_result(request *r, PyObject *result)
     stoa_side *side = stoa__side_of(r->owner);
     int fits = side == NULL ? -1 : stoa__cell_write(side, result, false, &r->result);
     r->outcome = fits == 0 ? OUT_CELL : OUT_PARCEL;
+    if (fits == 0 && r->result.kind == STOA_CELL_SHARED && stoa__in_heap(r->result.as.object)) {
+        stoa__region_mark_delivered(r->result.as.object,
+                                    r->receiver); /* the owner may have ended when it is read */
+    }
     return fits <= 0 ? fits : stoa__pack(result, "result", flags, &r->parcel_out);
 }
 
@@ -316,6 +323,7 @@ new_routed(stoa_proxy_object *proxy, stoa_route *route, const request *like, PyO
     q->r.work = like->work;
     q->r.target = like->target;
     q->r.owner = like->owner;
+    q->r.receiver = like->receiver;
     q->r.flags = like->flags;
     q->r.op = like->op;
     q->r.detached = true;
@@ -452,6 +460,7 @@ stoa__request_with(PyObject *self, stoa_operator work, PyObject *const *args, Py
     r.owner = proxy->owner;
     r.count = count;
     r.flags = flags;
+    r.receiver = side->record->serial;
     r.op = (stoa_operation){.extra = extra, .with = with};
     if (proxy->route != NULL) {
         assert(with == NULL);

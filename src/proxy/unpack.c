@@ -244,19 +244,6 @@ find_name(PyObject *object)
     return stoa__is_node(object) ? stoa__deliver_part(object) : Py_NewRef(object);
 }
 
-static int
-deliver(unpacker *u, PyObject *object)
-{
-    if (stoa__in_heap(object)) {
-        stoa_interp_record *record = stoa__current_record();
-        if (record == NULL) {
-            return -1;
-        }
-        stoa__region_mark_delivered(object, record->serial);
-    }
-    return push(u, stoa__deliver(object));
-}
-
 /* The parcel keeps its own reference of the handle. */
 static PyObject *
 receive_handle(unsigned char op, stoa_handle handle)
@@ -280,7 +267,7 @@ unpack_leaf(unpacker *u, unsigned char op, uint64_t operand)
     double real, imaginary;
     switch (op) {
     case STOA_OP_SHARED:
-        return deliver(u, (PyObject *)(uintptr_t)operand);
+        return push(u, stoa__receive((PyObject *)(uintptr_t)operand));
     case STOA_OP_NAME:
         return push(u, find_name((PyObject *)(uintptr_t)operand));
     case STOA_OP_STR: {

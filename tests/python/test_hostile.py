@@ -85,6 +85,28 @@ class Unfreezable(Hostile):
                 self.refused(None, error=(ValueError, OverflowError), function=lambda _: call())
 
 
+class Messages(unittest.TestCase):
+    def test_functions_say_that_they_are_of_stoa(self):
+        for name in sorted(vars(stoa)):
+            function = getattr(stoa, name)
+            if name.startswith("_") or type(function) is not type(len):
+                continue
+            with self.subTest(name):
+                self.assertEqual(function.__module__, "stoa")
+                for args, kwargs in (((1,) * 9, {}), ((), {"no_such": 1}), ((1, 2), {"no_such": 1})):
+                    with self.assertRaises(TypeError) as caught:
+                        function(*args, **kwargs)
+                    self.assertNotIn("_stoa", str(caught.exception))
+
+    def test_interpreters_are_named(self):
+        module = sys.modules["hostile_gone"] = types.ModuleType("hostile_gone")
+        self.addCleanup(sys.modules.pop, "hostile_gone", None)
+        exec("class Gone:\n  def __reduce__(self): return Gone, ()", module.__dict__)
+        frozen = stoa.freeze([module.Gone()])
+        with stoa.Interpreter(name="a worker") as other, self.assertRaisesRegex(stoa.Error, "cannot be built in interpreter 'a worker'"):
+            other.prepare_main(x=frozen)
+
+
 class Cycles(Hostile):
     def cycle(self, value, function=stoa.freeze):
         error = self.refused(value, function=function)
