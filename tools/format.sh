@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Lays out all C sources with clang-format 14; `--check` changes nothing, names the files that differ and fails.
+# Lays out all C sources with clang-format 14; `--check` changes nothing, names the files that differ and fails. It looks for
+# lines of more than 130 characters, too, in C and Markdown: comments are not wrapped for you.
 # Another major version formats differently, so if this machine has none of version 14, it is taken from the Python
 # package index into a virtual environment in the cache.
 set -euo pipefail
@@ -33,7 +34,14 @@ if [ "${1:-}" = --check ]; then
         printf '  %s\n' "${bad[@]}"
         exit 1
     fi
-    echo "${#files[@]} files are laid out as agreed"
+    mapfile -t texts < <(find . -name '*.md' -not -path './build*' -not -path '*/.*' | sort)
+    long=$(LC_ALL=C.UTF-8 grep -nE '.{131,}' "${files[@]}" "${texts[@]}" | cut -d: -f1,2 || true)
+    if [ -n "$long" ]; then
+        echo "these lines are longer than 130 characters:"
+        sed 's/^/  /' <<<"$long"
+        exit 1
+    fi
+    echo "${#files[@]} files are laid out as agreed, and no line of theirs or of ${#texts[@]} Markdown files is too long"
 else
     "$tool" --style=file -i "${files[@]}"
     echo "${#files[@]} files"

@@ -1,4 +1,5 @@
-/* The stages that are C: they need no GIL and no interpreter. Each reads blocks of the job, makes others, and may run on any thread. */
+/* The stages that are C: they need no GIL and no interpreter. Each reads blocks of the job, makes others, and may run
+ * on any thread. */
 #ifndef GEOMETRY_KERNELS_H
 #define GEOMETRY_KERNELS_H
 

@@ -1,6 +1,6 @@
-/* The pipeline in one process: the surface lies in the shared heap, and what Python plans from; threads of the host do the stages that
- * are C with no GIL, and go into an interpreter of their own for those that are Python. Between stages goes a pointer. What
- * only C stages see of a band is memory that the next band uses again. */
+/* The pipeline in one process: the surface lies in the shared heap, and what Python plans from; threads of the host do
+ * the stages that are C with no GIL, and go into an interpreter of their own for those that are Python. Between stages
+ * goes a pointer. What only C stages see of a band is memory that the next band uses again. */
 #define _GNU_SOURCE
 #include "kernels.h"
 #include "planner.h"

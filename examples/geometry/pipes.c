@@ -1,5 +1,5 @@
-/* The same stages as processes, one each, with pipes between them: what the pipeline would be without shared memory. Blocks that later stages
- * need are written into the pipe and read from it again, by every stage on the way. */
+/* The same stages as processes, one each, with pipes between them: what the pipeline would be without shared memory.
+ * Blocks that later stages need are written into the pipe and read from it again, by every stage on the way. */
 #define _GNU_SOURCE
 #include "kernels.h"
 #include "planner.h"

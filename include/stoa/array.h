@@ -50,7 +50,8 @@ STOA_API stoa_err stoa_array_begin(stoa_region *region, const stoa_array_spec *s
 
 /* Copies `size` bytes into the array, to byte `at` of it and on: for what is made a piece at a time in memory that stays in the
  * processor's caches. New memory of the heap costs less this way than when it is written by hand, least in whole
- * multiples of 256 KiB. STOA_EINVAL: beyond the end. STOA_EFORKED: as seal. Any thread, no GIL; several threads may write different parts. */
+ * multiples of 256 KiB. STOA_EINVAL: beyond the end. STOA_EFORKED: as seal. Any thread, no GIL; several threads may
+ * write different parts. */
 STOA_API stoa_err stoa_array_write(stoa_array_maker *maker, size_t at, const void *source, size_t size);
 
 /* Makes the array immutable and gives it out; frees the maker. Every write to the data must have happened before. The

@@ -30,8 +30,8 @@
 
 STOA_BEGIN_DECLS
 
-/* Where an import finds the class of an object (of STOA_KIND_GLOBAL: the class, function or module itself; of STOA_KIND_FUNCTION its
- * __module__ and __qualname__, where no import finds it): UTF-8, borrowed,
+/* Where an import finds the class of an object (of STOA_KIND_GLOBAL: the class, function or module itself; of
+ * STOA_KIND_FUNCTION its __module__ and __qualname__, where no import finds it): UTF-8, borrowed,
  * NUL-terminated. *out_qualname has dots for a nested class; of a module it is "". STOA_ENOTFOUND: an instance whose class
  * is not named. STOA_EUTF8: a name has lone surrogates. */
 STOA_API stoa_err stoa_get_class(const stoa_object *object, const char **out_module, const char **out_qualname);

@@ -3,7 +3,8 @@
  * Problem: pages that are asked for all at once are zeroed, fall out of the processor's caches, and are fetched again to be
  * written: an array of a gigabyte would be walked over twice. Page faults, one for every 4 KiB, cost even more.
  * Mechanism: a piece at a time, as large as a huge page: its pages are asked for, and it is written while they are in
- * the cache; or the kernel fills the pages as it takes them, where it offers that and it turns out cheaper. Lay the object down with STOA_BATCH_BARE set, then fill it with these; what nobody fills reads as zeros.
+ * the cache; or the kernel fills the pages as it takes them, where it offers that and it turns out cheaper. Lay the
+ * object down with STOA_BATCH_BARE set, then fill it with these; what nobody fills reads as zeros.
  *
  * Any thread, no lock, no GIL; several threads may fill different parts of one object. The object is not sealed yet.
  */

@@ -10,9 +10,9 @@
  * Faults elsewhere go to the handler that was there before, with the semantics it was installed with (SA_SIGINFO,
  * SA_RESETHAND, SA_NODEFER, its mask, SIG_DFL, SIG_IGN). Who installs a handler after us sees faults first, and comes
  * before us until stoa__guard_install (each import of stoa) or stoa__guard_refresh (each freeze) comes by: then we step in
- * front of it, and it is the one before. Handlers that call the one before *them*, like faulthandler's, then come back to us: so we keep
- * them in a stack and go one down each time a thread comes back; or when the fault comes back, since a handler that was
- * turned off, as faulthandler's can be, does nothing when it is called.
+ * front of it, and it is the one before. Handlers that call the one before *them*, like faulthandler's, then come back
+ * to us: so we keep them in a stack and go one down each time a thread comes back; or when the fault comes back, since
+ * a handler that was turned off, as faulthandler's can be, does nothing when it is called.
  *
  * Runs on an alternate stack where the thread has one (heap/signal_stack.h), async-signal-safe throughout: no locks, no
  * malloc, no TLS of ours. A page that is opened stays open.

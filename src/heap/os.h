@@ -50,15 +50,15 @@ stoa_err stoa__os_alloc_named(size_t size, void **out);
 /* Calls `accept` for each such memory until it says true. Returns that memory, or NULL. */
 void *stoa__os_find_named(bool (*accept)(const void *memory, size_t size));
 
-/* Makes the pages of a writable view present; its bytes stay what they are. One system call for many faults. False: not enough memory. True does not
- * promise that they are (older kernels cannot do it). */
+/* Makes the pages of a writable view present; its bytes stay what they are. One system call for many faults. False: not
+ * enough memory. True does not promise that they are (older kernels cannot do it). */
 bool stoa__os_populate(void *writable, size_t size);
-/* Backs a 2 MiB-aligned range of both views with huge pages; its bytes stay what they are. False: this kernel has none for such memory. True does not
- * promise that all are huge (there may be too few). */
+/* Backs a 2 MiB-aligned range of both views with huge pages; its bytes stay what they are. False: this kernel has none
+ * for such memory. True does not promise that all are huge (there may be too few). */
 bool stoa__os_make_huge(void *writable, void *readable, size_t size);
 /* Copies into whole pages of a writable view of the file that were never touched: the kernel fills a page as it takes it, so it
- * is not zeroed first, and nothing faults. `source` NULL: zeros. `filler`: from stoa__os_filler_open, -1 does nothing. Returns how many bytes were
- * copied, from the start; the rest is for the caller. Nobody else touches these pages meanwhile. */
+ * is not zeroed first, and nothing faults. `source` NULL: zeros. `filler`: from stoa__os_filler_open, -1 does nothing.
+ * Returns how many bytes were copied, from the start; the rest is for the caller. Nobody else touches these pages meanwhile. */
 size_t stoa__os_fill_pages(int filler, void *writable, const void *source, size_t size);
 /* -1: this kernel, or who set up the process, does not offer it. One a thread at a time. */
 int stoa__os_filler_open(void);

@@ -27,7 +27,8 @@ size_t stoa__os_copy(void *to, const void *from, size_t size);
 /* Bytes of memory that the process has now. */
 size_t stoa__os_resident(void);
 
-/* Adds what malloc has given out to nobody; looks at nothing in [but_from, but_to). Where this C library's malloc is not at work, or not laid out as we know it: nothing. */
+/* Adds what malloc has given out to nobody; looks at nothing in [but_from, but_to). Where this C library's malloc is
+ * not at work, or not laid out as we know it: nothing. */
 void stoa__os_unused_malloc(stoa_pieces *out, uintptr_t but_from, uintptr_t but_to);
 /* Did a checking malloc (a sanitizer's) mark this as freed? */
 bool stoa__os_is_poisoned(const void *address);

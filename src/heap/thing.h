@@ -41,8 +41,9 @@ typedef struct stoa_thing_info {
     uint32_t kind;
     uint32_t refs;
     uint32_t waiters; /* threads and tasks that wait for it */
-    uint64_t depth; /* items of a queue; tasks that a pool has not begun; how often an RLock is held; value of a semaphore; set event: 1 */
-    uint64_t limit; /* of depth; 0: none */
+    /* items of a queue; tasks that a pool has not begun; how often an RLock is held; value of a semaphore; set event: 1 */
+    uint64_t depth;
+    uint64_t limit;     /* of depth; 0: none */
     uint32_t holder;    /* number of the thread (heap/waiter.h) that holds a lock; 0: nobody */
     uint32_t holder_in; /* serial of the interpreter it was taken in; 0: none */
     bool broken;        /* shut down; the holder's interpreter is closed; broken barrier */

@@ -208,7 +208,8 @@ tell_holders(retirement *r)
     }
 }
 
-/* Looks through memory, under the GIL (if `inside` one) of receiver `here` (NULL: of none). *out_found: somebody holds something. */
+/* Looks through memory, under the GIL (if `inside` one) of receiver `here` (NULL: of none). *out_found: somebody holds
+ * something. */
 static stoa_err
 look(retirement *r, bool inside, receiver *here, bool *out_found)
 {

@@ -381,8 +381,8 @@ keep(stoa_apart *apart, PyObject *object, PyObject *result)
     return 0;
 }
 
-/* The exception that is set is about an object: the list [text, exception], for the walk to raise with its path. `what`: what could
- * not be done. NULL with the exception where that is one to be raised as it is. */
+/* The exception that is set is about an object: the list [text, exception], for the walk to raise with its path.
+ * `what`: what could not be done. NULL with the exception where that is one to be raised as it is. */
 static PyObject *
 failure_of(const char *what, bool always)
 {

@@ -49,8 +49,8 @@ stoa_err stoa__apart_commit(stoa_apart *apart);
 /* Notes one for later; the walk's half. No Python code. false: no memory. */
 bool stoa__apart_note(stoa_apart *apart, PyObject *object);
 
-/* A tuple (kind, flags, part, part …), a capsule with the node, or a list [text, exception] that says why there is none; NULL: not
- * taken apart yet. Borrowed. */
+/* A tuple (kind, flags, part, part …), a capsule with the node, or a list [text, exception] that says why there is
+ * none; NULL: not taken apart yet. Borrowed. */
 PyObject *stoa__apart_find(const stoa_apart *apart, const PyObject *object);
 
 /* The exception that is set came from hashing or comparing `key`, number `index` of the container: kept for the container as

@@ -73,8 +73,8 @@ size_t stoa__format_itemsize(const char *format);
 stoa_err stoa__layout_measure(const stoa_layout *layout, size_t *out_count, size_t *out_bytes);
 
 /* The node of a new array in C order with data of its own: *out_data is its public address, to be filled before the batch is
- * committed, through the writable view; zeroed. layout->strides is ignored. `bare`: stoa__fill will fill it (heap/fill.h). NULL: batch->err and
- * the message are set. No GIL. */
+ * committed, through the writable view; zeroed. layout->strides is ignored. `bare`: stoa__fill will fill it
+ * (heap/fill.h). NULL: batch->err and the message are set. No GIL. */
 stoa_array *stoa__array_make(stoa_batch *batch, const stoa_layout *layout, bool bare, char **out_data);
 
 /* The node of a view of memory in the heap. NULL: as above; STOA_EINVAL also for what is not sealed, or not in one chunk of a

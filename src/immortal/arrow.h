@@ -16,9 +16,9 @@ PyObject *stoa__arrow_schema(const stoa_array *array);
 /* New tuple of capsules "arrow_schema", "arrow_array"; NULL also with BufferError: items that do not lie in a row. GIL. */
 PyObject *stoa__arrow_export(const stoa_array *array);
 
-/* The node of a new array in `batch` with the content of two sound structs, which are only read. NULL with *out_other: it is no array of
- * numbers, or has nulls (see arrow_tree.h), and no exception is set; else one is set (ValueError) unless batch->err is.
- * GIL; released while much is copied. */
+/* The node of a new array in `batch` with the content of two sound structs, which are only read. NULL with *out_other:
+ * it is no array of numbers, or has nulls (see arrow_tree.h), and no exception is set; else one is set (ValueError)
+ * unless batch->err is. GIL; released while much is copied. */
 stoa_array *
 stoa__arrow_import(stoa_batch *batch, const arrow_schema *schema, const arrow_array *array, bool *out_other);
 

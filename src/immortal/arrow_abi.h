@@ -1,7 +1,7 @@
 /* Arrow's C data interface itself: its two structs, and the capsules that carry them between libraries of Python.
  *
- * A capsule comes from anybody, and its pointers are believed: the interface has no way to check them. Everything that can be checked
- * is: counts, formats, which buffers and children there are, that offsets only grow.
+ * A capsule comes from anybody, and its pointers are believed: the interface has no way to check them. Everything that
+ * can be checked is: counts, formats, which buffers and children there are, that offsets only grow.
  */
 #ifndef STOA_IMMORTAL_ARROW_ABI_H
 #define STOA_IMMORTAL_ARROW_ABI_H

@@ -1,4 +1,5 @@
-/* Out: from a tree to Arrow's structs over the same memory. They hold nothing of Python's: they may be released on any thread, with no GIL. */
+/* Out: from a tree to Arrow's structs over the same memory. They hold nothing of Python's: they may be released on any
+ * thread, with no GIL. */
 #include "immortal/array_view.h"
 #include "immortal/arrow_tree.h"
 
@@ -257,7 +258,8 @@ give_parts(const tree *t, arrow_schema *schema, arrow_array *array, int64_t inne
            give_part(t->dictionary, &schema->dictionary, &array->dictionary, 0, depth + 1);
 }
 
-/* Fills two zeroed structs; those of a tree with fewer than `least` items are refused. false: what is filled is to be released. */
+/* Fills two zeroed structs; those of a tree with fewer than `least` items are refused. false: what is filled is to be
+ * released. */
 static bool
 give(PyObject *object, arrow_schema *schema, arrow_array *array, int64_t least, int depth)
 {

@@ -1,5 +1,5 @@
-/* In: items that lie anywhere in a buffer or a child: views, list views, unions, runs. What is kept of that is the least stretch that
- * holds all that are meant. */
+/* In: items that lie anywhere in a buffer or a child: views, list views, unions, runs. What is kept of that is the
+ * least stretch that holds all that are meant. */
 #include "heap/process.h"
 #include "immortal/arrow_taker.h"
 

@@ -1,4 +1,5 @@
-/* What the files that take Arrow arrays in share (arrow_tree.h): arrow_take.c the tree, arrow_take_views.c items that lie anywhere. */
+/* What the files that take Arrow arrays in share (arrow_tree.h): arrow_take.c the tree, arrow_take_views.c items that
+ * lie anywhere. */
 #ifndef STOA_IMMORTAL_ARROW_TAKER_H
 #define STOA_IMMORTAL_ARROW_TAKER_H
 
@@ -30,8 +31,8 @@ typedef struct arrow_part {
 /* false, with ValueError. */
 bool stoa__arrow_damaged(const char *what);
 
-/* A buffer of `size` bytes in that place of the part's tuple; where to write it, as a public address. NULL: an exception is set, or
- * batch->err is. */
+/* A buffer of `size` bytes in that place of the part's tuple; where to write it, as a public address. NULL: an
+ * exception is set, or batch->err is. */
 char *stoa__arrow_new_buffer(arrow_taker *t, const arrow_part *p, Py_ssize_t place, int64_t size);
 bool
 stoa__arrow_copy_bytes(arrow_taker *t, const arrow_part *p, Py_ssize_t place, const char *from, int64_t size);

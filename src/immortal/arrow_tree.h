@@ -6,10 +6,11 @@
  *
  *     tree = (format, name or None, flags, metadata or None, length, null count, buffers, children, dictionary or None)
  *
- * name, metadata: text and bytes; buffers: shared arrays, None for one that is not there; children, dictionary: trees. What came in is cut to
- * the part that was meant: offset is always 0, offsets of text and lists begin at 0, and grow. A validity buffer is there only if
- * there are nulls. Of views (of text, bytes, lists), unions and runs, whose items may lie anywhere, the least stretch is kept that holds all
- * that are meant; the buffer with the sizes of the others, which Arrow wants of views, is not among a tree's: they know their sizes.
+ * name, metadata: text and bytes; buffers: shared arrays, None for one that is not there; children, dictionary: trees.
+ * What came in is cut to the part that was meant: offset is always 0, offsets of text and lists begin at 0, and grow. A
+ * validity buffer is there only if there are nulls. Of views (of text, bytes, lists), unions and runs, whose items may
+ * lie anywhere, the least stretch is kept that holds all that are meant; the buffer with the sizes of the others, which
+ * Arrow wants of views, is not among a tree's: they know their sizes.
  */
 #ifndef STOA_IMMORTAL_ARROW_TREE_H
 #define STOA_IMMORTAL_ARROW_TREE_H
@@ -69,7 +70,8 @@ stoa__arrow_has_validity(const stoa_arrow_layout *layout)
     return layout->buffers > 0 && layout->kind != STOA_ARROW_SPARSE && layout->kind != STOA_ARROW_DENSE;
 }
 
-/* Which children of a union of this format its type codes mean: children[code], -1: none. How many children; -1: no such format. */
+/* Which children of a union of this format its type codes mean: children[code], -1: none. How many children; -1: no
+ * such format. */
 int stoa__arrow_type_codes(const char *format, int8_t children[128]);
 
 /* Bytes of a run's end; 0: that is no format of ends. */

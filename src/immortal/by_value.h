@@ -6,9 +6,9 @@
  * what is finite stays in the heap: the names of classes and of their attributes.
  *
  * A value is: a member of an enumeration; an instance of a named tuple, a struct sequence, a frozen dataclass; of the
- * classes of the standard library in the list of by_value.c; and a scalar of NumPy that is equal to a builtin value. Not if others cannot import its class: one of __main__, or of a
- * function, is another class in every interpreter, or none. By by_copy also what can be changed: dataclasses, deque,
- * OrderedDict, defaultdict, Counter, SimpleNamespace.
+ * classes of the standard library in the list of by_value.c; and a scalar of NumPy that is equal to a builtin value.
+ * Not if others cannot import its class: one of __main__, or of a function, is another class in every interpreter, or
+ * none. By by_copy also what can be changed: dataclasses, deque, OrderedDict, defaultdict, Counter, SimpleNamespace.
  */
 #ifndef STOA_IMMORTAL_BY_VALUE_H
 #define STOA_IMMORTAL_BY_VALUE_H
@@ -31,15 +31,16 @@ typedef struct stoa_value_parts {
 /* How objects of its class cross: remembered by class. Python code may run. No exception. GIL. */
 stoa_crossing stoa__value_crossing(PyObject *object);
 
-/* Is it a class of the standard library of which it is known that its objects cannot be changed? Python code may run. No exception. GIL. */
+/* Is it a class of the standard library of which it is known that its objects cannot be changed? Python code may run.
+ * No exception. GIL. */
 bool stoa__is_library_value(PyTypeObject *type);
 
 /* Takes one apart, of which stoa__value_crossing has not said NOT. 1: done; 0: it is not what its class says, and goes by
  * proxy; -1 with an exception. May run Python code. GIL of the sender. */
 int stoa__value_apart(PyObject *object, stoa_value_parts *out);
 
-/* A class, a function, or a class method that an import finds: what is sent for it, borrowed from the default region, which keeps it: there
- * are finitely many. 1; 0: it is none; -1 with an exception. May run Python code. GIL. */
+/* A class, a function, or a class method that an import finds: what is sent for it, borrowed from the default region,
+ * which keeps it: there are finitely many. 1; 0: it is none; -1 with an exception. May run Python code. GIL. */
 int stoa__value_name(PyObject *object, PyObject **out);
 
 /* The object of its parts, `first` among them: new reference, NULL with stoa.Error that names the class, or what cannot be

@@ -103,7 +103,8 @@ typedef struct stoa_foreign_kind {
     /* Freezing; all may be NULL. May this object be one of the kind? Exact type tests only, no Python code. */
     bool (*takes)(PyObject *object);
     /* Lays the whole node without running Python code, in the walk: NULL with *why: refused for that reason (static text
-     * with the remedy); NULL without: the batch failed or, where it has not and there is a reduce(), that is to be asked. `convert`: freeze(), not share(). */
+     * with the remedy); NULL without: the batch failed or, where it has not and there is a reduce(), that is to be
+     * asked. `convert`: freeze(), not share(). */
     stoa_shared *(*freeze)(stoa_batch *batch, PyObject *object, bool convert, const char **why);
     /* Or: what to freeze instead, while nothing is held; Python code may run. New reference to a tuple of parts, which are
      * then frozen as children of a node of this kind, or what stoa__apart_laid gave; NULL with an exception. */
@@ -124,8 +125,8 @@ PyObject *stoa__deliver_node(PyObject *node);
 /* The same for a part of something that is delivered: a class is not known as delivered itself for that. */
 PyObject *stoa__deliver_part(PyObject *node);
 
-/* As stoa__deliver, of a part that is delivered when somebody touches it: `place` is where it stands in what it is a part of, for the
- * message of an error. */
+/* As stoa__deliver, of a part that is delivered when somebody touches it: `place` is where it stands in what it is a
+ * part of, for the message of an error. */
 PyObject *stoa__deliver_late(PyObject *part, const stoa_step *place);
 
 /* Another object like the one that is delivered for a node: of its own, its parts the delivered ones. New reference. */

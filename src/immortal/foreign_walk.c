@@ -95,8 +95,8 @@ enter_items(stoa_walk *walk, PyObject *object, stoa_node_kind kind, unsigned fla
     return STOA_VISIT_ENTERED;
 }
 
-/* A delivered sequence with changeable items: those that were built may have been changed. They alone are looked at, unless all are to
- * go to another region. */
+/* A delivered sequence with changeable items: those that were built may have been changed. They alone are looked at,
+ * unless all are to go to another region. */
 static stoa_visit_result
 enter_sequence(stoa_walk *walk, PyObject *object, bool in_memo, stoa_shared **out)
 {

@@ -6,13 +6,15 @@
  * it, by number, so functions that call each other or themselves work. A description holds values as they are; freezing
  * freezes them, a parcel sends them by the crossing rule.
  *
- * In a graph, one cell may be in several descriptions, and so may a function and the namespace that stands for __main__. A FUNCTION
- * node has an IDENTITY node for each of its: the same one in each description. What was made for one by this interpreter is
- * found by it (table.h) as long as somebody there holds it, so what shares a cell in the graph shares one where it arrives.
+ * In a graph, one cell may be in several descriptions, and so may a function and the namespace that stands for
+ * __main__. A FUNCTION node has an IDENTITY node for each of its: the same one in each description. What was made for
+ * one by this interpreter is found by it (table.h) as long as somebody there holds it, so what shares a cell in the
+ * graph shares one where it arrives.
  *
  * Where the globals are those of __main__: the frozen functions of a graph get a namespace of their own with what they
- * brought; a function that is sent to be called there (STOA_FUNCTION_HERE) gets __main__ there. Then what it brings is set in it unless code
- * there has assigned that name since, so that an initializer's globals stay; when the sender's value changes, it is set again.
+ * brought; a function that is sent to be called there (STOA_FUNCTION_HERE) gets __main__ there. Then what it brings is
+ * set in it unless code there has assigned that name since, so that an initializer's globals stay; when the sender's
+ * value changes, it is set again.
  */
 #ifndef STOA_IMMORTAL_FUNCTION_H
 #define STOA_IMMORTAL_FUNCTION_H

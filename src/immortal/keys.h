@@ -14,8 +14,8 @@
 #include "immortal/walk.h"
 
 /* The innermost frame's container, a mapping or a set, is about to become a node, its children being `parts`: notes its keys for
- * stoa__keys_try, if one is foreign. No Python code. false: they were tried and one has refused (the refusal is written), or there
- * is no memory (batch.err and the message are set). */
+ * stoa__keys_try, if one is foreign. No Python code. false: they were tried and one has refused (the refusal is
+ * written), or there is no memory (batch.err and the message are set). */
 bool stoa__keys_note(stoa_walk *walk, const stoa_frame *frame, stoa_node_kind kind, stoa_shared *const *parts);
 
 /* The walk is done: tries what was noted. 1: all are good. 0: one has refused, the walk is to be begun anew. -1 with an

@@ -1,9 +1,9 @@
 /* NumPy's values: scalars, dtypes, and arrays of its own subclasses of ndarray.
  *
  * They pickle by way of dtype objects and a private copy of their bytes, and where NumPy cannot be imported, which is every
- * sub-interpreter today, nothing could be made of that. So stoa/_numpy.py says what they are made of: a scalar's number by its bytes and
- * the builtin value that is equal to it, which arrives where there is no NumPy; an array's items as a shared array. What is left
- * there without a meaning is an error that names the class.
+ * sub-interpreter today, nothing could be made of that. So stoa/_numpy.py says what they are made of: a scalar's number
+ * by its bytes and the builtin value that is equal to it, which arrives where there is no NumPy; an array's items as a
+ * shared array. What is left there without a meaning is an error that names the class.
  */
 #ifndef STOA_IMMORTAL_NUMPY_VALUE_H
 #define STOA_IMMORTAL_NUMPY_VALUE_H
@@ -26,7 +26,8 @@ stoa_numpy_kind stoa__numpy_kind(PyTypeObject *type);
 /* What is to be frozen instead, as stoa__reduce gives it. May run Python code. GIL. */
 PyObject *stoa__numpy_apart(PyObject *object, unsigned flags);
 
-/* Is there a builtin value that is equal to this scalar? So it can be sent to anybody. May run Python code. No exception is left. GIL. */
+/* Is there a builtin value that is equal to this scalar? So it can be sent to anybody. May run Python code. No
+ * exception is left. GIL. */
 bool stoa__numpy_has_builtin(PyObject *scalar);
 
 #endif

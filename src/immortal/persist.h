@@ -10,9 +10,10 @@
  * changes in the same order. Both tries are copied along the path that changes, and shared but for that.
  * When there are more changes than half of the base, the next version gets a base of its own: as a dict that grows.
  *
- * Keys of builtin types lie in the base, or come later; keys of classes (foreign nodes) are always found by `added`, under the hash that their
- * class gave them where they were put in, and compared as what they are here. So they need a hash that is the same in every
- * interpreter: one by identity is refused. All of this needs the GIL, since classes compare by Python code.
+ * Keys of builtin types lie in the base, or come later; keys of classes (foreign nodes) are always found by `added`,
+ * under the hash that their class gave them where they were put in, and compared as what they are here. So they need a
+ * hash that is the same in every interpreter: one by identity is refused. All of this needs the GIL, since classes
+ * compare by Python code.
  */
 #ifndef STOA_IMMORTAL_PERSIST_H
 #define STOA_IMMORTAL_PERSIST_H
@@ -41,8 +42,8 @@ typedef struct stoa_added {
     uint64_t number;
 } stoa_added;
 
-/* By hash, five bits a level: first the entries of `here`, then the children of `below`. Below the last level of the hash all entries stand
- * side by side, and `here` is their number. */
+/* By hash, five bits a level: first the entries of `here`, then the children of `below`. Below the last level of the
+ * hash all entries stand side by side, and `here` is their number. */
 typedef struct stoa_hamt {
     uint32_t here, below;
     stoa_added entries[];
@@ -71,22 +72,22 @@ stoa__persist_of_node(const PyObject *node)
 /* The first version of a mapping: nothing has changed. */
 void stoa__persist_begin(stoa_persist *version, PyObject *mapping);
 
-/* How a key is found: the number of a live or removed key; -1: unknown; -2: an exception is set (an __eq__ raised). `key` as it is in
- * this interpreter, no node; `hash` is its hash. */
+/* How a key is found: the number of a live or removed key; -1: unknown; -2: an exception is set (an __eq__ raised).
+ * `key` as it is in this interpreter, no node; `hash` is its hash. */
 int64_t stoa__persist_number(const stoa_persist *version, PyObject *key, Py_hash_t hash);
 
 /* The value of a key: borrowed (perhaps a foreign node), or NULL: not there, or an exception is set. */
 PyObject *stoa__persist_find(const stoa_persist *version, PyObject *key, Py_hash_t hash);
 
-/* The same for readers with no GIL: `key` is a shared object, or laid out like one. Keys of builtin types are found by what they are;
- * one that is a node by being that node, among the keys that came later: in time of how many they are. NULL: not there, or
- * unhashable. */
+/* The same for readers with no GIL: `key` is a shared object, or laid out like one. Keys of builtin types are found by
+ * what they are; one that is a node by being that node, among the keys that came later: in time of how many they are.
+ * NULL: not there, or unhashable. */
 PyObject *stoa__persist_find_shared(const stoa_persist *version, PyObject *key);
 
-/* Turns `version`, which is the caller's own copy, into the next one, in `batch`; what it was copied from stays as it is. First the
- * `removed` keys go, then the `pairs` (key, value, key, value …) come; all are shared. STOA_ENOTFOUND: a removed key is not
- * there, *out_missing is which; STOA_ETYPE: a key is unhashable, or its hash is by identity; STOA_ENOMEM: these leave the message;
- * STOA_EPYTHON: an exception is set. Runs Python code where keys are of classes. */
+/* Turns `version`, which is the caller's own copy, into the next one, in `batch`; what it was copied from stays as it
+ * is. First the `removed` keys go, then the `pairs` (key, value, key, value …) come; all are shared. STOA_ENOTFOUND: a
+ * removed key is not there, *out_missing is which; STOA_ETYPE: a key is unhashable, or its hash is by identity;
+ * STOA_ENOMEM: these leave the message; STOA_EPYTHON: an exception is set. Runs Python code where keys are of classes. */
 stoa_err stoa__persist_evolve(stoa_batch *batch, stoa_persist *version, PyObject *const *pairs, size_t count,
                               PyObject *const *removed, size_t removed_count, size_t *out_missing);
 

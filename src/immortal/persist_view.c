@@ -268,8 +268,8 @@ iterator_dealloc(PyObject *self)
     Py_DECREF(type);
 }
 
-/* Takes over both references. Whoever unpacks a pair at once, as loops do, lets go of it before asking for the next: then that one is
- * filled again, as dicts do. */
+/* Takes over both references. Whoever unpacks a pair at once, as loops do, lets go of it before asking for the next:
+ * then that one is filled again, as dicts do. */
 static PyObject *
 give_pair(iterator_object *it, PyObject *key, PyObject *value)
 {

@@ -1,5 +1,5 @@
-/* Persistent mappings as an interpreter sees them: `stoa.PersistentMapping`, one type an interpreter. It holds nothing but the address of
- * the version; values that are foreign nodes are delivered when they are touched.
+/* Persistent mappings as an interpreter sees them: `stoa.PersistentMapping`, one type an interpreter. It holds nothing
+ * but the address of the version; values that are foreign nodes are delivered when they are touched.
  */
 #ifndef STOA_IMMORTAL_PERSIST_VIEW_H
 #define STOA_IMMORTAL_PERSIST_VIEW_H

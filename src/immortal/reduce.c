@@ -1,10 +1,10 @@
 /* Taking objects apart, and making them again, by the protocol that pickle and copy use.
  *
  * A CALL node has seven parts: what to call, its arguments, a text, the state, items to append, pairs to set, the class
- * that must come out (or its module and name, for messages, where what comes out may be of another; or None). Constructors may insist on a list or a dict where freezing made a tuple or a mapping, so
- * the text says, one mark each, what the state and every argument were: l list, d dict (as key, value, …), s set,
- * b bytearray, t for a state of two dicts (attributes, slots), (…) for a tuple with such things in it, . for anything
- * else. What lies deeper stays frozen.
+ * that must come out (or its module and name, for messages, where what comes out may be of another; or None).
+ * Constructors may insist on a list or a dict where freezing made a tuple or a mapping, so the text says, one mark
+ * each, what the state and every argument were: l list, d dict (as key, value, …), s set, b bytearray, t for a state of
+ * two dicts (attributes, slots), (…) for a tuple with such things in it, . for anything else. What lies deeper stays frozen.
  */
 #include "immortal/apart.h"
 

@@ -409,8 +409,9 @@ sequence_copy(PyObject *self, PyObject *unused)
 }
 
 static PyMethodDef methods[] = {
-    {"index", (PyCFunction)(void (*)(void))sequence_index,
-     METH_FASTCALL, "index($self, value, start=0, stop=sys.maxsize, /)\n--\n\nThe first position of value; ValueError if there is none."},
+    {"index", (PyCFunction)(void (*)(void))sequence_index, METH_FASTCALL,
+     "index($self, value, start=0, stop=sys.maxsize, /)\n--\n\n"
+     "The first position of value; ValueError if there is none."},
     {"count", sequence_count, METH_O, "count($self, value, /)\n--\n\nHow often value is in it."},
     {"__reduce__", sequence_reduce, METH_NOARGS, "As a tuple."},
     {"__copy__", sequence_copy, METH_NOARGS, "It cannot change: itself."},

@@ -20,8 +20,8 @@ bool stoa__is_sequence(const PyObject *object);
 PyObject *stoa__sequence_node(PyObject *sequence);
 /* How many of the items have been built. */
 size_t stoa__sequence_built(const PyObject *sequence);
-/* The position of the first item from `from` on that was built; SIZE_MAX: none was. In time of what was built, and a little for each
- * 256 items that lie between. No Python code. */
+/* The position of the first item from `from` on that was built; SIZE_MAX: none was. In time of what was built, and a
+ * little for each 256 items that lie between. No Python code. */
 size_t stoa__sequence_next_built(const PyObject *sequence, size_t from);
 /* The item if it was built, else its part of the node: borrowed. No Python code. */
 PyObject *stoa__sequence_part(PyObject *sequence, size_t index);

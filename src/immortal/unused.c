@@ -10,8 +10,8 @@
 #define LARGEST ((size_t)512) /* that the allocator takes from its pools */
 #define PATTERN 0x51
 
-/* Does what was in a block stay in it when it is freed? Not with the allocators that check, which overwrite it themselves, and not
- * surely with others. */
+/* Does what was in a block stay in it when it is freed? Not with the allocators that check, which overwrite it
+ * themselves, and not surely with others. */
 static bool
 leaves_content(void)
 {

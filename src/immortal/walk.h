@@ -8,8 +8,9 @@
  * Invariants
  *  1. Slots of a frame are [base, top of it), where the top is the base of the next frame, or `top` for the innermost.
  *  2. Slots below `next` of a frame are shared objects; the slot at `next` is the one being worked on; those above are
- *     sources (but for keys that were known before: `step`), kept alive by the source container, which cannot change: the GIL is held and no Python code runs. Much
- *     rests on that: the memo, keys computed ahead, and tables of dicts that are copied when the dict is left.
+ *     sources (but for keys that were known before: `step`), kept alive by the source container, which cannot change:
+ *     the GIL is held and no Python code runs. Much rests on that: the memo, keys computed ahead, and tables of dicts
+ *     that are copied when the dict is left.
  *  3. STOA_SPARE slots above `top` are allocated, so that prefetching may look ahead without asking.
  */
 #ifndef STOA_IMMORTAL_WALK_H

@@ -31,8 +31,8 @@ step_of_change(void *arg, size_t i, stoa_step *out)
     *out = *(const stoa_step *)arg;
 }
 
-/* A refusal names a place in the flat list, or (`index` >= 0) in the item of that number: it is to name one in the mapping that the
- * changes are. */
+/* A refusal names a place in the flat list, or (`index` >= 0) in the item of that number: it is to name one in the
+ * mapping that the changes are. */
 static void
 place_in_mapping(PyObject *list, Py_ssize_t index)
 {
@@ -112,8 +112,8 @@ is_shared_mapping(PyObject *object)
     return Py_IS_TYPE(object, &STOA_MAPPING_TYPE) && stoa__in_heap(object);
 }
 
-/* The version that `mapping` is; what is no shared mapping is frozen. -1 with an exception. Persistent mappings and native ones are
- * taken by pointer; for one with foreign nodes *pairs gets what it consists of. */
+/* The version that `mapping` is; what is no shared mapping is frozen. -1 with an exception. Persistent mappings and
+ * native ones are taken by pointer; for one with foreign nodes *pairs gets what it consists of. */
 static int
 find_version(PyObject *mapping, stoa_region *region, stoa_persist *version, frozen_list *pairs, PyObject **heap)
 {

@@ -1,4 +1,5 @@
-/* A cell: how one small value crosses without a parcel (proxy/request.h). Written under the sender's GIL, read under the receiver's. */
+/* A cell: how one small value crosses without a parcel (proxy/request.h). Written under the sender's GIL, read under
+ * the receiver's. */
 #ifndef STOA_PROXY_CELL_H
 #define STOA_PROXY_CELL_H
 

@@ -58,7 +58,8 @@ int stoa__bell_fd(stoa_bell *bell); /* -1: closed */
 void stoa__bell_heard(stoa_bell *bell);
 /* The oldest that rang, with its reference for the caller; NULL: none. */
 stoa_ticket *stoa__bell_take(stoa_bell *bell);
-/* How many tickets it has; writes the `user`s of at most `room` of them. GIL of the loop, under which these stay what they are. */
+/* How many tickets it has; writes the `user`s of at most `room` of them. GIL of the loop, under which these stay what
+ * they are. */
 size_t stoa__bell_users(stoa_bell *bell, void **users, size_t room);
 
 /* One reference. NULL: no memory. `serial`: the interpreter of the loop. */

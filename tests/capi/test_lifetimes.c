@@ -270,7 +270,8 @@ wait_for_the_end(const stoa_callback_call *call)
     return stoa_callback_return(call, stoa_data_none());
 }
 
-/* A thread of Python's that is in a callback when Python ends never comes back to Python: the finaliser is called all the same. */
+/* A thread of Python's that is in a callback when Python ends never comes back to Python: the finaliser is called all
+ * the same. */
 static int
 callbacks_under_way_are_finalised(void)
 {

@@ -284,7 +284,8 @@ int stoa__runtime_init(void);
  * 0, or -1 with an exception set. */
 int stoa__runtime_receive(void);
 
-/* Calls `found` for each static string of the runtime (one address in all interpreters), in order of address. Interns nothing and leaks nothing. GIL. Returns how many there were. */
+/* Calls `found` for each static string of the runtime (one address in all interpreters), in order of address. Interns
+ * nothing and leaks nothing. GIL. Returns how many there were. */
 size_t stoa__runtime_static_strings(void (*found)(PyObject *str, void *context), void *context);
 
 /* A static builtin type: one address in all interpreters of the process, made ready in each? No GIL. */
