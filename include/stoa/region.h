@@ -3,9 +3,10 @@
  *
  * Everything shared lives in a region. The default region lives as long as the process; that is where things go when no
  * region (NULL) is named. A region of one's own bounds how much one job may take: when its limit is hit, the freeze or
- * build that hit it fails with STOA_ENOMEM and leaves nothing behind. And it can end before the process does: it is retired, or goes by
- * itself when nobody holds it and all interpreters that ever received something of it are closed. What C code has built or
- * received (a builder, a look-up, stoa_object_from_python …) it may use for ever: such a region does not go by itself.
+ * build that hit it fails with STOA_ENOMEM and leaves nothing behind. And it can end before the process does: it is
+ * retired, or goes by itself when nobody holds it and all interpreters that ever received something of it are closed.
+ * What C code has built or received (a builder, a look-up, stoa_object_from_python …) it may use for ever: such a
+ * region does not go by itself.
  *
  * Threads: any, no GIL, no interpreter; a region may be used by many threads at once.
  */

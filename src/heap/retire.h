@@ -29,9 +29,9 @@ uint32_t stoa__retire_others(const stoa_region *region);
  * false: somebody holds it beside the caller, or something was frozen into it or handed over since begin; nothing has changed. */
 bool stoa__retire_finish(stoa_region *region, uint64_t mark);
 
-/* The other way: nobody holds the region, and all interpreters that ever received something of it have ended, so that there is nobody
- * left to have an address. Then its pages go; the caller, who holds the lock of the regions, ends it. false: that is not
- * so. */
+/* The other way: nobody holds the region, and all interpreters that ever received something of it have ended, so that
+ * there is nobody left to have an address. Then its pages go; the caller, who holds the lock of the regions, ends it.
+ * false: that is not so. */
 bool stoa__retire_deserted(stoa_region *region);
 
 /* The region that `address` lies in was retired? (true also for one that never had an object.) */

@@ -66,8 +66,8 @@ void stoa__members_settle(void);
  * region, if that can end, is told. New reference, or NULL with an exception. GIL; may run Python code. */
 PyObject *stoa__receive(PyObject *object);
 
-/* The object is about to be read by somebody who cannot be told of, perhaps when this interpreter has ended: a region that can end
- * stays from now on. No lock, no GIL. */
+/* The object is about to be read by somebody who cannot be told of, perhaps when this interpreter has ended: a region
+ * that can end stays from now on. No lock, no GIL. */
 void stoa__let_go_anywhere(const void *object);
 /* The same for an object that is read on this thread, in an interpreter that it is inside. */
 void stoa__let_go_below(const void *object);
