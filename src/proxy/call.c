@@ -1,7 +1,5 @@
 #include "proxy/call.h"
 
-#include <sched.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "heap/error.h"
@@ -10,6 +8,7 @@
 #include "immortal/cpython/thread_values.h"
 #include "immortal/exceptions.h"
 #include "proxy/service.h"
+#include "proxy/stop.h"
 #include "proxy/wait.h"
 
 /* After this a posted call that nobody has begun is taken back. */
@@ -48,66 +47,6 @@ step_back(aside *a)
     Py_XDECREF(a->handled);
 }
 
-/* Stopping work. The exception is for this work only, so whoever sends it and whoever ends it agree by `stop`:
- *   NOT_BEGUN -> RUNNING -> OVER                        nobody wanted it stopped
- *   NOT_BEGUN -> CANCELLED                              claimed, but it will not begin
- *                RUNNING -> STOPPING -> STOPPED -> OVER an exception is under way, or has arrived; the runner takes
- *                                                       back what has not
- * STOPPING lasts as long as one call into CPython, under the GIL of the interpreter that the runner is in.
- * A runner that waits may be in the midst of another work, which the exception must not hit: `wanted` stays then, and is
- * looked at when that one ends. The stopper writes `wanted` before it looks at the runner's innermost work, the runner
- * the other way round, so one of them sees the other. */
-enum { NOT_BEGUN, RUNNING, STOPPING, STOPPED, OVER, CANCELLED };
-
-static void
-take_back_stop(stoa_work *work)
-{
-    stoa_entry entry;
-    while (atomic_load(&work->stop) == STOPPING) {
-        (void)sched_yield();
-    }
-    if (work->stopped_in == work->owner) {
-        (void)PyThreadState_SetAsyncExc(work->thread, NULL); /* we are there, even if it is being closed */
-    }
-    else if (stoa__enter(work->stopped_in, &entry) == STOA_OK) {
-        (void)PyThreadState_SetAsyncExc(work->thread, NULL);
-        stoa__leave(&entry);
-    }
-    atomic_store(&work->stop, OVER);
-}
-
-/* The work that this thread goes back to was to be stopped while another one was in the way. GIL of its owner. */
-static void
-stop_late(stoa_work *work, const stoa_interp_record *inside)
-{
-    uint32_t running = RUNNING;
-    if (!atomic_load(&work->wanted) || work->owner != inside ||
-        !atomic_compare_exchange_strong(&work->stop, &running, STOPPING)) {
-        return;
-    }
-    PyObject *class = stoa__exception_out_of_time();
-    work->stopped_in = work->owner;
-    if (class != NULL) {
-        (void)PyThreadState_SetAsyncExc(work->thread, class);
-        stoa__waiter_interrupt(work->runner);
-    }
-    PyErr_Clear();
-    atomic_store(&work->stop, STOPPED);
-}
-
-/* The same the other way round: the exception is on its way to `outer`, and has not been raised; the work that begins now
- * must not get it. GIL of `inside`. */
-static void
-hold_stop_back(stoa_work *outer, const stoa_interp_record *inside, PyThreadState *state)
-{
-    if (outer != NULL && atomic_load(&outer->stop) == STOPPED && outer->stopped_in == inside &&
-        outer->owner == inside && stoa__awaits_async_exception(state)) {
-        (void)PyThreadState_SetAsyncExc(outer->thread, NULL);
-        atomic_store(&outer->wanted, 1);
-        atomic_store(&outer->stop, RUNNING);
-    }
-}
-
 /* Served work is done in the caller's stead: with what the caller's thread keeps in this interpreter. Its state is there: to be
  * deleted it needs the GIL, which we have had since the caller was found waiting. */
 static void
@@ -122,7 +61,7 @@ do_served(stoa_work *work, PyThreadState *state)
     work->inside(work);
     if (lent) {
         stoa__thread_values_exchange(state, &values);
-        callers = atomic_load(&work->stop) == RUNNING ? stoa__thread_values_find(work->caller) : NULL;
+        callers = stoa__stop_is_away(work) ? stoa__thread_values_find(work->caller) : NULL;
         stoa__thread_values_put_back(callers, &values);
     }
 }
@@ -131,18 +70,9 @@ do_served(stoa_work *work, PyThreadState *state)
 static void
 do_work(stoa_work *work, PyThreadState *state)
 {
-    stoa_waiter *self = stoa__waiter_here();
-    work->runner = self == NULL ? NULL : stoa__waiter_ref(self);
-    work->thread = state->thread_id;
-    uint32_t stage = NOT_BEGUN;
-    if (!atomic_compare_exchange_strong(&work->stop, &stage, RUNNING)) {
+    if (!stoa__stop_begins(work, state)) {
         work->err = STOA_ETIMEDOUT;
         return;
-    }
-    if (self != NULL) {
-        work->outer = atomic_load(&self->work);
-        atomic_store(&self->work, work);
-        hold_stop_back(work->outer, work->owner, state);
     }
     if (work->served_until != 0) {
         do_served(work, state);
@@ -150,16 +80,7 @@ do_work(stoa_work *work, PyThreadState *state)
     else {
         work->inside(work);
     }
-    stage = RUNNING;
-    if (!atomic_compare_exchange_strong(&work->stop, &stage, OVER)) {
-        take_back_stop(work);
-    }
-    if (self != NULL) {
-        atomic_store(&self->work, work->outer);
-        if (work->outer != NULL) {
-            stop_late(work->outer, work->owner);
-        }
-    }
+    stoa__stop_over(work);
 }
 
 static void
@@ -189,7 +110,11 @@ dispose(stoa_posted *call)
     stoa_work *work = (stoa_work *)call;
     stoa_interp_record *owner = work->owner;
     stoa_waiter *runner = work->runner;
+    stoa_work *beneath = work->beneath;
     work->free(work);
+    if (beneath != NULL) {
+        stoa__work_unref(beneath);
+    }
     stoa__interp_unref(owner);
     if (runner != NULL) {
         stoa__waiter_unref(runner);
@@ -211,84 +136,14 @@ stoa__work_init(stoa_work *work, stoa_interp_record *owner, void (*inside)(stoa_
     work->err = STOA_OK;
     work->runner = NULL;
     work->stopped_in = NULL;
-    work->outer = NULL;
+    work->outer = work->beneath = NULL;
     work->caller = PyThread_get_thread_ident();
     work->served_until = 0;
-    work->late = work->called_back = false;
+    work->called_back = false;
+    atomic_init(&work->late, false);
     atomic_init(&work->wanted, 0);
-    atomic_init(&work->stop, NOT_BEGUN);
+    atomic_init(&work->stop, STOA_STOP_NOT_BEGUN);
     return STOA_OK;
-}
-
-/* ---- stopping it ------------------------------------------------------------------------------------------------- */
-
-typedef struct stopper {
-    stoa_posted call;
-    stoa_work *work; /* a reference */
-    bool held; /* counted as inside of the owner: who closes it as soon as the caller is back waits for the stop */
-} stopper;
-
-/* On a service thread: raises the exception where the runner is now. */
-static void
-stop_work(stoa_posted *call)
-{
-    stopper *s = (stopper *)call;
-    stoa_work *work = s->work;
-    stoa_interp_record *there = atomic_load_explicit(&work->runner->innermost, memory_order_relaxed);
-    stoa_visit visit;
-    if (there == NULL) {
-        there = work->owner;
-    }
-    if (atomic_load(&work->stop) != RUNNING) {
-        return;
-    }
-    bool by_hold = s->held && there == work->owner;
-    s->held = s->held && !by_hold;
-    if ((by_hold ? stoa__visit_held(there, &visit) : stoa__visit(there, &visit)) != STOA_OK) {
-        return;
-    }
-    PyObject *class = stoa__exception_out_of_time();
-    uint32_t running = RUNNING;
-    atomic_store(&work->wanted, 1);
-    if (class != NULL && atomic_load(&work->runner->work) == work &&
-        atomic_compare_exchange_strong(&work->stop, &running, STOPPING)) {
-        work->stopped_in = there;
-        if (PyThreadState_SetAsyncExc(work->thread, class) > 0) {
-            stoa__waiter_interrupt(work->runner); /* it may be waiting */
-        }
-        atomic_store(&work->stop, STOPPED);
-    }
-    PyErr_Clear();
-    stoa__visit_end(&visit);
-}
-
-static void
-free_stopper(stoa_posted *call)
-{
-    stopper *s = (stopper *)call;
-    if (s->held) {
-        stoa__interp_leave(s->work->owner);
-    }
-    stoa__work_unref(s->work);
-    free(s);
-}
-
-/* The caller leaves: takes it back, or has it stopped. */
-static void
-give_up(stoa_work *work)
-{
-    stopper *s;
-    uint32_t stage = NOT_BEGUN;
-    if (stoa__call_withdraw(&work->call) || atomic_compare_exchange_strong(&work->stop, &stage, CANCELLED) ||
-        stage != RUNNING || work->runner == NULL || (s = malloc(sizeof(*s))) == NULL) {
-        return;
-    }
-    stoa__call_init(&s->call, NULL, stop_work, free_stopper);
-    s->work = work;
-    s->held = stoa__interp_enter(work->owner) == STOA_OK;
-    stoa__call_ref(&work->call);
-    (void)stoa__serve(&s->call); /* else it runs on, and what comes of it is dropped */
-    stoa__call_unref(&s->call);
 }
 
 /* ---- waiting ----------------------------------------------------------------------------------------------------- */
@@ -368,7 +223,7 @@ wait_asking(stoa_work *work, stoa_deadline deadline)
             return outcome(work);
         }
         if (err != STOA_ETIMEDOUT || until == deadline) {
-            give_up(work);
+            stoa__stop_ask(work);
             return err;
         }
         if (atomic_load(&work->call.state) != STOA_CALL_POSTED) {
@@ -438,14 +293,37 @@ wait_served(stoa_work *work, stoa_deadline deadline)
         if (err == STOA_OK) {
             return work->late ? STOA_ETIMEDOUT : outcome(work);
         }
-        give_up(work);
+        stoa__stop_ask(work);
     }
     return err;
+}
+
+/* The innermost served work at or below `work`: in the midst of it, on this thread, that one is done. */
+static stoa_work *
+served_from(stoa_work *work)
+{
+    while (work != NULL && work->served_until == 0) {
+        work = work->outer;
+    }
+    return work;
+}
+
+/* That of this thread, or NULL. From there on `beneath` leads to those in the midst of which it was sent: callers that wait,
+ * on threads of their own. */
+static stoa_work *
+served_here(void)
+{
+    stoa_waiter *self = stoa__waiter_here_if_any();
+    return self == NULL ? NULL : served_from(atomic_load(&self->work));
 }
 
 static stoa_err
 by_service(stoa_deadline deadline, stoa_work *work)
 {
+    work->beneath = served_here();
+    if (work->beneath != NULL) {
+        stoa__call_ref(&work->beneath->call);
+    }
     work->served_until = deadline;
     size_t count = stoa__current_state() == NULL /* such a wait serves nobody */
                        ? 0
@@ -457,21 +335,44 @@ by_service(stoa_deadline deadline, stoa_work *work)
     return err;
 }
 
+static bool
+is_caller_inside(const stoa_work *work, const stoa_interp_record *owner)
+{
+    for (size_t i = 0; i < STOA_CALLER_INSIDE && work->caller_inside[i] != 0; i++) {
+        if (work->caller_inside[i] == owner->serial) {
+            return true;
+        }
+    }
+    return false;
+}
+
 stoa_waiter *
 stoa__caller_served(const stoa_interp_record *owner, stoa_deadline *out_deadline)
 {
-    stoa_waiter *self = stoa__waiter_here_if_any();
-    const stoa_work *work = self == NULL ? NULL : atomic_load(&self->work);
-    if (work == NULL || work->served_until == 0 || atomic_load(&work->stop) != RUNNING) {
-        return NULL;
-    }
-    for (size_t i = 0; i < STOA_CALLER_INSIDE && work->caller_inside[i] != 0; i++) {
-        if (work->caller_inside[i] == owner->serial) {
-            *out_deadline = work->served_until;
+    stoa_deadline until = STOA_FOREVER;
+    for (const stoa_work *work = served_here(); work != NULL; work = work->beneath) {
+        if (!stoa__stop_is_away(work)) { /* its caller has left */
+            return NULL;
+        }
+        until = work->served_until < until ? work->served_until : until;
+        if (is_caller_inside(work, owner)) {
+            *out_deadline = until;
             return work->call.sender;
         }
     }
     return NULL;
+}
+
+/* What this thread had called back was not over by `deadline`, and who was asked could not leave: the served works whose time
+ * was up then are too late, whatever comes of them. */
+static void
+note_late(stoa_deadline deadline)
+{
+    for (stoa_work *work = served_here(); work != NULL; work = work->beneath) {
+        if (work->served_until <= deadline) {
+            work->late = true;
+        }
+    }
 }
 
 static bool
@@ -503,7 +404,7 @@ by_post(stoa_work *work)
         err = wait_some(work, STOA_FOREVER);
     }
     if (err != STOA_OK) {
-        give_up(work);
+        stoa__stop_ask(work);
         return err;
     }
     STOA_COUNT(&stoa__process->counters, calls_posted);
@@ -527,10 +428,8 @@ stoa__call_owner(const stoa_route *route, stoa_deadline deadline, stoa_work *wor
         err = enter_and_do(work);
     }
     if (err == STOA_ETIMEDOUT) {
-        stoa_work *served = work->called_back ? atomic_load(&work->call.sender->work) : NULL;
-        if (served !=
-            NULL) { /* the caller was busy with this: he could not leave, and what comes now is too late */
-            served->late = true;
+        if (work->called_back) {
+            note_late(deadline);
         }
         STOA_COUNT(&stoa__process->counters, calls_timed_out);
     }

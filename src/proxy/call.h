@@ -37,12 +37,13 @@ typedef struct stoa_work {
     unsigned long thread;             /* the same: that thread as Python counts */
     stoa_interp_record *stopped_in;   /* written before STOPPED */
     struct stoa_work *outer;          /* its runner's own: the work in the midst of which this one is run */
-    unsigned long caller;             /* const: the caller's thread as Python counts */
-    stoa_deadline served_until;       /* const once served; 0: not served */
+    struct stoa_work *beneath; /* const once served: the served work in the midst of which it was sent, a reference; or NULL */
+    unsigned long caller;                       /* const: the caller's thread as Python counts */
+    stoa_deadline served_until;                 /* const once served; 0: not served */
     uint32_t caller_inside[STOA_CALLER_INSIDE]; /* the same: serials of the interpreters the caller is in; 0: none */
-    bool late;                     /* by its runner, before it is over: its caller\'s time was up meanwhile */
+    _Atomic bool late;                          /* its caller's time was up while he could not leave */
     bool called_back;              /* const: the caller's thread is asked, who waits for the work that asks */
-    _Atomic uint32_t stop, wanted; /* see call.c */
+    _Atomic uint32_t stop, wanted; /* proxy/stop.h */
 } stoa_work;
 
 /* One reference for the caller. GIL or none. STOA_ENOMEM: this thread cannot wait. */
@@ -64,8 +65,9 @@ stoa_err stoa__call_owner(const stoa_route *route, stoa_deadline deadline, stoa_
 extern _Atomic uint32_t stoa__works_served; /* how many there are now: a hint */
 stoa_waiter *stoa__caller_served(const stoa_interp_record *owner, stoa_deadline *out_deadline);
 
-/* If this thread does served work, and its caller is inside `owner`: that caller, borrowed, and how long he waits. What is
- * to be done in `owner` is to be done by him: make it called_back work with him as its home. Else NULL. */
+/* If this thread does served work, and its caller is inside `owner`, or who sent the work in the midst of which it was sent, and
+ * so on: that caller, borrowed, and how long all of them wait. What is to be done in `owner` is to be done by him: make it
+ * called_back work with him as its home. Else NULL. */
 static inline stoa_waiter *
 stoa__caller_in(const stoa_interp_record *owner, stoa_deadline *out_deadline)
 {

@@ -33,19 +33,19 @@ do_async(PyObject *target, PyObject *const *args, Py_ssize_t count, stoa_operati
 static PyObject *
 proxy_await(PyObject *self)
 {
-    return stoa__request(self, do_async, NULL, 0, 0, AWAIT);
+    return stoa__request(self, do_async, NULL, 0, STOA_REQUEST_GOES_OVER, AWAIT);
 }
 
 static PyObject *
 proxy_aiter(PyObject *self)
 {
-    return stoa__request(self, do_async, NULL, 0, 0, AITER);
+    return stoa__request(self, do_async, NULL, 0, STOA_REQUEST_GOES_OVER, AITER);
 }
 
 static PyObject *
 proxy_anext(PyObject *self)
 {
-    return stoa__request(self, do_async, NULL, 0, 0, ANEXT);
+    return stoa__request(self, do_async, NULL, 0, STOA_REQUEST_GOES_OVER, ANEXT);
 }
 
 /* As the owner sends it: a coroutine is no iterator, but what drives one here (a task of an event loop) takes whatever has

@@ -155,7 +155,7 @@ do_iterate(PyObject *target, PyObject *const *args, Py_ssize_t count, stoa_opera
 static PyObject *
 proxy_iterate(PyObject *self)
 {
-    PyObject *plan = stoa__request(self, do_iterate, NULL, 0, 0, 0);
+    PyObject *plan = stoa__request(self, do_iterate, NULL, 0, STOA_REQUEST_GOES_OVER, 0);
     if (plan == NULL) {
         return NULL;
     }

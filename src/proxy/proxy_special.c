@@ -105,7 +105,8 @@ special(PyObject *self, PyObject *args, uintptr_t which, Py_ssize_t max)
         return PyErr_Format(PyExc_TypeError, "%s() takes at most %zd arguments (%zd given)",
                             rows[which].function, max, count);
     }
-    return stoa__request(self, do_special, &PyTuple_GET_ITEM(args, 0), count, 0, which);
+    return stoa__request(self, do_special, &PyTuple_GET_ITEM(args, 0), count,
+                         which == REVERSED ? STOA_REQUEST_GOES_OVER : 0, which);
 }
 
 static PyObject *

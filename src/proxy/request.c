@@ -345,14 +345,18 @@ new_routed(stoa_proxy_object *proxy, stoa_route *route, const request *like, PyO
     return NULL;
 }
 
-/* An attribute of an object whose calls have options: calls of that have them, too. */
+/* An attribute, an item, an iterator of an object whose calls have options: calls of that have them, too. */
 static PyObject *
-with_options(PyObject *result, const routed *q)
+with_options(PyObject *result, PyObject *self, const routed *q)
 {
     const stoa_route *route = q->route;
-    if (result == NULL || !(q->r.flags & STOA_REQUEST_FIRST_IS_NAME) || !stoa__is_proxy(result) ||
-        (route->timeout < 0 && route->via == STOA_VIA_AUTO)) {
+    if (result == NULL || !(q->r.flags & (STOA_REQUEST_FIRST_IS_NAME | STOA_REQUEST_GOES_OVER)) ||
+        !stoa__is_proxy(result) || (route->timeout < 0 && route->via == STOA_VIA_AUTO)) {
         return result;
+    }
+    if (stoa__proxy(result)->handle == q->handle) { /* an iterator is its own */
+        Py_DECREF(result);
+        return Py_NewRef(self);
     }
     const stoa_route *own = stoa__proxy(result)->route;
     stoa_route *both = stoa__route_new(route->via, own == NULL ? NULL : own->home, route->timeout);
@@ -385,7 +389,7 @@ request_routed(PyObject *self, stoa_route *route, stoa_deadline deadline, bool c
     PyObject *result = NULL;
     if (err == STOA_OK) {
         q->received = true;
-        result = with_options(receive(&q->r, side), q);
+        result = with_options(receive(&q->r, side), self, q);
     }
     else {
         stoa__call_failed(q->work.owner, err,

@@ -27,6 +27,9 @@
 #define STOA_REQUEST_CALL \
     256u /* it calls the object: in served work (proxy/call.h) the caller's thread does it, if it is his */
 
+#define STOA_REQUEST_GOES_OVER \
+    512u /* the result goes over the object: where its calls have options, that one's have them, too */
+
 typedef struct stoa_operation {
     uintptr_t extra;
     void *with; /* of the caller, who waits: for the operator's use; NULL where others may run the request */

@@ -142,6 +142,39 @@ class TestTimeout(Owner):
         self.check(stoa.options(self.get("slow"), timeout=0.1).go)
         self.settled()
 
+    def test_iterators_have_the_options(self):
+        self.it.exec(
+            "class Slow:\n"
+            "    def __iter__(self): return self\n"
+            "    def __next__(self):\n"
+            "        while True: pass\n"
+            "    def __reversed__(self): return Slow()\n"
+            "    def __aiter__(self): return Slow()\n"
+            "    def __anext__(self): return Slow()\n"
+            "    def __await__(self): return Slow()\n"
+            "def count():\n"
+            "    yield 1\n"
+            "    while True: pass\n"
+        )
+        slow = stoa.options(self.get("Slow()"), timeout=0.1)
+        self.check(lambda: list(slow))
+        self.check(lambda: next(iter(slow)))
+        self.check(lambda: next(reversed(slow)))
+
+        async def wait():
+            await slow
+
+        async def go_over():
+            async for _ in slow:
+                pass
+        self.check(lambda: wait().send(None))
+        self.check(lambda: go_over().send(None))
+        counting = stoa.options(self.get("count()"), timeout=2)
+        self.assertIs(iter(counting), counting)
+        self.assertEqual(next(counting), 1)
+        self.check(lambda: next(counting), 2)
+        self.settled()
+
     def test_many_at_once(self):
         forever = stoa.options(self.get("forever"), timeout=0.1)
         caught = []
@@ -248,6 +281,50 @@ class TestInTheCallersStead(Owner):
                 return threading.get_ident() == here and key
         self.it.exec("def methods(x): return [x.method(key=i) for i in range(5)]")
         self.assertEqual(list(stoa.options(self.get("methods"), timeout=60)(Mine())), [0, 1, 2, 3, 4])
+
+    def two_away(self):
+        """A function of a second interpreter; and one of `it`, itself with a limit, that calls it with a limit or without."""
+        other = stoa.Interpreter()
+        self.addCleanup(other.close)
+        other.exec("def call(f, *args): return f(*args)")
+        self.it.exec(
+            "def within(limit, f, *args): return stoa.options(f, timeout=limit)(*args)\n"
+            "def told(limit, f, *args):\n"
+            "    try: return within(limit, f, *args)\n"
+            "    except stoa.Timeout: return 'told'\n"
+        )
+        return other.call(eval, "call"), lambda name, limit: stoa.options(self.get(name), timeout=limit)
+
+    def test_callbacks_run_on_the_outermost_callers_thread(self):
+        far, near = self.two_away()
+        here = threading.get_ident()
+        for limit in (None, 60):
+            self.assertEqual(near("within", 60)(limit, far, threading.get_ident), here)
+
+        def deep(n):
+            self.assertEqual(threading.get_ident(), here)
+            return near("within", 60)(60, far, deep, n - 1) + 1 if n else 0
+        self.assertEqual(deep(4), 4)
+        with self.assertRaises(ZeroDivisionError):
+            near("within", 60)(60, far, lambda: 1 / 0)
+
+    def test_limits_around_a_callback_into_the_outermost_caller(self):
+        far, near = self.two_away()
+        ended = []
+
+        def forever():
+            try:
+                while True:
+                    pass
+            except BaseException as error:
+                ended.append((type(error).__name__, threading.get_ident()))
+                raise
+        with self.assertRaises(stoa.Timeout):  # the outer one ends it
+            near("within", 0.2)(60, far, forever)
+        self.assertEqual(near("told", 60)(0.2, far, forever), "told")  # the inner one; the outer call goes on
+        self.assertEqual(ended, [("OutOfTime", threading.get_ident())] * 2)
+        for i in range(2000):  # nothing is left on its way
+            self.assertEqual(near("within", 60)(None, far, abs, -i) if i % 100 == 0 else self.get("call")(abs, -i), i)
 
     def test_exceptions_of_callbacks(self):
         def fail():
