@@ -209,7 +209,7 @@ class TestTimeout(Owner):
         self.it.close()
         thread.join()
         self.assertEqual(outcome, ["slept"])  # calls under way finish
-        with self.assertRaises(stoa.InterpreterGone):
+        with self.assertRaisesRegex(stoa.InterpreterGone, f"'{self.it.name}'"):
             sleep(0)
 
 
