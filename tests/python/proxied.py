@@ -62,7 +62,7 @@ class Box:
 class Everything:
     """Has every special method; most tell their name and what they were called with."""
     __match_args__ = ("n",)
-    def __init__(self): self.n = 3
+    def __init__(self, n=3): self.n = n
     def __repr__(self): return "Everything()"
     def __hash__(self): return 5
     def __bool__(self): return True
@@ -72,6 +72,7 @@ class Everything:
     def __sizeof__(self): return 99
     def __str__(self): return "everything"
     def __bytes__(self): return b"everything"
+    def __buffer__(self, flags): return memoryview(b"everything")
     def __format__(self, spec): return "format" + spec
     def __iter__(self): return iter((1, 2))
     def __reversed__(self): return iter((2, 1))

@@ -289,6 +289,8 @@ class Random(unittest.TestCase):
         except BaseException as error:
             error.add_note(f"STOA_TEST_SEED={SEED}; {world.done.total()} operations, the last: {list(world.log)}")
             raise
+        counts = ", ".join(f"{name} {count}" for name, count in world.done.most_common())
+        print(f"STOA_TEST_SEED={SEED}: {world.done.total()} operations: {counts}", flush=True)
         self.assertEqual(world.done.total(), OPERATIONS)
         del world
         gc.collect()

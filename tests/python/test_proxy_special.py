@@ -1,5 +1,6 @@
 """Each special method of the data model by its name, on each kind of object, through a proxy and directly."""
 
+import re
 import unittest
 
 import proxied as there
@@ -39,7 +40,11 @@ CALLS = {
     "set_name": ((int, "n"),),
     "prepare mro_entries": ((("a",),),),
     "del init_subclass": ((),),
+    "init": ((), ((7, 8),), (7, 8)),
+    "buffer": ((0,), (1,)),
 }  # fmt: skip
+# no operation of an object: it makes one; data that some types compute; what a view that has been got is given back with
+OTHERWISE = {"__new__", "__subclasses__", "__release_buffer__", "__class__"}
 ATTRIBUTES = ("__doc__", "__module__", "__match_args__", "__wrapped__", "__name__", "__qualname__", "__slots__")
 
 
@@ -55,6 +60,8 @@ def call(name, arguments):
         result = getattr(x, name)(*arguments)
         if name in ("__iter__", "__reversed__"):
             return next(result, "none")
+        if name == "__buffer__":
+            return bytes(result), result.readonly, result.format, result.shape, x
         if name in ("__hash__", "__sizeof__", "__dir__"):
             return type(len(result) if name == "__dir__" else result)
         return (result is x, result, x) if name.startswith("__i") else (result, x)
@@ -96,12 +103,28 @@ class Special(unittest.TestCase):
         for name, _ in table():
             self.assertTrue(hasattr(there.Everything, name), name)
 
+    def test_the_table_is_complete(self):
+        """What the language reference calls special and some type of this Python has as a method, the table calls."""
+        try:
+            from pydoc_data.topics import topics
+        except ImportError:
+            self.skipTest("this Python has come without its documentation")
+        mentioned = set(re.findall(r"\b__[a-z_]+?__\b", "".join(topics.values())))
+        methods, classes = set(), [object]
+        while classes:
+            cls = classes.pop()
+            if cls.__module__ not in ("__main__", __name__, there.__name__):
+                methods.update(name for name, value in vars(cls).items() if callable(value) and not isinstance(value, type))
+            classes.extend(type.__subclasses__(cls))
+        called = {name for name, _ in table()}
+        self.assertEqual(mentioned & methods - called - OTHERWISE, set())
+
     def test_found_on_the_type(self):
         """An operator finds, on the proxy's type, whatever the object's type has: the result is the same by either way."""
         for name, arguments in table():
             if name in ("__set_name__", "__mro_entries__", "__prepare__", "__class_getitem__", "__init_subclass__", "__del__", "__missing__",
                         "__getattr__", "__sizeof__", "__copy__", "__hash__", "__dir__", "__bool__", "__len__", "__length_hint__",
-                        "__set__", "__delete__", "__iter__", "__aiter__", "__await__"):  # fmt: skip
+                        "__set__", "__delete__", "__iter__", "__aiter__", "__await__", "__buffer__", "__init__"):  # fmt: skip
                 continue  # a type has them or not, or their results are checked by type
             if not hasattr(stoa.Proxy, name):
                 self.assertIn(name, ("__ipow__",))
