@@ -331,7 +331,7 @@ new_routed(stoa_proxy_object *proxy, stoa_route *route, const request *like, PyO
     q->r.home = q->route->home;
     stoa_err err = stoa__handle_ref(proxy->handle);
     if (err != STOA_OK) { /* the proxy holds one: it is the owner that has gone */
-        stoa__raise(stoa__fail(err, "interpreter '%s' is closed, and the object with it", proxy->owner->name));
+        stoa__raise(stoa__fail(err, "interpreter '%s' is closed, and its objects with it", proxy->owner->name));
     }
     else {
         q->handle = proxy->handle;

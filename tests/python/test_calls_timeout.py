@@ -209,8 +209,9 @@ class TestTimeout(Owner):
         self.it.close()
         thread.join()
         self.assertEqual(outcome, ["slept"])  # calls under way finish
-        with self.assertRaisesRegex(stoa.InterpreterGone, f"'{self.it.name}'"):
-            sleep(0)
+        for use in (lambda: sleep(0), lambda: stoa.options(sleep, timeout=1)):
+            with self.assertRaisesRegex(stoa.InterpreterGone, f"'{self.it.name}'"):
+                use()
 
 
 class TestInTheCallersStead(Owner):
