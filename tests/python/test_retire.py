@@ -453,7 +453,7 @@ class Deserted(unittest.TestCase):
     def test_memory_comes_back(self):
         code = """
             import stoa
-            for i in range(20):  # far more than the limit in all
+            for i in range(8):  # more than the limit in all
                 with stoa.Interpreter() as interp:
                     interp.exec("import stoa; large = stoa.Region().freeze('x' * 50_000_000)")
             print("done")
