@@ -29,6 +29,14 @@ takes(PyObject *object)
     return PyMemoryView_Check(object) || is_typed_array(object);
 }
 
+/* Nobody can change these. */
+static bool
+is_view_of_bytes(PyObject *object)
+{
+    const PyObject *base = PyMemoryView_Check(object) ? PyMemoryView_GET_BASE(object) : NULL;
+    return base != NULL && PyBytes_CheckExact(base);
+}
+
 static stoa_shared *
 freeze(stoa_batch *batch, PyObject *object, bool convert, const char **why)
 {
@@ -46,7 +54,7 @@ freeze(stoa_batch *batch, PyObject *object, bool convert, const char **why)
     if (view.format != NULL && strchr(view.format, 'O') != NULL) {
         *why = "its items are Python objects; freeze a list of them instead";
     }
-    else if (!convert && !stoa__in_heap(view.buf)) {
+    else if (!convert && !stoa__in_heap(view.buf) && !is_view_of_bytes(object)) {
         *why = "its memory can change; freeze() copies it, array() makes a shared array of it";
     }
     else {

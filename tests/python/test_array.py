@@ -251,6 +251,11 @@ class Graphs(unittest.TestCase):
             stoa.share((1, memoryview(bytearray(b"abc"))))
         made = stoa.array(b"abc")
         self.assertIs(stoa.share((made,))[0], made)
+        shared = stoa.share((1, memoryview(b"that nobody can change")[5:11]))
+        self.assertEqual(bytes(shared[1]), b"nobody")
+        for mutable in (memoryview(bytearray(b"abc")).toreadonly(), memoryview(typed.array("i", [1]))):
+            with self.assertRaises(stoa.NotFreezable):
+                stoa.share(mutable)
 
     def test_thaw(self):
         made = stoa.array(range(6), "i", (2, 3))
