@@ -203,18 +203,15 @@ hint_in(const stoa_intern_table *table, uint64_t tag)
     return view != 0 ? hint(view_slots(view), view_mask(view), table->place_bits, 0, tag) : NULL;
 }
 
-size_t
+void
 stoa__intern_hints(const stoa_batch *batch, const stoa_key *keys, size_t count, const void **out)
 {
     const stoa_own *own = &batch->state->own;
     const stoa_region *general = stoa__process->regions.general;
-    const void **next = out;
-    if ((batch->flags & STOA_BATCH_INTERN) == 0) {
-        return 0;
-    }
-    const stoa_intern_table *first = table_to_ask(batch->region);
-    const stoa_intern_table *second = batch->region != general ? table_to_ask(general) : NULL;
-    const slot *slots = own->slots;
+    bool interning = (batch->flags & STOA_BATCH_INTERN) != 0;
+    const stoa_intern_table *first = interning ? table_to_ask(batch->region) : NULL;
+    const stoa_intern_table *second = interning && batch->region != general ? table_to_ask(general) : NULL;
+    const slot *slots = interning ? own->slots : NULL;
     unsigned log2 = own->log2, place_bits = own->place_bits;
     uintptr_t twin = stoa__process->space.alias_delta;
     for (size_t i = 0; i < count; i++) {
@@ -224,11 +221,8 @@ stoa__intern_hints(const stoa_batch *batch, const stoa_key *keys, size_t count, 
             found = hint(slots + ((size_t)shard_index(tag) << log2), slot_mask(log2), place_bits, twin, tag);
         }
         found = found == NULL && first != NULL ? hint_in(first, tag) : found;
-        found = found == NULL && second != NULL ? hint_in(second, tag) : found;
-        *next = found;
-        next += found != NULL;
+        out[i] = found == NULL && second != NULL ? hint_in(second, tag) : found;
     }
-    return (size_t)(next - out);
 }
 
 /* ---- writing ----------------------------------------------------------------------------------------------------- */

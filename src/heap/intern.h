@@ -45,7 +45,7 @@ void stoa__intern_settle(stoa_batch *batch);
 #define STOA_INTERN_PLACES 3u
 size_t stoa__intern_places(const stoa_batch *batch, const stoa_key *keys, size_t count, const void **out);
 
-/* When those are there: what they seem to name, to be asked for, too. Returns how many; there is room for one a key. */
-size_t stoa__intern_hints(const stoa_batch *batch, const stoa_key *keys, size_t count, const void **out);
+/* When those are there: what they seem to name, to be asked for, too; NULL: nothing. Of the own batch it is the writable twin. */
+void stoa__intern_hints(const stoa_batch *batch, const stoa_key *keys, size_t count, const void **out);
 
 #endif

@@ -8,10 +8,12 @@
 /* ---- the source ------------------------------------------------------------------------------------------------------ */
 
 static inline void
-enter_container(stoa_scout *scout, const PyObject *container)
+enter_container(stoa_scout *scout, const PyObject *container, const PyTypeObject *type, unsigned tail)
 {
     stoa_children children;
     if (scout->depth < STOA_SCOUT_DEPTH && stoa__children_of(container, &children)) {
+        bool tuple = type != &PyDict_Type && children.count <= (Py_ssize_t)STOA_SCOUT_ITEMS;
+        scout->inside[scout->depth] = (stoa_stretch){tail, tuple ? (unsigned)children.count : 0};
         scout->cursors[scout->depth++] = (stoa_cursor){children.first, (size_t)children.count, children.stride};
     }
 }
@@ -62,8 +64,18 @@ enter_record(stoa_walk *walk, PyObject *object)
     stoa_scout *scout = walk->scout;
     stoa_children parts;
     if (scout->depth < STOA_SCOUT_DEPTH && parts_of(walk, object, scout->fields[scout->depth], &parts)) {
+        scout->inside[scout->depth].count = 0;
         scout->cursors[scout->depth++] = (stoa_cursor){parts.first, (size_t)parts.count, 1};
     }
+}
+
+/* All keys are forgotten. */
+static void
+forget_keys(stoa_scout *scout)
+{
+    scout->depth = 0;
+    scout->head = scout->asked = scout->tail;
+    scout->tuples_head = scout->tuples_tail;
 }
 
 /* Stands where the walk stands: before what comes after the current slot of each frame. */
@@ -71,14 +83,14 @@ static void
 start_again(stoa_walk *walk)
 {
     stoa_scout *scout = walk->scout;
-    scout->depth = 0;
-    scout->head = scout->asked = scout->tail;
+    forget_keys(scout);
     size_t first = walk->depth > STOA_SCOUT_DEPTH / 2 ? walk->depth - STOA_SCOUT_DEPTH / 2 : 0;
     for (size_t i = first; i < walk->depth; i++) {
         const stoa_frame *frame = &walk->frames[i];
         size_t end = i + 1 < walk->depth ? walk->frames[i + 1].base : walk->top,
                next = frame->next + frame->step;
         if (next < end) {
+            scout->inside[scout->depth].count = 0;
             scout->cursors[scout->depth++] = (stoa_cursor){
                 walk->slots + next, (end - next + frame->step - 1) / frame->step, frame->step};
         }
@@ -113,11 +125,11 @@ key_of(const stoa_walk *walk, PyObject *leaf, const PyTypeObject *type, stoa_key
 
 /* Enters a container, or a record. False: it is a leaf. */
 static inline bool
-enter(stoa_walk *walk, const stoa_cursor *cursor, PyObject *object, const PyTypeObject *type)
+enter(stoa_walk *walk, const stoa_cursor *cursor, PyObject *object, const PyTypeObject *type, unsigned tail)
 {
     if (type == &PyDict_Type || type == &PyList_Type || type == &PyTuple_Type) {
         stoa__ask_beside(cursor);
-        enter_container(walk->scout, object);
+        enter_container(walk->scout, object, type, tail);
         return true;
     }
     if (type == &PyUnicode_Type || type == &PyFloat_Type || type == &PyLong_Type || type == &PyBool_Type ||
@@ -127,6 +139,17 @@ enter(stoa_walk *walk, const stoa_cursor *cursor, PyObject *object, const PyType
     ask_for_records(walk, cursor);
     enter_record(walk, object);
     return true;
+}
+
+/* The innermost container is done. A tuple is asked for if each of its items has a key. */
+static inline void
+leave(stoa_scout *scout, unsigned tail)
+{
+    const stoa_stretch *inside = &scout->inside[--scout->depth];
+    if (inside->count != 0 && tail - inside->first == inside->count &&
+        scout->tuples_tail - scout->tuples_head != STOA_SCOUT_QUEUE) {
+        scout->tuples[scout->tuples_tail++ % STOA_SCOUT_QUEUE] = *inside;
+    }
 }
 
 /* Adds the keys of the next leaves to the queue. */
@@ -151,7 +174,7 @@ gather(stoa_walk *walk)
                     scout->keys[tail++ % STOA_SCOUT_QUEUE] = key;
                 }
                 else {
-                    entered = enter(walk, &(stoa_cursor){at, left, stride}, object, type);
+                    entered = enter(walk, &(stoa_cursor){at, left, stride}, object, type, tail);
                 }
             }
             at += stride;
@@ -165,7 +188,7 @@ gather(stoa_walk *walk)
         if (left > 0) {
             break; /* enough for now */
         }
-        scout->depth--;
+        leave(scout, tail);
     }
     scout->tail = tail;
 }
@@ -178,7 +201,7 @@ ask_for(const void *const *places, size_t count, size_t offset)
     }
 }
 
-/* The keys of the queue from `from` on, as far as they lie one behind the other. */
+/* The keys of the queue between two places, as far as they lie one behind the other in the array. */
 static inline size_t
 stretch(unsigned from, unsigned to)
 {
@@ -186,29 +209,84 @@ stretch(unsigned from, unsigned to)
     return to - from < left ? to - from : left;
 }
 
+/* Asks for the slots of the keys from there on. */
+static void
+ask_for_slots(stoa_walk *walk, unsigned from)
+{
+    stoa_scout *scout = walk->scout;
+    const void *places[STOA_INTERN_PLACES * STOA_SCOUT_QUEUE];
+    size_t count = 0, more;
+    for (unsigned at = from; at != scout->tail; at += (unsigned)more) {
+        more = stretch(at, scout->tail);
+        count += stoa__intern_places(&walk->batch, &scout->keys[at % STOA_SCOUT_QUEUE], more, places + count);
+    }
+    ask_for(places, count, 0);
+}
+
+/* Asks for what the slots name of the keys up to there. */
+static void
+ask_for_objects(stoa_walk *walk, unsigned to)
+{
+    stoa_scout *scout = walk->scout;
+    const void *places[STOA_SCOUT_QUEUE];
+    size_t count = 0, more;
+    for (unsigned at = scout->asked; at != to; at += (unsigned)more) {
+        const void **hints = &scout->hints[at % STOA_SCOUT_QUEUE];
+        more = stretch(at, to);
+        stoa__intern_hints(&walk->batch, &scout->keys[at % STOA_SCOUT_QUEUE], more, hints);
+        for (size_t i = 0; i < more; i++) {
+            places[count] = hints[i];
+            count += hints[i] != NULL;
+        }
+    }
+    scout->asked = to;
+    ask_for(places, count, 0);
+    ask_for(places, count, STOA_SECOND_LINE);
+}
+
+/* The key that a tuple will have if its items become what their slots name. False: one of them names nothing. */
+static inline bool
+key_of_tuple(const stoa_scout *scout, stoa_stretch tuple, stoa_key *out)
+{
+    stoa_shared *items[STOA_SCOUT_ITEMS];
+    for (unsigned i = 0; i < tuple.count; i++) {
+        const char *hint = scout->hints[(tuple.first + i) % STOA_SCOUT_QUEUE];
+        if (hint == NULL) {
+            return false;
+        }
+        /* those of the own batch are named by their writable twins */
+        items[i] = (stoa_shared *)(uintptr_t)(stoa__in_heap(hint) ? hint : hint - stoa__alias_delta);
+    }
+    *out = stoa__key_of_tuple(items, (Py_ssize_t)tuple.count);
+    return true;
+}
+
+/* Asks for the slots of tuples whose items have been asked for. */
+static void
+ask_for_tuples(stoa_walk *walk)
+{
+    stoa_scout *scout = walk->scout;
+    stoa_key keys[STOA_SCOUT_QUEUE];
+    const void *places[STOA_INTERN_PLACES * STOA_SCOUT_QUEUE];
+    size_t count = 0;
+    for (; scout->tuples_head != scout->tuples_tail; scout->tuples_head++) {
+        stoa_stretch tuple = scout->tuples[scout->tuples_head % STOA_SCOUT_QUEUE];
+        if ((int)(scout->asked - tuple.first - tuple.count) < 0) {
+            break;
+        }
+        count += key_of_tuple(scout, tuple, &keys[count]);
+    }
+    ask_for(places, stoa__intern_places(&walk->batch, keys, count, places), 0);
+}
+
 void
 stoa__scout_go(stoa_walk *walk)
 {
-    stoa_scout *scout = walk->scout;
-    unsigned old = scout->tail;
+    unsigned old = walk->scout->tail;
     gather(walk);
-    const void *places[STOA_INTERN_PLACES * STOA_SCOUT_QUEUE];
-    size_t count = 0;
-    for (unsigned at = old; at != scout->tail;) {
-        size_t more = stretch(at, scout->tail);
-        count += stoa__intern_places(&walk->batch, &scout->keys[at % STOA_SCOUT_QUEUE], more, places + count);
-        at += (unsigned)more;
-    }
-    ask_for(places, count, 0);
-    count = 0;
-    for (unsigned at = scout->asked; at != old;) {
-        size_t more = stretch(at, old);
-        count += stoa__intern_hints(&walk->batch, &scout->keys[at % STOA_SCOUT_QUEUE], more, places + count);
-        at += (unsigned)more;
-    }
-    ask_for(places, count, 0);
-    ask_for(places, count, STOA_SECOND_LINE);
-    scout->asked = old;
+    ask_for_slots(walk, old);
+    ask_for_objects(walk, old);
+    ask_for_tuples(walk);
 }
 
 const stoa_key *
@@ -230,8 +308,7 @@ stoa__scout_search(stoa_walk *walk, const PyObject *object)
         else if (scout->weary < STOA_SCOUT_WEARY) {
             scout->weary++;
         }
-        scout->depth = 0; /* it rests, and nobody looks through its keys */
-        scout->head = scout->asked = scout->tail;
+        forget_keys(scout); /* it rests, and nobody looks through them */
     }
     if (scout->lost >= STOA_SCOUT_LOST << scout->weary) {
         scout->lost = scout->used = 0;

@@ -12,6 +12,9 @@
  * Into records it looks once the walk has met their class: it reads their fields, as the walk does, and runs no code.
  * A wrong guess costs time, nothing else: a key belongs to an object, which the walk compares.
  *
+ * A tuple is looked up by what its items have become. Where all the objects are there that the slots of its items name, the
+ * scout takes them for that, and asks for the tuple's own slot.
+ *
  * Only long walks have a scout. Thread: the walk's; the GIL is held and no Python code runs (walk.h), so what lies in
  * containers does not change.
  */
@@ -27,6 +30,7 @@
 #define STOA_SCOUT_LEAD 48u   /* keys that are in the queue at least, while there are any to come */
 #define STOA_SCOUT_GROUP 32u  /* keys that are added at once */
 #define STOA_SCOUT_DEPTH 16u  /* containers that it stands in; into deeper ones it does not look */
+#define STOA_SCOUT_ITEMS 8u   /* tuples of more it does not ask for */
 #define STOA_SCOUT_FIELDS 32u /* into records of more it does not look */
 #define STOA_SCOUT_LOST 4u    /* leaves in a row without a key: it starts again */
 #define STOA_SCOUT_WORTH 16u  /* keys that were of use since it started: it was worth starting */
@@ -69,14 +73,23 @@ stoa__ask_beside(const stoa_cursor *cursor)
     }
 }
 
+/* Some keys of the queue, one behind the other. */
+typedef struct stoa_stretch {
+    unsigned first, count;
+} stoa_stretch;
+
 typedef struct stoa_scout {
     unsigned head, tail; /* of the queue: tail - head keys wait */
     unsigned asked;      /* up to here it has asked for objects; <= tail */
     unsigned depth, lost;
     unsigned used, weary; /* keys of use since it started; how often it started in vain lately */
-    stoa_cursor cursors[STOA_SCOUT_DEPTH];                 /* [depth - 1] is the innermost */
-    const PyObject *objects[STOA_SCOUT_QUEUE];             /* the queue: whose key it is, */
-    stoa_key keys[STOA_SCOUT_QUEUE];                       /* and the key */
+    unsigned tuples_head, tuples_tail;
+    stoa_cursor cursors[STOA_SCOUT_DEPTH];     /* [depth - 1] is the innermost */
+    stoa_stretch inside[STOA_SCOUT_DEPTH];     /* where its keys begin; count 0: it is no tuple to ask for */
+    const PyObject *objects[STOA_SCOUT_QUEUE]; /* the queue: whose key it is, */
+    stoa_key keys[STOA_SCOUT_QUEUE];           /* the key, */
+    const void *hints[STOA_SCOUT_QUEUE];       /* and, up to `asked`, what its slot names; NULL: nothing */
+    stoa_stretch tuples[STOA_SCOUT_QUEUE];     /* to be asked for: a queue, too */
     PyObject *fields[STOA_SCOUT_DEPTH][STOA_SCOUT_FIELDS]; /* of records it stands in, as cursors are */
 } stoa_scout;
 

@@ -302,6 +302,12 @@ tuple_hash(stoa_shared *const *items, Py_ssize_t count, Py_hash_t *out)
 }
 #endif
 
+stoa_key
+stoa__key_of_tuple(stoa_shared *const *items, Py_ssize_t count)
+{
+    return stoa__key(STOA_TAG_TUPLE, items, (size_t)count * sizeof(*items));
+}
+
 stoa_shared *
 stoa__make_tuple(stoa_batch *batch, stoa_shared *const *items, Py_ssize_t count)
 {
@@ -315,7 +321,7 @@ stoa__make_tuple(stoa_batch *batch, stoa_shared *const *items, Py_ssize_t count)
     stoa_key key = {0};
     if (stoa__interning(batch)) {
         span wanted = {items, size};
-        key = stoa__key(STOA_TAG_TUPLE, items, size);
+        key = stoa__key_of_tuple(items, count);
         stoa_shared *found = stoa__find_image(batch, key, same_tuple, &wanted);
         if (found != NULL) {
             return found;

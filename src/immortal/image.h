@@ -42,6 +42,7 @@ stoa_shared *stoa__make_complex(stoa_batch *batch, double real, double imag);
 stoa_key stoa__key_of_str(int kind, bool ascii, const void *characters, Py_ssize_t length);
 stoa_key stoa__key_of_int(bool negative, const digit *digits, size_t count);
 stoa_key stoa__key_of_float(double value);
+stoa_key stoa__key_of_tuple(stoa_shared *const *items, Py_ssize_t count);
 /* As without `_keyed`; `key` is what key_of said of the same value, NULL: not known. */
 stoa_shared *stoa__make_str_keyed(stoa_batch *batch, const stoa_key *key, int kind, bool ascii,
                                   const void *characters, Py_ssize_t length, Py_hash_t hash);

@@ -117,6 +117,17 @@ class Ahead(Long):
         ]
         self.same([[choice.choice(kinds)() for _ in range(choice.randrange(12))] for _ in range(LONG)])
 
+    def test_tuples_of_known_items(self):
+        choice = random.Random(5)
+        items = [lambda: f"tag {choice.randrange(9)}", lambda: choice.randrange(9) * 1.5, lambda: 10**6 + choice.randrange(9),
+                 lambda: None, lambda: choice.randrange(3), lambda: f"{choice.randrange(2)}", lambda: [f"tag {choice.randrange(9)}"]]
+        value = [{"tags": [choice.choice(items)() for _ in range(choice.randrange(11))], "all": tuple(f"tag {i % 9}" for i in range(at % 12))}
+                 for at in range(LONG)]
+        self.same(value)
+        twin = stoa.freeze(value)
+        for key in ("tags", "all"):
+            self.assertEqual(len({id(each[key]) for each in twin}), len({repr(each[key]) for each in value}))
+
     def test_equal_values_are_one_wherever_they_are(self):
         region = stoa.Region("long")
         first = stoa.freeze([[f"text {i % 997}", (i % 101) * 1.5, 10**6 + i % 499] for i in range(LONG)], region=region)
