@@ -151,12 +151,13 @@ explain(delivery *d)
         text = PyUnicode_FromString("?");
     }
     PyObject *error = stoa__exception(STOA_EXC_Error);
+    bool missing = PyErr_GivenExceptionMatches(raised, PyExc_ImportError) ||
+                   PyErr_GivenExceptionMatches(raised, PyExc_AttributeError);
     if (text != NULL && error != NULL) {
-        PyErr_Format(
-            error,
-            "%s' cannot be built in interpreter '%s': %.200s: %U; make what it names importable there, then "
-            "ask again",
-            stoa__path_text(&path), stoa__interpreter_name(here), Py_TYPE(raised)->tp_name, text);
+        PyErr_Format(error, "%s' cannot be built in interpreter '%s': %.200s: %U; %s, then ask again",
+                     stoa__path_text(&path), stoa__interpreter_name(here), Py_TYPE(raised)->tp_name, text,
+                     missing ? "make what it names importable there"
+                             : "mend what rebuilds it, or say how with stoa.register()");
         PyObject *wrapped = PyErr_GetRaisedException();
         PyException_SetCause(wrapped, Py_NewRef(raised));
         PyException_SetContext(wrapped, Py_NewRef(raised));

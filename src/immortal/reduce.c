@@ -470,6 +470,43 @@ add_pairs(PyObject *object, PyObject *pairs)
     return result;
 }
 
+/* Exceptions say with what arguments they were made, but their class may take others, or add to them: BaseException's own
+ * __reduce__ knows nothing of that. Arguments and attributes are all there is, so the class is not asked. */
+static bool
+is_plain_exception(PyObject *function, PyObject *class)
+{
+    if (function != class || !PyExceptionClass_Check(class)) {
+        return false;
+    }
+    PyObject *reduce = PyObject_GetAttrString(class, "__reduce__"),
+             *ex = PyObject_GetAttrString(class, "__reduce_ex__");
+    bool plain = reduce != NULL && ex != NULL && Py_IS_TYPE(reduce, &PyMethodDescr_Type) &&
+                 Py_IS_TYPE(ex, &PyMethodDescr_Type);
+    PyErr_Clear();
+    Py_XDECREF(reduce);
+    Py_XDECREF(ex);
+    return plain;
+}
+
+static PyObject *
+make_exception(PyTypeObject *type, PyObject *arguments)
+{
+    PyTypeObject *base = type; /* the builtin class, whose __init__ fills the C fields */
+    while (base->tp_flags & Py_TPFLAGS_HEAPTYPE) {
+        base = base->tp_base;
+    }
+    PyObject *exception = type->tp_new(type, arguments, NULL);
+    if (exception == NULL && PyErr_ExceptionMatches(PyExc_TypeError)) { /* a __new__ that wants something else */
+        PyErr_Clear();
+        exception = base->tp_new(type, arguments, NULL);
+    }
+    if (exception != NULL && PyObject_TypeCheck(exception, type) &&
+        base->tp_init(exception, arguments, NULL) < 0) {
+        Py_CLEAR(exception);
+    }
+    return exception;
+}
+
 PyObject *
 stoa__build_call(const stoa_node *node, PyObject *const *parts)
 {
@@ -478,7 +515,10 @@ stoa__build_call(const stoa_node *node, PyObject *const *parts)
     bool two = PyUnicode_READ_CHAR(parts[2], 0) == 't';
     PyObject *state = two ? two_dicts(parts[3]) : mutable_form(parts[3], parts[2], &at);
     PyObject *arguments = state == NULL ? NULL : make_arguments(parts[1], parts[2], two ? 1 : at);
-    PyObject *object = arguments == NULL ? NULL : PyObject_Call(parts[0], arguments, NULL);
+    PyObject *object = arguments == NULL ? NULL
+                       : is_plain_exception(parts[0], parts[6])
+                           ? make_exception((PyTypeObject *)parts[0], arguments)
+                           : PyObject_Call(parts[0], arguments, NULL);
     Py_XDECREF(arguments);
     if (object != NULL && PyType_Check(parts[6]) && (PyObject *)Py_TYPE(object) != parts[6]) {
         PyErr_Format(PyExc_TypeError, "what rebuilds it made a %.100s", Py_TYPE(object)->tp_name);

@@ -173,6 +173,14 @@ open_record(thaw_walk *walk, PyObject *source, stoa_plan *plan)
     return copy;
 }
 
+/* What is found by its name is one object wherever it stands. */
+static bool
+is_named(PyObject *object)
+{
+    return PyType_Check(object) || PyFunction_Check(object) || PyCFunction_Check(object) ||
+           PyModule_Check(object);
+}
+
 /* What was delivered. NULL without an exception: it was not. */
 static PyObject *
 thaw_delivered(thaw_walk *walk, PyObject *object)
@@ -195,6 +203,9 @@ thaw_delivered(thaw_walk *walk, PyObject *object)
         if (plan != NULL && plan->how == STOA_HOW_RECORD) {
             return open_record(walk, object, plan);
         }
+    }
+    if (node == NULL && walk->depth > 0 && is_named(object)) {
+        return Py_NewRef(object); /* it was delivered as a part, so the table does not know it (table.h) */
     }
     if (node == NULL || PyErr_Occurred()) {
         return NULL;

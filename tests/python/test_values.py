@@ -526,6 +526,29 @@ class Thaw(unittest.TestCase):
         points = stoa.thaw(stoa.freeze([zoo.Point(i, 2.0) for i in range(2000)]))
         self.assertEqual((type(points), len(points), points[5]), (list, 2000, zoo.Point(5, 2.0)))
 
+    def test_what_is_found_by_its_name_stays(self):
+        import json
+
+        named = [json.dumps, zoo.Point, json, len, "".join, collections.abc.Mapping]
+        thawed = stoa.thaw(stoa.freeze({"all": named}))
+        self.assertEqual(thawed, {"all": named})
+        thawed["all"].append(1)
+
+
+class Exceptions(unittest.TestCase):
+    def test_a_constructor_that_takes_something_else(self):
+        made = zoo.Coded(404, key="page")
+        made.add_note("seen")
+        with stoa.Interpreter() as other:
+            frozen = stoa.freeze([made, OSError(2, "no", "f"), ExceptionGroup("g", [zoo.Coded(1, key="x"), KeyError("k")])])
+            for graph in (frozen, other.call("values_zoo:same", frozen)):
+                one, system, group = graph
+                self.assertEqual((type(one), one.args, one.code, one.key, one.__notes__), (zoo.Coded, ("code 404",), 404, "page", ("seen",)))
+                self.assertEqual((system.errno, system.filename), (2, "f"))
+                self.assertEqual((type(group), group.message, group.exceptions[0].key, group.exceptions[1].args), (ExceptionGroup, "g", "x", ("k",)))
+            other.prepare_main(frozen=frozen)
+            other.exec("assert frozen[0].args == ('code 404',) and type(frozen[0]).__name__ == 'Coded' and frozen[0].key == 'page'")
+
 
 if __name__ == "__main__":
     unittest.main()

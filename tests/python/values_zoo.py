@@ -109,6 +109,14 @@ def rebuild_money(cents):
     return Money(cents)
 
 
+class Coded(Exception):
+    """Its arguments are not what it was made with."""
+
+    def __init__(self, code, *, key):
+        super().__init__(f"code {code}")
+        self.code, self.key = code, key
+
+
 class Problem(Exception):
     def __init__(self, text, code):
         super().__init__(text)
