@@ -101,12 +101,18 @@ def _packed(iterable, format):
         from array import array as typed
 
         return typed(format, iterable)
-    one = struct.Struct(format)
+    try:
+        one = struct.Struct(format)
+    except struct.error as error:
+        raise ValueError(f"format {format!r} is none of the struct module: {error}") from None
     if len(one.unpack(bytes(one.size))) != 1:
         raise ValueError(f"format {format!r} is not of one number an item")
     packed = bytearray()
     for number in iterable:
-        packed += one.pack(number)
+        try:
+            packed += one.pack(number)
+        except struct.error as error:
+            raise ValueError(f"an item is no {format!r}: {error}") from None
     return packed
 
 

@@ -160,7 +160,8 @@ stoa__refuse_type(stoa_walk *walk, PyObject *object)
         stoa__refuse_because(
             walk, object,
             "objects of its type belong to one interpreter; convert it to builtin types first (text, "
-            "numbers, tuples, dicts, for instance vars(obj)) and rebuild it where it is used, or register its "
+            "numbers, tuples, dicts, for instance vars(obj)) and rebuild it where it is used, or register "
+            "its "
             "class with stoa.register()");
     }
 }

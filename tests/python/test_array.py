@@ -115,6 +115,8 @@ class Buffers(unittest.TestCase):
             (ValueError, "none of an item", (b"abcd", "nonsense")),
             (ValueError, "none of an item", (b"abcd", "")),
             (ValueError, "one number", ([1], "2i")),
+            (ValueError, "'zz' is none of the struct module", ([1], "zz")),
+            (ValueError, "an item is no '>i'", ([2**40], ">i")),
             (ValueError, "65 dimensions", (b"a", None, (1,) * 65)),
             (ValueError, "", (b"a", None, (2**62, 2**62))),
             (TypeError, "", (b"a", None, ("x",))),
