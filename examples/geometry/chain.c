@@ -13,7 +13,8 @@ typedef struct chainer {
     int bits;        /* the table has 2 to this many lists */
     uint32_t *same;  /* the rest of the list: as in table */
     uint32_t *next;
-    uint8_t *follows; /* some other one; then: it is in a contour */
+    uint8_t *follows; /* some other one */
+    uint32_t begins;  /* how many do not */
     size_t table_room, room;
 } chainer;
 
@@ -65,6 +66,7 @@ list_of(const chainer *c, uint64_t point)
 static void
 link_segments(chainer *c)
 {
+    c->begins = c->count;
     for (uint32_t i = c->count; i-- > 0;) {
         uint32_t *list = &c->table[list_of(c, bits_of(c->segments + 4 * (size_t)i))];
         c->same[i] = *list;
@@ -80,6 +82,7 @@ link_segments(chainer *c)
                 c->next[i] = other;
                 c->follows[other] = 1;
                 *link = c->same[other];
+                c->begins--;
                 break;
             }
         }
@@ -94,7 +97,6 @@ walk(chainer *c, uint32_t i, float *points)
         memcpy(points, c->segments + 4 * (size_t)i, 2 * sizeof(float));
         points += 2;
         uint32_t next = c->next[i];
-        c->follows[i] = 1;
         c->next[i] = i; /* done */
         i = next;
     } while (i != NONE && c->next[i] != i);
@@ -119,8 +121,8 @@ chain_contours(job *job, const plan *plan)
         c.count = (uint32_t)((size_t)ends[layer] - from);
         make_room(&c);
         link_segments(&c);
-        for (int closed = 0; closed < 2;
-             closed++) { /* first those with a beginning, where the surface has a hole */
+        /* first those with a beginning, where the surface has a hole */
+        for (int closed = c.begins == 0; closed < 2; closed++) {
             for (uint32_t i = 0; i < c.count; i++) {
                 if (c.next[i] != i && (closed || !c.follows[i])) {
                     at = walk(&c, i, at);

@@ -14,8 +14,9 @@ typedef struct layer_range {
 void find_layers(const plan *plan, const uint16_t *band_of, const float *triangles, size_t from, size_t to,
                  layer_range *ranges, size_t *counts);
 
-/* Cuts triangles (nine floats each; `ids`: which of them, NULL: all) at the heights of the job: SEGMENTS, SEGMENT_ENDS. Where two
- * triangles meet, their segments meet in the same two floats, so that the next stage can go by equality. */
+/* Cuts `count` triangles (nine floats each; `ids`: which of them, NULL: the first) at the heights of the job; `ranges` are
+ * of the first to be cut, of the second, …: SEGMENTS, SEGMENT_ENDS. Where two triangles meet, their segments meet in the same
+ * two floats, so that the next stage can go by equality. */
 void slice_band(job *job, const plan *plan, const float *triangles, const layer_range *ranges,
                 const uint32_t *ids, size_t count);
 

@@ -31,6 +31,7 @@ typedef struct pipeline {
     stoa_array_maker *maker; /* of the surface */
     const float *triangles;  /* nine floats each */
     uint32_t *ids;           /* triangles of band 0, of band 1, … */
+    layer_range *id_ranges;  /* of each of these: what lies side by side is read so */
     size_t chunks;
     box *boxes;             /* of each chunk */
     layer_range *ranges;    /* of each triangle */
@@ -237,6 +238,7 @@ sort_chunk(pipeline *p, size_t chunk)
         layer_range r = p->ranges[i];
         if (r.first < r.end) {
             for (uint16_t band = p->band_of[r.first]; band <= p->band_of[r.end - 1]; band++) {
+                p->id_ranges[next[band]] = r;
                 p->ids[next[band]++] = (uint32_t)i;
             }
         }
@@ -306,7 +308,8 @@ sort_surface(pipeline *p)
         p->band_ends[band] = total;
     }
     p->ids = malloc(total * sizeof(*p->ids) + 1);
-    if (p->ids == NULL) {
+    p->id_ranges = malloc(total * sizeof(*p->id_ranges) + 1);
+    if (p->ids == NULL || p->id_ranges == NULL) {
         no_memory("bands");
     }
     sweep_chunks(p, SORT, sort_chunk);
@@ -357,7 +360,7 @@ run_stage(pipeline *p, job *job, enum stage stage, stoa_interp *interp)
         run_python(interp, "__main__:plan", job, ORDER);
     }
     else {
-        run_kernel(stage, job, &p->plan, p->triangles, p->ranges, p->ids + from,
+        run_kernel(stage, job, &p->plan, p->triangles, p->id_ranges + from, p->ids + from,
                    p->band_ends[job->band] - from);
     }
     if (stage == CHAIN) {
@@ -533,6 +536,7 @@ close_all(pipeline *p)
     stoa_region_free(p->region);
     free(p->boxes);
     free(p->ids);
+    free(p->id_ranges);
     free(p->ranges);
     free(p->band_of);
     free(p->counts);

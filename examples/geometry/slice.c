@@ -101,25 +101,37 @@ find_layers(const plan *plan, const uint16_t *band_of, const float *triangles, s
 
 /* ---- cutting ------------------------------------------------------------------------------------------------------ */
 
+typedef float pair
+    __attribute__((vector_size(8))); /* x and y at once: written so, it can be read so without waiting */
+
 /* An edge, from its lower end. Whose triangle it is makes no difference: the same two floats come out at a height. */
 typedef struct edge {
-    float x, y, z, dx, dy, a_height; /* a_height: 1 / its height */
+    pair place, way;
+    float z, a_height; /* a_height: 1 / its height */
 } edge;
+
+static inline pair
+pair_at(const float *point)
+{
+    pair result;
+    memcpy(&result, point, sizeof(result));
+    return result;
+}
 
 static inline edge
 make_edge(const float *low, const float *high)
 {
     float height = high[2] - low[2];
-    return (edge){low[0],           low[1],           low[2],
-                  high[0] - low[0], high[1] - low[1], height > 1e-30f ? 1 / height : 0};
+    pair place = pair_at(low);
+    return (edge){place, pair_at(high) - place, low[2], height > 1e-30f ? 1 / height : 0};
 }
 
 static inline void
 cross(const edge *e, float height, float *out)
 {
     float t = (height - e->z) * e->a_height;
-    out[0] = e->x + t * e->dx + 0.0f; /* no -0: it would not be the same bits */
-    out[1] = e->y + t * e->dy + 0.0f;
+    pair point = e->place + (pair){t, t} * e->way + (pair){0, 0}; /* no -0: it would not be the same bits */
+    memcpy(out, &point, sizeof(point));
 }
 
 /* Corners by height, and whether that order turns the triangle over. Which of z0 > z1, z1 > z2, z0 > z2 hold says it. */
@@ -158,7 +170,7 @@ clip(const job *job, layer_range range, int32_t *first, int32_t *end)
 
 /* Where the segments of each layer end. */
 static void
-count_segments(const job *job, const layer_range *ranges, const uint32_t *ids, size_t count, int32_t *ends)
+count_segments(const job *job, const layer_range *ranges, size_t count, int32_t *ends)
 {
     int32_t layers = job->last_layer - job->first_layer, open = 0, total = 0;
     int32_t *changes = calloc((size_t)layers + 1, sizeof(*changes));
@@ -167,7 +179,7 @@ count_segments(const job *job, const layer_range *ranges, const uint32_t *ids, s
     }
     for (size_t i = 0; i < count; i++) {
         int32_t first, end;
-        clip(job, ranges[ids != NULL ? ids[i] : i], &first, &end);
+        clip(job, ranges[i], &first, &end);
         changes[first]++; /* no triangle is here that reaches no layer of the band */
         changes[end]--;
     }
@@ -188,7 +200,7 @@ slice_band(job *job, const plan *plan, const float *triangles, const layer_range
     if (heights == NULL || places == NULL) {
         no_memory("layers");
     }
-    count_segments(job, ranges, ids, count, ends);
+    count_segments(job, ranges, count, ends);
     float *segments = job->make(job, SEGMENTS, (size_t)ends[layers - 1]);
     for (size_t k = 0; k < layers; k++) {
         heights[k] = layer_height(plan, job->first_layer + (int32_t)k);
@@ -201,7 +213,7 @@ slice_band(job *job, const plan *plan, const float *triangles, const layer_range
             __builtin_prefetch(triangles + 9 * (size_t)ids[i + AHEAD]);
             __builtin_prefetch(triangles + 9 * (size_t)ids[i + AHEAD] + 8);
         }
-        clip(job, ranges[id], &first, &end);
+        clip(job, ranges[i], &first, &end);
         cut(triangles + 9 * id, heights, first, end, places);
     }
     free(heights);
