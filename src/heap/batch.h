@@ -31,13 +31,15 @@ typedef struct stoa_region stoa_region;
     2u /* set around making a container with a child that was laid down just now: none like it exists */
 #define STOA_BATCH_BARE \
     4u /* set around laying down what stoa__fill will fill (heap/fill.h): no pages are asked for ahead */
+#define STOA_BATCH_UNMET \
+    8u /* set around making a container: the batch has made none like it, others may have */
 #define STOA_BATCH_LARGE (STOA_GRANULE / 4)
 
 typedef struct stoa_batch {
     char *next;           /* public address of the next free byte of the current chunk, multiple of 8 */
     char *end;            /* where the current chunk, or the quota taken from the region's limit, ends */
     uint64_t allocations; /* objects put down so far */
-    uint64_t expected; /* objects that there will be in the end, as far as the caller can tell; 0: not known */
+    uint64_t expected; /* intern entries that there will be in the end, as far as the caller can tell; 0: not known */
     stoa_region *region; /* holds a reference until the end of the batch */
     unsigned flags;
     stoa_err err;                   /* why the last allocation failed */

@@ -134,7 +134,10 @@ stoa__intern_find(stoa_batch *batch, stoa_key key, stoa_same_fn same, const void
     }
     uint64_t tag = key.tag;
     stoa_region *general = stoa__process->regions.general;
-    const void *found = find_own(&batch->state->own, tag, same, wanted);
+    const void *found = NULL;
+    if ((batch->flags & STOA_BATCH_UNMET) == 0) {
+        found = find_own(&batch->state->own, tag, same, wanted);
+    }
     if (found == NULL) {
         found = find_in(batch->region, tag, same, wanted);
     }
@@ -232,8 +235,15 @@ stoa__intern_add(stoa_batch *batch, stoa_key key, const void *object)
 {
     stoa_batch_state *state = batch->state;
     if ((batch->flags & STOA_BATCH_INTERN) != 0 && state->generation == stoa__fork_generation()) {
-        stoa__own_add(batch, key.tag, object, (batch->flags & STOA_BATCH_FRESH) != 0);
+        stoa__own_add(batch, key.tag, object, (batch->flags & (STOA_BATCH_FRESH | STOA_BATCH_UNMET)) != 0);
     }
+}
+
+uint64_t
+stoa__intern_entered(const stoa_batch *batch)
+{
+    const stoa_own *own = &batch->state->own;
+    return own->count + own->groups[0].count + own->groups[1].count;
 }
 
 void

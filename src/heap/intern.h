@@ -1,6 +1,6 @@
 /* Hash-consing: equal frozen content becomes one object.
  *
- * Key: XXH3-128 over type tag and content (containers: over their children's addresses, which are already canonical), its
+ * Key: XXH3-128 over type tag and content (containers: over what stands for their children, immortal/content.h), its
  * halves folded into one, since an entry keeps less than that.
  * A hit is always confirmed by full comparison, so a collision costs time, never correctness. One table a region; a
  * batch of another region than the default one looks into the default region's table too (it lives longer).
@@ -35,7 +35,12 @@ const void *stoa__intern_find(stoa_batch *batch, stoa_key key, stoa_same_fn same
  * object stays without an entry (counted in stats). */
 void stoa__intern_add(stoa_batch *batch, stoa_key key, const void *object);
 
+/* How many objects of the batch have an entry so far. */
+uint64_t stoa__intern_entered(const stoa_batch *batch);
+
 /* Containers that hold something new are new themselves: while batch->flags has STOA_BATCH_FRESH, find looks nowhere.
+ *
+ * Who knows that the batch has made nothing like it sets STOA_BATCH_UNMET: then find looks into the regions' tables only.
  *
  * settle enters what the batch has made, which is sealed, into the region's table; commit calls it. */
 void stoa__intern_settle(stoa_batch *batch);

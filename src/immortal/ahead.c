@@ -2,16 +2,37 @@
 
 #include "immortal/fields.h"
 #include "immortal/foreign_walk.h"
+#include "immortal/numbers.h"
 
 #define STEPS 128 /* objects at most each time: a graph without leaves may be endless */
 
 /* ---- the source ------------------------------------------------------------------------------------------------------ */
 
+/* Asks for where the sieve knows of the container, if it is a small one with numbers in it. */
 static inline void
-enter_container(stoa_scout *scout, const PyObject *container, const PyTypeObject *type, unsigned tail)
+ask_sieve(stoa_sieve *sieve, const stoa_children *children)
+{
+    uint64_t sum = 0;
+    for (Py_ssize_t i = 0; i < children->count; i++) {
+        const PyObject *child = children->first[(size_t)i * children->stride];
+        if (child != NULL && stoa__is_number(child)) {
+            sum = stoa__sieve_sum(sum, stoa__number_word(child));
+        }
+    }
+    if (sum != 0) {
+        __builtin_prefetch(stoa__sieve_word(sieve, sum), 1);
+    }
+}
+
+static inline void
+enter_container(stoa_walk *walk, const PyObject *container, const PyTypeObject *type, unsigned tail)
 {
     stoa_children children;
+    stoa_scout *scout = walk->scout;
     if (scout->depth < STOA_SCOUT_DEPTH && stoa__children_of(container, &children)) {
+        if (walk->sieve != NULL && children.count <= STOA_SPARE) {
+            ask_sieve(walk->sieve, &children);
+        }
         bool tuple = type != &PyDict_Type && children.count <= (Py_ssize_t)STOA_SCOUT_ITEMS;
         scout->inside[scout->depth] = (stoa_stretch){tail, tuple ? (unsigned)children.count : 0};
         scout->cursors[scout->depth++] = (stoa_cursor){children.first, (size_t)children.count, children.stride};
@@ -111,15 +132,6 @@ key_of(const stoa_walk *walk, PyObject *leaf, const PyTypeObject *type, stoa_key
                                 PyUnicode_GET_LENGTH(leaf));
         return true;
     }
-    if (type == &PyFloat_Type) {
-        *out = stoa__key_of_float(PyFloat_AS_DOUBLE(leaf));
-        return true;
-    }
-    if (type == &PyLong_Type && stoa__int_is_large(leaf)) {
-        *out = stoa__key_of_int(stoa__int_is_negative(leaf), stoa__int_digits(leaf),
-                                stoa__int_digit_count(leaf));
-        return true;
-    }
     return false;
 }
 
@@ -129,7 +141,7 @@ enter(stoa_walk *walk, const stoa_cursor *cursor, PyObject *object, const PyType
 {
     if (type == &PyDict_Type || type == &PyList_Type || type == &PyTuple_Type) {
         stoa__ask_beside(cursor);
-        enter_container(walk->scout, object, type, tail);
+        enter_container(walk, object, type, tail);
         return true;
     }
     if (type == &PyUnicode_Type || type == &PyFloat_Type || type == &PyLong_Type || type == &PyBool_Type ||

@@ -105,14 +105,6 @@ stoa__scout_forget(stoa_scout *scout)
     }
 }
 
-/* Not one of the runtime's own ints: it may have a key. */
-static inline bool
-stoa__int_is_large(const PyObject *number)
-{
-    size_t count = stoa__int_digit_count(number);
-    return count > 1 || (count == 1 && stoa__int_digits(number)[0] > 1024);
-}
-
 /* The key of a leaf that the walk has come to, where it is not the first one in the queue. */
 const stoa_key *stoa__scout_search(stoa_walk *walk, const PyObject *object);
 

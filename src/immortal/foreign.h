@@ -83,7 +83,13 @@ stoa_shared *stoa__make_node(stoa_batch *batch, stoa_node_kind kind, unsigned fl
 stoa_shared *stoa__make_handle_node(stoa_batch *batch, uint64_t handle);
 uint64_t stoa__handle_of_node(const stoa_node *node);
 /* Has it exactly these parts? */
-bool stoa__node_is(const PyObject *object, stoa_node_kind kind, stoa_shared *const *parts, size_t count);
+struct stoa_content;
+bool stoa__node_is(const PyObject *object, stoa_node_kind kind, const struct stoa_content *parts);
+/* In two steps, as stoa__find_tuple and stoa__new_tuple: a node without raw words. Only STOA_NODE_VALUE are looked for. */
+stoa_shared *
+stoa__find_node(stoa_batch *batch, stoa_node_kind kind, const struct stoa_content *parts, stoa_key *key);
+stoa_shared *stoa__new_node(stoa_batch *batch, stoa_key key, stoa_node_kind kind, unsigned flags,
+                            stoa_shared *const *parts, size_t count);
 
 /* ---- kinds --------------------------------------------------------------------------------------------------------- */
 

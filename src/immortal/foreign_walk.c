@@ -9,6 +9,7 @@
 #include "immortal/apart.h"
 #include "immortal/fields.h"
 #include "immortal/freeze.h"
+#include "immortal/numbers.h"
 #include "immortal/keys.h"
 #include "immortal/sequence.h"
 
@@ -346,7 +347,7 @@ bool
 stoa__foreign_inside(stoa_shared *const *children, size_t count)
 {
     for (size_t i = 0; i < count; i++) {
-        if (stoa__is_node(children[i])) {
+        if (stoa__slot_is_node(children[i])) {
             return true;
         }
     }
@@ -386,10 +387,14 @@ stoa__foreign_close(stoa_walk *walk, const stoa_frame *frame)
         return Py_None; /* this attempt makes nothing any more */
     }
     stoa_node_kind kind = kind_of_frame(frame);
+    bool sparse = is_sparse(walk, frame);
+    if ((kind == STOA_NODE_SAME || sparse) && !stoa__numbers_lay(walk, frame)) {
+        return NULL;
+    }
     if (kind == STOA_NODE_SAME) {
         return children[0];
     }
-    if (is_sparse(walk, frame)) {
+    if (sparse) {
         return close_sequence(walk, (PyObject *)(uintptr_t)frame->source, children);
     }
     if (kind ==
@@ -400,14 +405,24 @@ stoa__foreign_close(stoa_walk *walk, const stoa_frame *frame)
     /* what was delivered and was not changed is what it was */
     stoa_foreign_side *side = stoa__foreign_side_if_any();
     PyObject *node = side == NULL ? NULL : stoa__table_node(side, frame->source);
-    if (node != NULL && is_reachable(walk, node) && stoa__node_is(node, kind, children, count)) {
+    stoa_content content = stoa__frame_content(walk, frame);
+    if (node != NULL && is_reachable(walk, node) && stoa__node_is(node, kind, &content) &&
+        stoa__numbers_agree(walk, frame, node)) {
         return node;
     }
     bool keyed = kind == STOA_NODE_MAPPING || kind == STOA_NODE_FROZENSET;
     if (keyed && !stoa__keys_note(walk, frame, kind, children)) {
         return NULL;
     }
-    return stoa__make_node(&walk->batch, kind, flags, children, count, 0);
+    stoa_key key = {0};
+    if ((walk->batch.flags & STOA_BATCH_INTERN) && (flags & STOA_NODE_VALUE)) {
+        node = stoa__find_node(&walk->batch, kind, &content, &key);
+        if (node != NULL && stoa__numbers_agree(walk, frame, node)) {
+            return node;
+        }
+    }
+    return stoa__numbers_lay(walk, frame) ? stoa__new_node(&walk->batch, key, kind, flags, children, count)
+                                          : NULL;
 }
 
 /* ---- paths --------------------------------------------------------------------------------------------------------- */
@@ -435,8 +450,9 @@ stoa__node_step(stoa_node_kind kind, PyObject *const *parts, size_t index, stoa_
         *out = (stoa_step){STOA_STEP_ATTRIBUTE, 0, NULL, "value"};
     }
     else if (kind == STOA_NODE_MAPPING) {
-        *out = index % 2 == 0 ? (stoa_step){STOA_STEP_KEY, index / 2, NULL, NULL}
-                              : (stoa_step){STOA_STEP_VALUE, index / 2, parts[index - 1], NULL};
+        *out = index % 2 == 0
+                   ? (stoa_step){STOA_STEP_KEY, index / 2, NULL, NULL}
+                   : (stoa_step){STOA_STEP_VALUE, index / 2, stoa__slot_object(parts[index - 1]), NULL};
     }
 }
 

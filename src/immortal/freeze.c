@@ -4,8 +4,10 @@
 #include "heap/process.h"
 #include "immortal/ahead.h"
 #include "immortal/apart.h"
+#include "immortal/canonical.h"
 #include "immortal/exceptions.h"
 #include "immortal/foreign_walk.h"
+#include "immortal/numbers.h"
 #include "immortal/keys.h"
 #include "immortal/step.h"
 
@@ -33,17 +35,48 @@ keep_heading(stoa_walk *walk, const PyDictObject *dict, stoa_shared *const *pair
 }
 
 static stoa_shared *
-make_mapping(stoa_walk *walk, const stoa_frame *frame, stoa_shared *const *pairs, Py_ssize_t count)
+make_tuple(stoa_walk *walk, const stoa_frame *frame)
 {
+    stoa_content content = stoa__frame_content(walk, frame);
+    stoa_key key = {0};
+    if (content.count == 0) {
+        return stoa__canonical_empty_tuple();
+    }
+    if (walk->batch.flags & STOA_BATCH_INTERN) {
+        stoa_shared *found = stoa__find_tuple(&walk->batch, &content, &key);
+        if (found != NULL && stoa__numbers_agree(walk, frame, found)) {
+            return found;
+        }
+    }
+    return stoa__numbers_lay(walk, frame)
+               ? stoa__new_tuple(&walk->batch, key, content.items, (Py_ssize_t)content.count)
+               : NULL;
+}
+
+static stoa_shared *
+make_mapping(stoa_walk *walk, const stoa_frame *frame)
+{
+    stoa_content content = stoa__frame_content(walk, frame);
+    stoa_key key = {0};
+    if (walk->batch.flags & STOA_BATCH_INTERN) {
+        stoa_shared *found = stoa__find_mapping(&walk->batch, &content, &key);
+        if (found != NULL && stoa__numbers_agree(walk, frame, found)) {
+            return found;
+        }
+    }
+    if (!stoa__numbers_lay(walk, frame)) {
+        return NULL;
+    }
     /* see enter_proxy */
     const PyDictObject *dict = (const PyDictObject *)((uintptr_t)frame->source & ~(uintptr_t)1);
     const stoa_keys *keys = stoa__dict_keys(dict);
     if (walk->headings != NULL && frame->step == 1) {
-        keep_heading(walk, dict, pairs);
+        keep_heading(walk, dict, content.items);
     }
     /* its table is to be copied, if it has no gaps: then the shared one has the same */
     bool same = dict->ma_values == NULL && keys->nentries == dict->ma_used;
-    return stoa__make_mapping_like(&walk->batch, pairs, count, same ? keys : NULL);
+    return stoa__new_mapping(&walk->batch, key, content.items, (Py_ssize_t)content.count / 2,
+                             same ? keys : NULL);
 }
 
 static stoa_shared *
@@ -60,9 +93,9 @@ make_container(stoa_walk *walk, const stoa_frame *frame)
     }
     switch ((stoa_frame_kind)frame->kind) {
     case STOA_FRAME_TUPLE:
-        return stoa__make_tuple(batch, children, count);
+        return make_tuple(walk, frame);
     case STOA_FRAME_MAPPING:
-        return make_mapping(walk, frame, children, count / 2);
+        return make_mapping(walk, frame);
     case STOA_FRAME_SET:
         return stoa__make_frozenset(batch, children, count);
     case STOA_FRAME_SLICE:
@@ -84,16 +117,18 @@ is_fresh(const stoa_walk *walk, const stoa_shared *made, const char *before)
 static stoa_shared *
 close_frame(stoa_walk *walk, const stoa_frame *frame)
 {
-    if (!frame->fresh) {
-        return make_container(walk, frame);
+    unsigned flags = frame->fresh ? STOA_BATCH_FRESH : 0;
+    bool sought = frame->kind != STOA_FRAME_FOREIGN || (frame->node_flags & STOA_NODE_VALUE);
+    if (frame->numbers && sought && stoa__numbers_unmet(walk, frame)) {
+        flags |= STOA_BATCH_UNMET;
     }
-    walk->batch.flags |= STOA_BATCH_FRESH;
+    walk->batch.flags |= flags;
     stoa_shared *made = make_container(walk, frame);
-    walk->batch.flags &= ~STOA_BATCH_FRESH;
+    walk->batch.flags &= ~flags;
     return made;
 }
 
-/* How many objects the batch will have in the end, if the frame with the most children goes on as it began and is the most
+/* How many objects the batch will have entered in the end, if the frame with the most children goes on as it began and is the most
  * of all. */
 static uint64_t
 expectation(const stoa_walk *walk)
@@ -109,7 +144,8 @@ expectation(const stoa_walk *walk)
             part_of_most = part;
         }
     }
-    return (uint64_t)((double)walk->batch.allocations / (part_of_most > 1e-9 ? part_of_most : 1));
+    double entered = (double)(stoa__intern_entered(&walk->batch) - walk->numbers_interned);
+    return (uint64_t)(entered / (part_of_most > 1e-9 ? part_of_most : 1));
 }
 
 /* Has the user pressed Ctrl-C? Handlers run Python code, which may change what we stand in; so the walk only looks,
@@ -127,6 +163,12 @@ interrupt_is_pending(stoa_walk *walk)
     if (walk->scout == NULL && (walk->batch.flags & STOA_BATCH_INTERN) != 0) {
         walk->scout = calloc(1, sizeof(*walk->scout));
     }
+    if (walk->numbers == NULL && (walk->batch.flags & STOA_BATCH_INTERN) != 0) {
+        walk->numbers = calloc(1, sizeof(*walk->numbers));
+    }
+    if ((walk->batch.flags & STOA_BATCH_INTERN) != 0) {
+        stoa__numbers_widen(walk);
+    }
     if (walk->texts == NULL && (walk->batch.flags & STOA_BATCH_INTERN) == 0) {
         walk->texts = calloc(1, sizeof(*walk->texts)); /* without memory for either the walk goes without */
     }
@@ -141,6 +183,15 @@ static void
 remember(stoa_walk *walk, const PyObject *source, stoa_shared *twin)
 {
     *stoa__memo_cached(&walk->memo, source) = (stoa_memo_entry){source, twin};
+}
+
+/* Numbers wait in some places and not in others, so the cache does not answer for them. */
+static inline void
+remember_leaf(stoa_walk *walk, const PyObject *source, stoa_shared *twin)
+{
+    if (!stoa__is_number(source)) {
+        remember(walk, source, twin);
+    }
 }
 
 /* Closes the innermost frame and puts the result where the outer one wants it. */
@@ -164,6 +215,10 @@ leave_frame(stoa_walk *walk)
     walk->top = frame->base;
     walk->depth--;
     stoa_frame *outer = &walk->frames[walk->depth - 1];
+    if (frame->kind == STOA_FRAME_FOREIGN && frame->node_kind == STOA_NODE_SAME && stoa__is_number(made) &&
+        (walk->batch.flags & STOA_BATCH_INTERN) && stoa__numbers_wait(outer)) {
+        made = stoa__numbers_postpone(walk, outer, made);
+    }
     walk->slots[outer->next] = made;
     outer->next += outer->step;
     outer->fresh |= fresh;
@@ -183,7 +238,7 @@ recall(stoa_walk *walk, PyObject *object, stoa_shared **out)
         return -1;
     }
     *out = twin;
-    remember(walk, object, twin);
+    remember_leaf(walk, object, twin);
     return 1;
 }
 
@@ -208,7 +263,7 @@ visit(stoa_walk *walk, PyObject *object, stoa_shared **out)
             walk->batch.err = stoa__fail(STOA_ENOMEM, "no memory to remember objects met twice");
             return STOA_VISIT_FAILED;
         }
-        remember(walk, object, *out);
+        remember_leaf(walk, object, *out);
     }
     return result;
 }
@@ -221,6 +276,7 @@ run_frame(stoa_walk *walk, bool interning)
     stoa_frame *frame = &walk->frames[walk->depth - 1];
     const stoa_scout *scout = walk->scout;
     size_t top = walk->top, step = frame->step;
+    bool numbers_wait = interning && stoa__numbers_wait(frame);
     for (size_t at = frame->next; at < top; at += step) {
         PyObject *object = walk->slots[at];
         if (!interning) { /* else the scout asks */
@@ -237,6 +293,15 @@ run_frame(stoa_walk *walk, bool interning)
         }
         if (--walk->budget == 0 && interrupt_is_pending(walk)) {
             return STOA_VISIT_SIGNAL;
+        }
+        if (numbers_wait && stoa__is_number(object)) {
+            walk->slots[at] = stoa__in_heap(object) && !is_reachable(walk, object)
+                                  ? stoa__numbers_bring(walk, frame, object)
+                                  : stoa__numbers_postpone(walk, frame, object);
+            if (walk->slots[at] == NULL) {
+                return STOA_VISIT_FAILED;
+            }
+            continue;
         }
         stoa_shared *made = NULL;
         const char *before = walk->batch.next;
@@ -292,6 +357,10 @@ walk_init(stoa_walk *walk, PyObject *object, unsigned flags, bool watch_signals)
     walk->side = NULL;
     memset(walk->plans, 0, sizeof(walk->plans));
     walk->texts = NULL;
+    walk->numbers = NULL;
+    walk->sieve = NULL;
+    walk->sum_count = 0;
+    walk->numbers_interned = 0;
     walk->message = (stoa_path){NULL, 0, 0, false};
     walk->path_size = 0;
     walk->offender[0] = '\0';
@@ -314,6 +383,8 @@ walk_clear(stoa_walk *walk)
     free(walk->headings);
     free(walk->scout);
     free(walk->texts);
+    free(walk->numbers);
+    stoa__sieve_free(walk->sieve);
     stoa__path_clear(&walk->message);
     PyObject *raised = PyErr_GetRaisedException(); /* dropping keys may run __del__ */
     Py_XDECREF(walk->keys);

@@ -3,6 +3,7 @@
 
 #include <stdlib.h>
 
+#include "immortal/content.h"
 #include "immortal/image_parts.h"
 
 /* ---- bytes --------------------------------------------------------------------------------------------------------- */
@@ -78,14 +79,21 @@ stoa__key_of_int(bool negative, const digit *digits, size_t count)
 }
 
 stoa_shared *
-stoa__make_int_digits(stoa_batch *batch, bool negative, const digit *digits, size_t count)
+stoa__new_int(stoa_batch *batch, bool negative, const digit *digits, size_t count)
 {
-    return stoa__make_int_digits_keyed(batch, NULL, negative, digits, count);
+    stoa_shared *object = stoa__batch_alloc(batch, STOA_INT_HEAD + count * sizeof(digit));
+    if (object == NULL) {
+        return NULL;
+    }
+    PyLongObject *image = stoa__rw(object);
+    stoa__lay_head(image, &PyLong_Type);
+    image->long_value.lv_tag = stoa__int_tag(negative, count);
+    memcpy(image->long_value.ob_digit, digits, count * sizeof(digit));
+    return object;
 }
 
 stoa_shared *
-stoa__make_int_digits_keyed(stoa_batch *batch, const stoa_key *known, bool negative, const digit *digits,
-                            size_t count)
+stoa__make_int_digits(stoa_batch *batch, bool negative, const digit *digits, size_t count)
 {
     if (count <= 1) {
         int64_t value = count == 0 ? 0 : negative ? -(int64_t)digits[0] : (int64_t)digits[0];
@@ -100,21 +108,14 @@ stoa__make_int_digits_keyed(stoa_batch *batch, const stoa_key *known, bool negat
     stoa_key key = {0};
     int_content content = {stoa__int_tag(negative, count), digits, count};
     if (stoa__interning(batch)) {
-        key = known != NULL ? *known : stoa__key_of_int(negative, digits, count);
+        key = stoa__key_of_int(negative, digits, count);
         stoa_shared *found = stoa__find_image(batch, key, same_int, &content);
         if (found != NULL) {
             return found;
         }
     }
-    stoa_shared *object = stoa__batch_alloc(batch, STOA_INT_HEAD + count * sizeof(digit));
-    if (object == NULL) {
-        return NULL;
-    }
-    PyLongObject *image = stoa__rw(object);
-    stoa__lay_head(image, &PyLong_Type);
-    image->long_value.lv_tag = content.tag;
-    memcpy(image->long_value.ob_digit, digits, count * sizeof(digit));
-    if (stoa__interning(batch)) {
+    stoa_shared *object = stoa__new_int(batch, negative, digits, count);
+    if (object != NULL && stoa__interning(batch)) {
         stoa__intern_add(batch, key, object);
     }
     return object;
@@ -202,29 +203,9 @@ same_float(const void *candidate, const void *wanted)
     return number->ob_base.ob_type == &PyFloat_Type && memcmp(&number->ob_fval, wanted, sizeof(double)) == 0;
 }
 
-stoa_key
-stoa__key_of_float(double value)
-{
-    return stoa__key(STOA_TAG_FLOAT, &value, sizeof value);
-}
-
 stoa_shared *
-stoa__make_float(stoa_batch *batch, double value)
+stoa__new_float(stoa_batch *batch, double value)
 {
-    return stoa__make_float_keyed(batch, NULL, value);
-}
-
-stoa_shared *
-stoa__make_float_keyed(stoa_batch *batch, const stoa_key *known, double value)
-{
-    stoa_key key = {0};
-    if (stoa__interning(batch)) {
-        key = known != NULL ? *known : stoa__key_of_float(value);
-        stoa_shared *found = stoa__find_image(batch, key, same_float, &value);
-        if (found != NULL) {
-            return found;
-        }
-    }
     stoa_shared *object = stoa__batch_alloc(batch, sizeof(PyFloatObject));
     if (object == NULL) {
         return NULL;
@@ -232,7 +213,22 @@ stoa__make_float_keyed(stoa_batch *batch, const stoa_key *known, double value)
     PyFloatObject *image = stoa__rw(object);
     stoa__lay_head(image, &PyFloat_Type);
     image->ob_fval = value;
+    return object;
+}
+
+stoa_shared *
+stoa__make_float(stoa_batch *batch, double value)
+{
+    stoa_key key = {0};
     if (stoa__interning(batch)) {
+        key = stoa__key(STOA_TAG_FLOAT, &value, sizeof value);
+        stoa_shared *found = stoa__find_image(batch, key, same_float, &value);
+        if (found != NULL) {
+            return found;
+        }
+    }
+    stoa_shared *object = stoa__new_float(batch, value);
+    if (object != NULL && stoa__interning(batch)) {
         stoa__intern_add(batch, key, object);
     }
     return object;
@@ -276,10 +272,9 @@ static bool
 same_tuple(const void *candidate, const void *wanted)
 {
     const PyTupleObject *tuple = candidate;
-    const span *s = wanted;
-    return tuple->ob_base.ob_base.ob_type == &PyTuple_Type &&
-           (size_t)Py_SIZE(tuple) * sizeof(PyObject *) == s->size &&
-           memcmp(tuple->ob_item, s->start, s->size) == 0;
+    const stoa_content *content = wanted;
+    return tuple->ob_base.ob_base.ob_type == &PyTuple_Type && (size_t)Py_SIZE(tuple) == content->count &&
+           stoa__has_content(tuple->ob_item, content);
 }
 
 #if STOA_TUPLE_HAS_HASH
@@ -305,28 +300,23 @@ tuple_hash(stoa_shared *const *items, Py_ssize_t count, Py_hash_t *out)
 stoa_key
 stoa__key_of_tuple(stoa_shared *const *items, Py_ssize_t count)
 {
-    return stoa__key(STOA_TAG_TUPLE, items, (size_t)count * sizeof(*items));
+    return stoa__content_key(STOA_TAG_TUPLE, &(stoa_content){items, (size_t)count, STOA_NUMBERS_NONE});
 }
 
 stoa_shared *
-stoa__make_tuple(stoa_batch *batch, stoa_shared *const *items, Py_ssize_t count)
+stoa__find_tuple(stoa_batch *batch, const stoa_content *content, stoa_key *key)
 {
-    if (count == 0) {
-        return stoa__canonical.empty_tuple;
-    }
+    *key = stoa__content_key(STOA_TAG_TUPLE, content);
+    return stoa__find_image(batch, *key, same_tuple, content);
+}
+
+stoa_shared *
+stoa__new_tuple(stoa_batch *batch, stoa_key key, stoa_shared *const *items, Py_ssize_t count)
+{
     if (count < 0 || (size_t)count > STOA_LARGEST / sizeof(PyObject *)) {
         return stoa__no_room(batch, "tuple");
     }
     size_t size = (size_t)count * sizeof(PyObject *);
-    stoa_key key = {0};
-    if (stoa__interning(batch)) {
-        span wanted = {items, size};
-        key = stoa__key_of_tuple(items, count);
-        stoa_shared *found = stoa__find_image(batch, key, same_tuple, &wanted);
-        if (found != NULL) {
-            return found;
-        }
-    }
 #if STOA_TUPLE_HAS_HASH
     Py_hash_t hash;
     if (tuple_hash(items, count, &hash) != STOA_OK) {
@@ -349,6 +339,23 @@ stoa__make_tuple(stoa_batch *batch, stoa_shared *const *items, Py_ssize_t count)
         stoa__intern_add(batch, key, object);
     }
     return object;
+}
+
+stoa_shared *
+stoa__make_tuple(stoa_batch *batch, stoa_shared *const *items, Py_ssize_t count)
+{
+    if (count == 0) {
+        return stoa__canonical.empty_tuple;
+    }
+    stoa_key key = {0};
+    if (stoa__interning(batch) && count > 0) {
+        stoa_content content = {items, (size_t)count, STOA_NUMBERS_LAID};
+        stoa_shared *found = stoa__find_tuple(batch, &content, &key);
+        if (found != NULL) {
+            return found;
+        }
+    }
+    return stoa__new_tuple(batch, key, items, count);
 }
 
 /* ---- range, slice -------------------------------------------------------------------------------------------------- */

@@ -35,22 +35,26 @@ stoa_shared *stoa__make_int_digits(stoa_batch *batch, bool negative, const digit
 /* Two's complement little-endian bytes of any length. */
 stoa_shared *stoa__make_int_bytes(stoa_batch *batch, const void *bytes, size_t size, bool is_signed);
 stoa_shared *stoa__make_float(stoa_batch *batch, double value);
+/* Ones that are known to be new, and are not entered where there is interning. Not the runtime's small ints. */
+stoa_shared *stoa__new_float(stoa_batch *batch, double value);
+stoa_shared *stoa__new_int(stoa_batch *batch, bool negative, const digit *digits, size_t count);
 stoa_shared *stoa__make_complex(stoa_batch *batch, double real, double imag);
 
 /* Keys ahead of time. Interning spends most of its time waiting for the table's slot; who knows the next few leaves can
  * compute their keys early, ask for the slots (stoa__intern_places), and pass the keys when it makes them. */
 stoa_key stoa__key_of_str(int kind, bool ascii, const void *characters, Py_ssize_t length);
 stoa_key stoa__key_of_int(bool negative, const digit *digits, size_t count);
-stoa_key stoa__key_of_float(double value);
-stoa_key stoa__key_of_tuple(stoa_shared *const *items, Py_ssize_t count);
+stoa_key stoa__key_of_tuple(stoa_shared *const *items, Py_ssize_t count); /* none of them a number */
 /* As without `_keyed`; `key` is what key_of said of the same value, NULL: not known. */
 stoa_shared *stoa__make_str_keyed(stoa_batch *batch, const stoa_key *key, int kind, bool ascii,
                                   const void *characters, Py_ssize_t length, Py_hash_t hash);
-stoa_shared *stoa__make_int_digits_keyed(stoa_batch *batch, const stoa_key *key, bool negative,
-                                         const digit *digits, size_t count);
-stoa_shared *stoa__make_float_keyed(stoa_batch *batch, const stoa_key *key, double value);
 
 stoa_shared *stoa__make_tuple(stoa_batch *batch, stoa_shared *const *items, Py_ssize_t count);
+/* In two steps, for who has pending numbers (immortal/content.h): the equal one that there is, or NULL; *key is set. Then
+ * one that is known to be new, without pending numbers. `count` > 0. The key is of use where there is interning. */
+struct stoa_content;
+stoa_shared *stoa__find_tuple(stoa_batch *batch, const struct stoa_content *content, stoa_key *key);
+stoa_shared *stoa__new_tuple(stoa_batch *batch, stoa_key key, stoa_shared *const *items, Py_ssize_t count);
 stoa_shared *stoa__make_range(stoa_batch *batch, stoa_shared *start, stoa_shared *stop, stoa_shared *step,
                               stoa_shared *length);
 stoa_shared *stoa__make_slice(stoa_batch *batch, stoa_shared *start, stoa_shared *stop, stoa_shared *step);
@@ -59,9 +63,11 @@ stoa_shared *stoa__make_frozenset(stoa_batch *batch, stoa_shared *const *items, 
 /* mappingproxy over a dict (<= 3.14) or frozendict (>= 3.15). Insertion order; a later equal key replaces the value of
  * the earlier one, as in dict(). pairs: key, value, key, value … */
 stoa_shared *stoa__make_mapping(stoa_batch *batch, stoa_shared *const *pairs, Py_ssize_t count);
-/* The same, where `like` is the table of a dict of these pairs, with all its entries in this order; NULL: there is none. */
-stoa_shared *stoa__make_mapping_like(stoa_batch *batch, stoa_shared *const *pairs, Py_ssize_t count,
-                                     const struct stoa_keys *like);
+/* In two steps, as with tuples. `like` is the table of a dict of these pairs, with all its entries in this order; NULL: there
+ * is none. */
+stoa_shared *stoa__find_mapping(stoa_batch *batch, const struct stoa_content *content, stoa_key *key);
+stoa_shared *stoa__new_mapping(stoa_batch *batch, stoa_key key, stoa_shared *const *pairs, Py_ssize_t count,
+                               const struct stoa_keys *like);
 /* date, time, datetime, timedelta from a live exact instance (3.13+), naive or UTC: copies its fields. GIL (C code only
  * runs). STOA_ETYPE with the remedy in the message: another time zone, or Python 3.12. */
 stoa_shared *stoa__make_datetime_like(stoa_batch *batch, PyObject *source);

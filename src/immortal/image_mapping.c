@@ -13,6 +13,7 @@
 
 #include <stdlib.h>
 
+#include "immortal/content.h"
 #include "immortal/equal.h"
 #include "immortal/image_parts.h"
 #include "immortal/lookup.h"
@@ -38,19 +39,20 @@ typedef struct pairs {
 static bool
 same_mapping(const void *candidate, const void *wanted)
 {
-    const pairs *p = wanted;
+    const stoa_content *content = wanted;
     if (((const PyObject *)candidate)->ob_type != &STOA_MAPPING_TYPE) {
         return false;
     }
     /* not by the pointers inside: the candidate may be a writable twin */
     const stoa_keys *keys = (const stoa_keys *)(const void *)((const char *)candidate - OBJECT_AT + KEYS_AT);
-    if (keys->nentries != p->count) {
+    if ((size_t)keys->nentries != content->count / 2) {
         return false;
     }
-    for (Py_ssize_t i = 0; i < p->count; i++) {
+    for (Py_ssize_t i = 0; i < keys->nentries; i++) {
         PyObject *key, *value;
         stoa__keys_entry(keys, i, &key, &value);
-        if (key != p->items[2 * i] || value != p->items[2 * i + 1]) {
+        if (!stoa__same_child(key, content->items[2 * i]) ||
+            !stoa__same_child(value, content->items[2 * i + 1])) {
             return false;
         }
     }
@@ -296,25 +298,19 @@ lay_mapping(stoa_batch *batch, const pairs *p, const Py_hash_t *hashes)
 }
 
 stoa_shared *
-stoa__make_mapping(stoa_batch *batch, stoa_shared *const *items, Py_ssize_t count)
+stoa__find_mapping(stoa_batch *batch, const stoa_content *content, stoa_key *key)
 {
-    return stoa__make_mapping_like(batch, items, count, NULL);
+    *key = stoa__content_key(STOA_TAG_MAPPING, content);
+    return stoa__find_image(batch, *key, same_mapping, content);
 }
 
 stoa_shared *
-stoa__make_mapping_like(stoa_batch *batch, stoa_shared *const *items, Py_ssize_t count, const stoa_keys *like)
+stoa__new_mapping(stoa_batch *batch, stoa_key key, stoa_shared *const *items, Py_ssize_t count,
+                  const stoa_keys *like)
 {
     pairs p = {items, count, like};
     if (count < 0 || (size_t)count > STOA_LARGEST / (4 * sizeof(stoa_entry))) {
         return stoa__no_room(batch, "mapping");
-    }
-    stoa_key key = {0};
-    if (stoa__interning(batch)) {
-        key = stoa__key(STOA_TAG_MAPPING, items, (size_t)count * 2 * sizeof *items);
-        stoa_shared *found = stoa__find_image(batch, key, same_mapping, &p);
-        if (found != NULL) {
-            return found;
-        }
     }
     Py_hash_t few[32], *hashes = NULL;
     stoa_shared *object = NULL;
@@ -332,4 +328,18 @@ stoa__make_mapping_like(stoa_batch *batch, stoa_shared *const *items, Py_ssize_t
         stoa__intern_add(batch, key, object);
     }
     return object;
+}
+
+stoa_shared *
+stoa__make_mapping(stoa_batch *batch, stoa_shared *const *items, Py_ssize_t count)
+{
+    stoa_key key = {0};
+    if (stoa__interning(batch) && count >= 0) {
+        stoa_content content = {items, (size_t)count * 2, STOA_NUMBERS_LAID};
+        stoa_shared *found = stoa__find_mapping(batch, &content, &key);
+        if (found != NULL) {
+            return found;
+        }
+    }
+    return stoa__new_mapping(batch, key, items, count, NULL);
 }

@@ -2,6 +2,7 @@
 
 #include "heap/error.h"
 #include "immortal/apart.h"
+#include "immortal/numbers.h"
 
 #define DEPTH_MAX 100 /* of tuples in tuples in a key */
 
@@ -17,7 +18,7 @@ has_foreign_key(const stoa_walk *walk, const stoa_frame *frame, stoa_node_kind k
 {
     size_t count = walk->top - frame->base, step = kind == STOA_NODE_MAPPING ? 2 : 1;
     for (size_t i = 0; i < count; i += step) {
-        if (stoa__is_node(parts[i])) {
+        if (stoa__slot_is_node(parts[i])) {
             return true;
         }
     }

@@ -2,6 +2,7 @@
 #include "immortal/foreign.h"
 
 #include "heap/handle.h"
+#include "immortal/content.h"
 #include "immortal/image_parts.h"
 
 PyTypeObject stoa__node_type = {
@@ -13,25 +14,32 @@ PyTypeObject stoa__node_type = {
 
 #define TAG_NODE UINT64_C(0x6E00)
 
-typedef struct content {
-    stoa_shared *const *parts;
-    size_t count;
-    unsigned kind;
-} content;
+typedef struct node_content {
+    const stoa_content *parts;
+    stoa_node_kind kind;
+} node_content;
 
 static bool
 same_node(const void *candidate, const void *wanted)
 {
-    const content *c = wanted;
-    return stoa__node_is(candidate, (stoa_node_kind)c->kind, c->parts, c->count);
+    const node_content *c = wanted;
+    return stoa__node_is(candidate, c->kind, c->parts);
 }
 
 bool
-stoa__node_is(const PyObject *object, stoa_node_kind kind, stoa_shared *const *parts, size_t count)
+stoa__node_is(const PyObject *object, stoa_node_kind kind, const stoa_content *parts)
 {
     const stoa_node *node = (const stoa_node *)object;
-    return stoa__is_node(object) && node->kind == kind && node->count == count && node->raw == 0 &&
-           memcmp(node->parts, parts, count * sizeof(*parts)) == 0;
+    return stoa__is_node(object) && node->kind == kind && node->count == parts->count && node->raw == 0 &&
+           stoa__has_content(node->parts, parts);
+}
+
+stoa_shared *
+stoa__find_node(stoa_batch *batch, stoa_node_kind kind, const stoa_content *parts, stoa_key *key)
+{
+    node_content wanted = {parts, kind};
+    *key = stoa__content_key(TAG_NODE + kind, parts);
+    return stoa__find_image(batch, *key, same_node, &wanted);
 }
 
 static unsigned
@@ -46,22 +54,13 @@ inherited(stoa_shared *const *parts, size_t count)
     return flags;
 }
 
-stoa_shared *
-stoa__make_node(stoa_batch *batch, stoa_node_kind kind, unsigned flags, stoa_shared *const *parts,
-                size_t count, uint32_t raw)
+/* `key` NULL: no interning. */
+static stoa_shared *
+lay_node(stoa_batch *batch, const stoa_key *key, stoa_node_kind kind, unsigned flags,
+         stoa_shared *const *parts, size_t count, uint32_t raw)
 {
     if (count > STOA_LARGEST / sizeof(PyObject *)) {
         return stoa__no_room(batch, "node");
-    }
-    bool interning = stoa__interning(batch) && (flags & STOA_NODE_VALUE) && raw == 0;
-    stoa_key key = {0};
-    if (interning) {
-        content wanted = {parts, count, kind};
-        key = stoa__key(TAG_NODE + kind, parts, count * sizeof(*parts));
-        stoa_shared *found = stoa__find_image(batch, key, same_node, &wanted);
-        if (found != NULL) {
-            return found;
-        }
     }
     stoa_shared *object = stoa__batch_alloc(batch, sizeof(stoa_node) + count * sizeof(*parts));
     if (object == NULL) {
@@ -74,10 +73,34 @@ stoa__make_node(stoa_batch *batch, stoa_node_kind kind, unsigned flags, stoa_sha
     image->raw = raw;
     image->count = count;
     memcpy(image->parts, parts, count * sizeof(*parts));
-    if (interning) {
-        stoa__intern_add(batch, key, object);
+    if (key != NULL) {
+        stoa__intern_add(batch, *key, object);
     }
     return object;
+}
+
+stoa_shared *
+stoa__new_node(stoa_batch *batch, stoa_key key, stoa_node_kind kind, unsigned flags,
+               stoa_shared *const *parts, size_t count)
+{
+    bool interning = stoa__interning(batch) && (flags & STOA_NODE_VALUE);
+    return lay_node(batch, interning ? &key : NULL, kind, flags, parts, count, 0);
+}
+
+stoa_shared *
+stoa__make_node(stoa_batch *batch, stoa_node_kind kind, unsigned flags, stoa_shared *const *parts,
+                size_t count, uint32_t raw)
+{
+    bool interning = stoa__interning(batch) && (flags & STOA_NODE_VALUE) && raw == 0;
+    stoa_key key = {0};
+    if (interning) {
+        stoa_content content = {parts, count, STOA_NUMBERS_LAID};
+        stoa_shared *found = stoa__find_node(batch, kind, &content, &key);
+        if (found != NULL) {
+            return found;
+        }
+    }
+    return lay_node(batch, interning ? &key : NULL, kind, flags, parts, count, raw);
 }
 
 /* ---- handles ------------------------------------------------------------------------------------------------------- */

@@ -3,6 +3,7 @@
 
 #include "immortal/foreign_walk.h"
 #include "immortal/function_parts.h"
+#include "immortal/numbers.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -38,7 +39,7 @@ step_in_function(const stoa_walk *walk, size_t i, stoa_step *out)
     else if (cells || level == VALUES) {
         const stoa_frame *function = &frames[i - 1];
         size_t field = function->next - function->base;
-        PyObject *keys = !cells && field > DEFAULTS ? walk->slots[function->next - 1] : NULL;
+        PyObject *keys = !cells && field > DEFAULTS ? stoa__slot_object(walk->slots[function->next - 1]) : NULL;
         bool named = keys != NULL && PyTuple_CheckExact(keys) &&
                      (Py_ssize_t)(index / 2) < PyTuple_GET_SIZE(keys);
         *out = (stoa_step){named ? STOA_STEP_VALUE : STOA_STEP_INDEX, index / 2,
@@ -61,7 +62,7 @@ step_of_frame(void *arg, size_t i, stoa_step *out)
     case STOA_FRAME_MAPPING:
         out->index = index / 2;
         out->kind = index % 2 == 0 ? STOA_STEP_KEY : STOA_STEP_VALUE;
-        out->key = index % 2 == 0 ? NULL : walk->slots[frame->next - 1];
+        out->key = index % 2 == 0 ? NULL : stoa__slot_object(walk->slots[frame->next - 1]);
         break;
     case STOA_FRAME_SET:
         *out = (stoa_step){STOA_STEP_MEMBER, index, NULL, NULL};

@@ -66,17 +66,17 @@ freeze_str_again(stoa_walk *walk, PyObject *text)
 }
 
 static inline stoa_shared *
-freeze_int(stoa_batch *batch, const stoa_key *key, PyObject *number)
+freeze_int(stoa_batch *batch, PyObject *number)
 {
-    return stoa__make_int_digits_keyed(batch, key, stoa__int_is_negative(number), stoa__int_digits(number),
-                                       stoa__int_digit_count(number));
+    return stoa__make_int_digits(batch, stoa__int_is_negative(number), stoa__int_digits(number),
+                                 stoa__int_digit_count(number));
 }
 
 static inline stoa_shared *
-freeze_float(stoa_batch *batch, const stoa_key *key, PyObject *number)
+freeze_float(stoa_batch *batch, PyObject *number)
 {
     double value = PyFloat_AS_DOUBLE(number);
-    return isnan(value) ? make_without_interning(batch, number) : stoa__make_float_keyed(batch, key, value);
+    return isnan(value) ? make_without_interning(batch, number) : stoa__make_float(batch, value);
 }
 
 static stoa_shared *
@@ -86,7 +86,7 @@ freeze_range(stoa_batch *batch, PyObject *range)
     PyObject *source[4] = {r->start, r->stop, r->step, r->length};
     stoa_shared *twin[4];
     for (int i = 0; i < 4; i++) {
-        twin[i] = freeze_int(batch, NULL, source[i]);
+        twin[i] = freeze_int(batch, source[i]);
         if (twin[i] == NULL) {
             return NULL;
         }
@@ -172,7 +172,7 @@ stoa__step(stoa_walk *walk, PyObject *object, bool in_memo, stoa_shared **out)
                                    : freeze_str(batch, stoa__known_key(walk, object), object);
     }
     else if (type == &PyLong_Type) {
-        *out = freeze_int(batch, stoa__int_is_large(object) ? stoa__known_key(walk, object) : NULL, object);
+        *out = freeze_int(batch, object);
     }
     else if (type == &PyDict_Type) {
         return enter_mutable(walk, object, STOA_FRAME_MAPPING, in_memo);
@@ -181,7 +181,7 @@ stoa__step(stoa_walk *walk, PyObject *object, bool in_memo, stoa_shared **out)
         return enter_mutable(walk, object, STOA_FRAME_TUPLE, in_memo);
     }
     else if (type == &PyFloat_Type) {
-        *out = freeze_float(batch, stoa__known_key(walk, object), object);
+        *out = freeze_float(batch, object);
     }
     else if (type == &PyTuple_Type) {
         return stoa__walk_enter(walk, object, STOA_FRAME_TUPLE, object, in_memo) ? STOA_VISIT_ENTERED

@@ -7,10 +7,10 @@
  *
  * Invariants
  *  1. Slots of a frame are [base, top of it), where the top is the base of the next frame, or `top` for the innermost.
- *  2. Slots below `next` of a frame are shared objects; the slot at `next` is the one being worked on; those above are
- *     sources (but for keys that were known before: `step`), kept alive by the source container, which cannot change:
- *     the GIL is held and no Python code runs. Much rests on that: the memo, keys computed ahead, and tables of dicts
- *     that are copied when the dict is left.
+ *  2. Slots below `next` of a frame are shared objects, or pending numbers (content.h) in frames that `numbers` says have
+ *     some; the slot at `next` is the one being worked on; those above are sources (but for keys that were known before:
+ *     `step`), kept alive by the source container, which cannot change: the GIL is held and no Python code runs. Much
+ *     rests on that: the memo, keys computed ahead, and tables of dicts that are copied when the dict is left.
  *  3. STOA_SPARE slots above `top` are allocated, so that prefetching may look ahead without asking.
  */
 #ifndef STOA_IMMORTAL_WALK_H
@@ -48,7 +48,9 @@ typedef struct stoa_frame {
     uint8_t step; /* from one slot to visit to the next: 2, where the keys between are frozen already (heading.h) */
     bool in_memo; /* can be met again */
     bool fresh;   /* a child was laid down by visiting it here: so an equal container cannot exist yet */
+    bool numbers, recurring;       /* a child is pending (content.h); one is that may be met again */
     uint8_t node_kind, node_flags; /* of a foreign one: stoa_node_kind, STOA_NODE_* */
+    uint64_t sum;                  /* of its pending numbers: sieve.h */
 } stoa_frame;
 
 typedef enum stoa_walk_result {
@@ -81,12 +83,17 @@ typedef struct stoa_walk {
     stoa_frame *frames;
     size_t depth, frame_capacity; /* frames[depth - 1] is the innermost */
     stoa_memo memo;
-    struct stoa_scout *scout; /* NULL: the walk does not intern, or is short, or there was no memory */
-    stoa_headings *headings;  /* NULL: the walk is short, or there was no memory */
-    stoa_texts *texts;        /* NULL: the walk interns, or is short, or there was no memory */
-    stoa_path message;        /* of a refusal: path, then what is wrong; raised once the batch is gone */
-    size_t path_size;         /* bytes of `message` that are the path */
-    char offender[128];       /* type of what was refused; "" when nothing was */
+    struct stoa_scout *scout;     /* NULL: the walk does not intern, or is short, or there was no memory */
+    stoa_headings *headings;      /* NULL: the walk is short, or there was no memory */
+    stoa_texts *texts;            /* NULL: the walk interns, or is short, or there was no memory */
+    struct stoa_numbers *numbers; /* NULL: the walk does not intern, or is short, or there was no memory */
+    struct stoa_sieve *sieve;     /* NULL: as above */
+    size_t sum_count;
+    uint64_t sums[STOA_SIGNAL_FIRST]; /* of the containers closed before there was a sieve */
+    uint64_t numbers_interned;        /* that were looked up one by one, since there was no such table */
+    stoa_path message;  /* of a refusal: path, then what is wrong; raised once the batch is gone */
+    size_t path_size;   /* bytes of `message` that are the path */
+    char offender[128]; /* type of what was refused; "" when nothing was */
     struct stoa_foreign_side *side;           /* set with the first plan */
     struct stoa_plan *plans[STOA_WALK_PLANS]; /* of classes of records met lately (foreign_walk.h); NULL: none */
     struct stoa_apart *apart; /* what needed Python code, over all attempts; NULL: nothing did */

@@ -1,5 +1,6 @@
 /* The C side of foreign nodes: laying them, delivering them, finding them again. */
 #define PY_SSIZE_T_CLEAN
+#include "immortal/content.h"
 #include "immortal/foreign.h"
 
 #include "heap/handle.h"
@@ -56,9 +57,10 @@ equal_parts_make_one_node_where_they_are_values(void **state)
     assert_ptr_equal(stoa__make_node(&batch, STOA_NODE_TUPLE, STOA_NODE_VALUE, items, 2, 0), tuple);
     assert_ptr_not_equal(stoa__make_node(&batch, STOA_NODE_FROZENSET, STOA_NODE_VALUE, items, 2, 0), tuple);
     assert_ptr_not_equal(stoa__make_node(&batch, STOA_NODE_TUPLE, 0, items, 2, 0), tuple);
-    assert_true(stoa__node_is(tuple, STOA_NODE_TUPLE, items, 2));
-    assert_false(stoa__node_is(tuple, STOA_NODE_TUPLE, items, 1));
-    assert_false(stoa__node_is(items[1], STOA_NODE_TUPLE, items, 2));
+    stoa_content both = {items, 2, STOA_NUMBERS_NONE}, one = {items, 1, STOA_NUMBERS_NONE};
+    assert_true(stoa__node_is(tuple, STOA_NODE_TUPLE, &both));
+    assert_false(stoa__node_is(tuple, STOA_NODE_TUPLE, &one));
+    assert_false(stoa__node_is(items[1], STOA_NODE_TUPLE, &both));
     stoa__batch_commit(&batch);
 }
 
