@@ -128,8 +128,8 @@ close_frame(stoa_walk *walk, const stoa_frame *frame)
     return made;
 }
 
-/* How many objects the batch will have entered in the end, if the frame with the most children goes on as it began and is the most
- * of all. */
+/* How many objects the batch will have entered in the end, if the frame with the most children goes on as it began and is
+ * the most of all. */
 static uint64_t
 expectation(const stoa_walk *walk)
 {
