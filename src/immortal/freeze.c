@@ -58,6 +58,11 @@ make_mapping(stoa_walk *walk, const stoa_frame *frame)
 {
     stoa_content content = stoa__frame_content(walk, frame);
     stoa_key key = {0};
+    /* see enter_proxy */
+    const PyDictObject *dict = (const PyDictObject *)((uintptr_t)frame->source & ~(uintptr_t)1);
+    if (walk->headings != NULL && frame->step == 1) {
+        keep_heading(walk, dict, content.items);
+    }
     if (walk->batch.flags & STOA_BATCH_INTERN) {
         stoa_shared *found = stoa__find_mapping(&walk->batch, &content, &key);
         if (found != NULL && stoa__numbers_agree(walk, frame, found)) {
@@ -67,12 +72,7 @@ make_mapping(stoa_walk *walk, const stoa_frame *frame)
     if (!stoa__numbers_lay(walk, frame)) {
         return NULL;
     }
-    /* see enter_proxy */
-    const PyDictObject *dict = (const PyDictObject *)((uintptr_t)frame->source & ~(uintptr_t)1);
     const stoa_keys *keys = stoa__dict_keys(dict);
-    if (walk->headings != NULL && frame->step == 1) {
-        keep_heading(walk, dict, content.items);
-    }
     /* its table is to be copied, if it has no gaps: then the shared one has the same */
     bool same = dict->ma_values == NULL && keys->nentries == dict->ma_used;
     return stoa__new_mapping(&walk->batch, key, content.items, (Py_ssize_t)content.count / 2,
