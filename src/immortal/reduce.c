@@ -507,6 +507,20 @@ make_exception(PyTypeObject *type, PyObject *arguments)
     return exception;
 }
 
+/* add_note() wants a list, and the frozen one has become a tuple. */
+static int
+notes_as_list(PyObject *state)
+{
+    PyObject *notes = PyDict_GetItemString(state, "__notes__"); /* borrowed */
+    if (notes == NULL || !PyTuple_CheckExact(notes)) {
+        return 0;
+    }
+    PyObject *list = PySequence_List(notes);
+    int result = list == NULL ? -1 : PyDict_SetItemString(state, "__notes__", list);
+    Py_XDECREF(list);
+    return result;
+}
+
 PyObject *
 stoa__build_call(const stoa_node *node, PyObject *const *parts)
 {
@@ -522,6 +536,10 @@ stoa__build_call(const stoa_node *node, PyObject *const *parts)
     Py_XDECREF(arguments);
     if (object != NULL && PyType_Check(parts[6]) && (PyObject *)Py_TYPE(object) != parts[6]) {
         PyErr_Format(PyExc_TypeError, "what rebuilds it made a %.100s", Py_TYPE(object)->tp_name);
+        Py_CLEAR(object);
+    }
+    if (object != NULL && PyExceptionInstance_Check(object) && PyDict_CheckExact(state) &&
+        notes_as_list(state) < 0) {
         Py_CLEAR(object);
     }
     if (object != NULL && (set_state(object, state, two) < 0 || add_items(object, parts[4]) < 0 ||

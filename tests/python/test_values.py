@@ -543,10 +543,11 @@ class Exceptions(unittest.TestCase):
             frozen = stoa.freeze([made, OSError(2, "no", "f"), ExceptionGroup("g", [zoo.Coded(1, key="x"), KeyError("k")])])
             for graph in (frozen, other.call("values_zoo:same", frozen)):
                 one, system, group = graph
-                self.assertEqual((type(one), one.args, one.code, one.key, one.__notes__), (zoo.Coded, ("code 404",), 404, "page", ("seen",)))
+                self.assertEqual((type(one), one.args, one.code, one.key, one.__notes__), (zoo.Coded, ("code 404",), 404, "page", ["seen"]))
                 self.assertEqual((system.errno, system.filename), (2, "f"))
                 self.assertEqual((type(group), group.message, group.exceptions[0].key, group.exceptions[1].args), (ExceptionGroup, "g", "x", ("k",)))
             other.prepare_main(frozen=frozen)
+            other.exec("frozen[0].add_note('and again'); assert frozen[0].__notes__ == ['seen', 'and again']")
             other.exec("assert frozen[0].args == ('code 404',) and type(frozen[0]).__name__ == 'Coded' and frozen[0].key == 'page'")
 
 
