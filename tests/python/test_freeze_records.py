@@ -9,6 +9,7 @@ import types
 import unittest
 
 import stoa
+from region_retires import region_retires
 
 LONG = 3000  # objects after which a walk is long
 
@@ -171,7 +172,7 @@ class Records(unittest.TestCase):
         stoa.freeze([named(name) for _ in range(20)])
         del name
         gc.collect()
-        region.retire(timeout=60)
+        region_retires(self, region)
         self.same([named(f"other {i % 3}") for i in range(20)])
 
     def test_shared_ones_and_their_parts(self):

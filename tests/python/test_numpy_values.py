@@ -59,7 +59,7 @@ class NumpyValues(unittest.TestCase):
         with stoa.Interpreter() as other:
             for value, name in ((numpy.longdouble("0.1"), "numpy.longdouble"), (numpy.dtype("i4"), "numpy.dtypes.Int32DType"),
                                 (numpy.datetime64(1, "ns"), "numpy.datetime64"), (numpy.ma.array([1, 2], mask=[0, 1]), "numpy.ma.MaskedArray")):
-                with self.assertRaisesRegex(stoa.Error, rf"\$\[0\]: '{name}' cannot be built in interpreter {other.id}: .*NumPy.*stoa.array"):
+                with self.assertRaisesRegex(stoa.Error, rf"\$\[0\]: '{name}' cannot be built in interpreter '{other.name}': .*NumPy.*stoa.array"):
                     other.call("builtins:repr", stoa.freeze([value]))
 
     def test_dtypes(self):

@@ -12,21 +12,7 @@ import threading
 import unittest
 
 import stoa
-
-CHECKING = bool(os.environ.get("STOA_SANITIZE"))  # its malloc keeps what was freed
-
-
-def libc_is_known():
-    """Is it a glibc whose free blocks and left-over stacks are all told from memory in use?"""
-    try:
-        name, version = os.confstr("CS_GNU_LIBC_VERSION").split()
-        return name == "glibc" and (2, 34) <= tuple(int(part) for part in version.split(".")[:2]) < (2, 42)
-    except (AttributeError, OSError, ValueError):
-        return False
-
-
-# Elsewhere an address may stay behind where nobody looks for it any more, and counts as a holder.
-EXACT = not CHECKING and not hasattr(sys, "gettotalrefcount") and libc_is_known()
+from region_retires import EXACT, region_retires
 
 
 def records(count):
@@ -51,15 +37,7 @@ class Case(unittest.TestCase):
         return type(caught.exception)
 
     def retired(self, region):
-        """Nobody is named as a holder any more; and where nothing stays behind unseen, it goes."""
-        try:
-            region.retire(timeout=60 if EXACT else 0.2)  # threads that have just ended may need a moment
-        except stoa.Timeout as left:
-            if EXACT or "the memory at" not in str(left):
-                raise
-            left.__traceback__ = None
-        else:
-            self.assertTrue(region.closed)
+        region_retires(self, region)
 
 
 class Closed(Case):
