@@ -11,7 +11,7 @@ import unittest
 import stoa
 from region_retires import region_retires
 
-LONG = 3000  # objects after which a walk is long
+LONG = 1200  # objects after which a walk is long
 
 
 @dataclasses.dataclass
