@@ -149,7 +149,7 @@ stoa_intern_table *stoa__intern_make(stoa_region *region);
 static inline size_t
 most_used(unsigned log2)
 {
-    return ((size_t)5 << log2) / 8;
+    return ((size_t)11 << log2) / 16;
 }
 
 /* How many bits an array of this size grows by: small ones four times at once, since they are soon outgrown. */
