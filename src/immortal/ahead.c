@@ -120,19 +120,16 @@ start_again(stoa_walk *walk)
 
 /* ---- keys ------------------------------------------------------------------------------------------------------------ */
 
-/* Has the leaf a key? */
+/* Has the leaf a key? Texts have. */
 static inline bool
 key_of(const stoa_walk *walk, PyObject *leaf, const PyTypeObject *type, stoa_key *out)
 {
-    if (type == &PyUnicode_Type) {
-        if (stoa__memo_cached(&walk->memo, leaf)->source == leaf || stoa__in_heap(leaf)) {
-            return false;
-        }
-        *out = stoa__key_of_str((int)PyUnicode_KIND(leaf), PyUnicode_IS_ASCII(leaf), PyUnicode_DATA(leaf),
-                                PyUnicode_GET_LENGTH(leaf));
-        return true;
+    if (type != &PyUnicode_Type || stoa__memo_cached(&walk->memo, leaf)->source == leaf || stoa__in_heap(leaf)) {
+        return false;
     }
-    return false;
+    *out = stoa__key_of_str((int)PyUnicode_KIND(leaf), PyUnicode_IS_ASCII(leaf), PyUnicode_DATA(leaf),
+                            PyUnicode_GET_LENGTH(leaf));
+    return true;
 }
 
 /* Enters a container, or a record. False: it is a leaf. */

@@ -100,6 +100,16 @@ stoa__number_word(const PyObject *number)
 /* Same type, same value, bit by bit. */
 bool stoa__same_number(const PyObject *a, const PyObject *b);
 
+/* The twin of an int or a float that is not NaN, as stoa__make_int_digits and stoa__make_float. */
+static inline stoa_shared *
+stoa__make_number(stoa_batch *batch, const PyObject *number)
+{
+    return number->ob_type == &PyFloat_Type
+               ? stoa__make_float(batch, ((const PyFloatObject *)number)->ob_fval)
+               : stoa__make_int_digits(batch, stoa__int_is_negative(number), stoa__int_digits(number),
+                                       stoa__int_digit_count(number));
+}
+
 /* The intern key of a container. */
 stoa_key stoa__content_key(uint64_t tag, const stoa_content *content);
 

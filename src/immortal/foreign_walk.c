@@ -9,8 +9,8 @@
 #include "immortal/apart.h"
 #include "immortal/fields.h"
 #include "immortal/freeze.h"
-#include "immortal/numbers.h"
 #include "immortal/keys.h"
+#include "immortal/numbers.h"
 #include "immortal/sequence.h"
 
 static stoa_visit_result

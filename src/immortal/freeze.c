@@ -7,8 +7,8 @@
 #include "immortal/canonical.h"
 #include "immortal/exceptions.h"
 #include "immortal/foreign_walk.h"
-#include "immortal/numbers.h"
 #include "immortal/keys.h"
+#include "immortal/numbers.h"
 #include "immortal/step.h"
 
 #include <stdlib.h>

@@ -78,10 +78,7 @@ intern(stoa_walk *walk, PyObject *number)
     stoa_batch *batch = &walk->batch;
     unsigned flags = batch->flags;
     batch->flags &= ~(STOA_BATCH_FRESH | STOA_BATCH_UNMET);
-    stoa_shared *made = Py_IS_TYPE(number, &PyFloat_Type)
-                            ? stoa__make_float(batch, PyFloat_AS_DOUBLE(number))
-                            : stoa__make_int_digits(batch, stoa__int_is_negative(number),
-                                                    stoa__int_digits(number), stoa__int_digit_count(number));
+    stoa_shared *made = stoa__make_number(batch, number);
     batch->flags = flags;
     walk->numbers_interned++;
     return made;

@@ -3,6 +3,7 @@
 #include "immortal/ahead.h"
 #include "immortal/canonical.h"
 #include "immortal/canonical_table.h"
+#include "immortal/content.h"
 #include "immortal/datetime_like.h"
 #include "immortal/equal.h"
 #include "immortal/foreign_walk.h"
@@ -15,20 +16,23 @@
 
 /* NaN is equal to nothing but is found by identity, so two NaNs that are two keys must stay two objects. */
 static stoa_shared *
-make_without_interning(stoa_batch *batch, PyObject *number)
+freeze_complex(stoa_batch *batch, PyObject *number)
 {
+    Py_complex value = ((PyComplexObject *)number)->cval;
     unsigned flags = batch->flags;
-    batch->flags &= ~STOA_BATCH_INTERN;
-    stoa_shared *made;
-    if (PyFloat_CheckExact(number)) {
-        made = stoa__make_float(batch, PyFloat_AS_DOUBLE(number));
+    if (isnan(value.real) || isnan(value.imag)) {
+        batch->flags &= ~STOA_BATCH_INTERN;
     }
-    else {
-        Py_complex value = ((PyComplexObject *)number)->cval;
-        made = stoa__make_complex(batch, value.real, value.imag);
-    }
+    stoa_shared *made = stoa__make_complex(batch, value.real, value.imag);
     batch->flags = flags;
     return made;
+}
+
+static inline stoa_shared *
+freeze_float(stoa_batch *batch, PyObject *number)
+{
+    return isnan(PyFloat_AS_DOUBLE(number)) ? stoa__new_float(batch, PyFloat_AS_DOUBLE(number))
+                                            : stoa__make_number(batch, number);
 }
 
 /* `key`: see stoa__make_str_keyed. */
@@ -65,20 +69,6 @@ freeze_str_again(stoa_walk *walk, PyObject *text)
     return made;
 }
 
-static inline stoa_shared *
-freeze_int(stoa_batch *batch, PyObject *number)
-{
-    return stoa__make_int_digits(batch, stoa__int_is_negative(number), stoa__int_digits(number),
-                                 stoa__int_digit_count(number));
-}
-
-static inline stoa_shared *
-freeze_float(stoa_batch *batch, PyObject *number)
-{
-    double value = PyFloat_AS_DOUBLE(number);
-    return isnan(value) ? make_without_interning(batch, number) : stoa__make_float(batch, value);
-}
-
 static stoa_shared *
 freeze_range(stoa_batch *batch, PyObject *range)
 {
@@ -86,7 +76,7 @@ freeze_range(stoa_batch *batch, PyObject *range)
     PyObject *source[4] = {r->start, r->stop, r->step, r->length};
     stoa_shared *twin[4];
     for (int i = 0; i < 4; i++) {
-        twin[i] = freeze_int(batch, source[i]);
+        twin[i] = stoa__make_number(batch, source[i]);
         if (twin[i] == NULL) {
             return NULL;
         }
@@ -135,9 +125,7 @@ step_rare(stoa_walk *walk, PyObject *object, bool in_memo, stoa_shared **out)
     stoa_batch *batch = &walk->batch;
     PyTypeObject *type = Py_TYPE(object);
     if (type == &PyComplex_Type) {
-        Py_complex value = ((PyComplexObject *)object)->cval;
-        *out = isnan(value.real) || isnan(value.imag) ? make_without_interning(batch, object)
-                                                      : stoa__make_complex(batch, value.real, value.imag);
+        *out = freeze_complex(batch, object);
     }
     else if (type == &PyRange_Type) {
         *out = freeze_range(batch, object);
@@ -172,7 +160,7 @@ stoa__step(stoa_walk *walk, PyObject *object, bool in_memo, stoa_shared **out)
                                    : freeze_str(batch, stoa__known_key(walk, object), object);
     }
     else if (type == &PyLong_Type) {
-        *out = freeze_int(batch, object);
+        *out = stoa__make_number(batch, object);
     }
     else if (type == &PyDict_Type) {
         return enter_mutable(walk, object, STOA_FRAME_MAPPING, in_memo);

@@ -90,7 +90,7 @@ typedef struct stoa_walk {
     struct stoa_sieve *sieve;     /* NULL: as above */
     size_t sum_count;
     uint64_t sums[STOA_SIGNAL_FIRST]; /* of the containers closed before there was a sieve */
-    uint64_t numbers_interned;        /* that were looked up one by one, since there was no such table */
+    uint64_t numbers_interned;        /* numbers that were looked up one by one: numbers.h */
     stoa_path message;  /* of a refusal: path, then what is wrong; raised once the batch is gone */
     size_t path_size;   /* bytes of `message` that are the path */
     char offender[128]; /* type of what was refused; "" when nothing was */

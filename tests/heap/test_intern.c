@@ -78,16 +78,24 @@ collision_is_not_a_hit(void **state)
     stoa__region_unref(region);
 }
 
+/* A batch that has made enough for a table of its own, in a new region. */
+static stoa_region *
+begin_with_table(stoa_batch *batch)
+{
+    stoa_region *region = new_region();
+    assert_int_equal(stoa__batch_begin(batch, region, STOA_BATCH_INTERN), STOA_OK);
+    for (uint64_t i = 0; i < 200; i++) {
+        toy_new(batch, i, 64);
+    }
+    return region;
+}
+
 static void
 entries_that_the_batch_keeps_are_found_while_they_become_many(void **state)
 {
     (void)state;
-    stoa_region *region = new_region();
     stoa_batch batch;
-    assert_int_equal(stoa__batch_begin(&batch, region, STOA_BATCH_INTERN), STOA_OK);
-    for (uint64_t i = 0; i < 200; i++) { /* enough for a table of its own */
-        toy_new(&batch, i, 64);
-    }
+    stoa_region *region = begin_with_table(&batch);
     const toy *same_key[3];
     stoa_key key = {42};
     for (uint64_t i = 0; i < 3; i++) {
@@ -186,12 +194,8 @@ static void
 a_slot_found_empty_is_taken_once(void **state)
 {
     (void)state;
-    stoa_region *region = new_region();
     stoa_batch batch;
-    assert_int_equal(stoa__batch_begin(&batch, region, STOA_BATCH_INTERN), STOA_OK);
-    for (uint64_t i = 0; i < 200; i++) { /* enough for a table of its own */
-        toy_new(&batch, i, 64);
-    }
+    stoa_region *region = begin_with_table(&batch);
     const toy *made[4];
     stoa_key keys[4] = {{42}, {42 | UINT64_C(1) << 40}, {42 | UINT64_C(2) << 40}, {42}}; /* of one slot */
     uint64_t values[4] = {1000, 1001, 1002, 1003};
