@@ -305,7 +305,7 @@ static int
 make_cells(maker *m, bool *fresh, Py_ssize_t count)
 {
     for (Py_ssize_t i = 0; i < count; i++) {
-        PyObject *cell = Py_XNewRef(known(m, PyTuple_GET_SIZE(m->descriptions) + i));
+        PyObject *cell = Py_XNewRef(known(m, cell_identity(m, i)));
         fresh[i] = cell == NULL;
         if (fresh[i]) {
             cell = PyCell_New(NULL);

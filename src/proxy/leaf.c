@@ -28,24 +28,16 @@ write_op(stoa_parcel *parcel, unsigned char op, uint64_t operand)
     return write_with_bytes(parcel, op, operand, "", 0);
 }
 
-static int
-write_str(stoa_parcel *parcel, PyObject *object)
+int
+stoa__text_write(stoa_parcel *parcel, PyObject *text)
 {
-    size_t length = (size_t)PyUnicode_GET_LENGTH(object), size = length * (size_t)PyUnicode_KIND(object);
-    if (size >= STOA_ALIAS_SIZE) {
-        return 0;
+    if (PyBytes_CheckExact(text)) {
+        size_t size = (size_t)PyBytes_GET_SIZE(text);
+        return write_with_bytes(parcel, STOA_OP_BYTES, size, PyBytes_AS_STRING(text), size);
     }
-    uint64_t shape = (uint64_t)length << 4 | (uint64_t)PyUnicode_KIND(object) << 1 | PyUnicode_IS_ASCII(object);
-    return write_with_bytes(parcel, STOA_OP_STR, shape, PyUnicode_DATA(object), size);
-}
-
-static int
-write_bytes(stoa_parcel *parcel, PyObject *object)
-{
-    size_t size = (size_t)PyBytes_GET_SIZE(object);
-    return size >= STOA_ALIAS_SIZE
-               ? 0
-               : write_with_bytes(parcel, STOA_OP_BYTES, size, PyBytes_AS_STRING(object), size);
+    size_t length = (size_t)PyUnicode_GET_LENGTH(text);
+    uint64_t shape = (uint64_t)length << 4 | (uint64_t)PyUnicode_KIND(text) << 1 | PyUnicode_IS_ASCII(text);
+    return write_with_bytes(parcel, STOA_OP_STR, shape, PyUnicode_DATA(text), stoa__text_size(text));
 }
 
 static int
@@ -95,10 +87,11 @@ stoa__leaf_write(stoa_parcel *parcel, PyObject *object, bool detached)
     if (stoa__is_canonical(object)) {
         return write_op(parcel, STOA_OP_SHARED, (uintptr_t)object);
     }
-    return type == &PyUnicode_Type                            ? write_str(parcel, object)
-           : type == &PyLong_Type                             ? write_int(parcel, object)
+    if (type == &PyUnicode_Type || type == &PyBytes_Type) {
+        return stoa__text_size(object) < STOA_ALIAS_SIZE ? stoa__text_write(parcel, object) : 0;
+    }
+    return type == &PyLong_Type                               ? write_int(parcel, object)
            : type == &PyFloat_Type || type == &PyComplex_Type ? write_real(parcel, object)
-           : type == &PyBytes_Type                            ? write_bytes(parcel, object)
                                                               : 0;
 }
 

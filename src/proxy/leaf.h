@@ -14,6 +14,17 @@
 /* Text of this many bytes and more crosses once, however often it is met: it is no leaf. */
 #define STOA_ALIAS_SIZE 256
 
+/* Bytes of the characters of an exact str, or of bytes. */
+static inline size_t
+stoa__text_size(PyObject *text)
+{
+    return PyUnicode_CheckExact(text) ? (size_t)PyUnicode_GET_LENGTH(text) * (size_t)PyUnicode_KIND(text)
+                                      : (size_t)PyBytes_GET_SIZE(text);
+}
+
+/* Writes an exact str or bytes of any size down. 1; -1 with MemoryError. */
+int stoa__text_write(stoa_parcel *parcel, PyObject *text);
+
 /* 1: written. 0: it is no leaf. -1 with MemoryError. `detached`: nor is what lies in the shared heap. Runs no Python code. GIL
  * of the sender. */
 int stoa__leaf_write(stoa_parcel *parcel, PyObject *object, bool detached);

@@ -33,12 +33,6 @@ stoa__cross_set_interpreter_class(uint32_t (*pack)(PyObject *), PyObject *(*unpa
 }
 
 static int
-write_with_bytes(stoa_packer *p, unsigned char op, uint64_t operand, const void *bytes, size_t size)
-{
-    return stoa__parcel_write_op(p->parcel, op, operand) < 0 ? -1 : stoa__parcel_write(p->parcel, bytes, size);
-}
-
-static int
 write_op(stoa_packer *p, unsigned char op, uint64_t operand)
 {
     return stoa__parcel_write_op(p->parcel, op, operand);
@@ -50,9 +44,6 @@ write_op(stoa_packer *p, unsigned char op, uint64_t operand)
 static int
 pack_text(stoa_packer *p, PyObject *object, unsigned own)
 {
-    bool is_str = PyUnicode_CheckExact(object);
-    size_t length = is_str ? (size_t)PyUnicode_GET_LENGTH(object) : (size_t)PyBytes_GET_SIZE(object);
-    size_t size = is_str ? length * (size_t)PyUnicode_KIND(object) : length;
     bool alias = Py_REFCNT(object) > 1 && !stoa__packer_meets_once(p, object, own);
     if (alias) {
         int found = stoa__packer_recall(p, object);
@@ -61,19 +52,15 @@ pack_text(stoa_packer *p, PyObject *object, unsigned own)
         }
     }
     int result;
-    if (size >= HELD_SIZE && !(p->flags & STOA_PACK_DETACHED)) {
+    if (stoa__text_size(object) >= HELD_SIZE && !(p->flags & STOA_PACK_DETACHED)) {
         result = stoa__parcel_hold(p->parcel, object);
         if (result == 0) {
-            result = write_op(p, is_str ? STOA_OP_STR_HELD : STOA_OP_BYTES_HELD, (uintptr_t)object);
+            unsigned char op = PyUnicode_CheckExact(object) ? STOA_OP_STR_HELD : STOA_OP_BYTES_HELD;
+            result = write_op(p, op, (uintptr_t)object);
         }
     }
-    else if (is_str) {
-        uint64_t shape = (uint64_t)length << 4 | (uint64_t)PyUnicode_KIND(object) << 1 |
-                         PyUnicode_IS_ASCII(object);
-        result = write_with_bytes(p, STOA_OP_STR, shape, PyUnicode_DATA(object), size);
-    }
     else {
-        result = write_with_bytes(p, STOA_OP_BYTES, size, PyBytes_AS_STRING(object), size);
+        result = stoa__text_write(p->parcel, object) < 0 ? -1 : 0;
     }
     return result == 0 && alias ? stoa__packer_remember(p, object) : result;
 }
@@ -264,7 +251,8 @@ pack_mutable(stoa_packer *p, PyObject *object, unsigned own)
     }
     if (PyByteArray_CheckExact(object)) {
         size_t size = (size_t)PyByteArray_GET_SIZE(object);
-        if (write_with_bytes(p, STOA_OP_BYTEARRAY, size, PyByteArray_AS_STRING(object), size) < 0) {
+        if (write_op(p, STOA_OP_BYTEARRAY, size) < 0 ||
+            stoa__parcel_write(p->parcel, PyByteArray_AS_STRING(object), size) < 0) {
             return -1;
         }
         return once ? 0 : stoa__packer_remember(p, object);
