@@ -1,14 +1,16 @@
 #!/usr/bin/env python3
 """Runs the tests of one build folder, shows progress, and ends in one plain line: N passed, N failed[, N skipped].
 
-    tools/test.py [-j JOBS] [-R REGEX] [-E REGEX] [-L LABEL] [--list] [-v] BUILD
+    tools/test.py [-j JOBS] [-R REGEX] [-E REGEX] [-L LABEL] [--slowest N] [--list] [-v] BUILD
 
 Tests are what CMake registered (`ctest` runs the same). This counts the cases inside them: cmocka's, unittest's, and
 those of any program that prints such a line itself; any other program is one case. A crash or a hang is one failure.
-A test that hangs is asked for the stacks of its threads before it is killed with everything it started.
+A test that hangs is asked for the stacks of its threads before it is killed with everything it started. Before the last
+line stand the tests that took most processor time, which is what a run on few cores is made of.
 """
 import argparse
 import concurrent.futures
+import heapq
 import json
 import os
 import re
@@ -40,9 +42,9 @@ class Test:
 
 
 class Outcome:
-    def __init__(self, passed, failed, skipped, why, output, seconds):
+    def __init__(self, passed, failed, skipped, why, output, seconds, cpu):
         self.passed, self.failed, self.skipped = passed, failed, skipped
-        self.why, self.output, self.seconds = why, output, seconds
+        self.why, self.output, self.seconds, self.cpu = why, output, seconds, cpu
 
 
 def count_cmocka(text):
@@ -118,6 +120,38 @@ def kill_group(pid, number):
         pass
 
 
+class Late:
+    """What becomes of a process that has not ended after `seconds`: its stacks are taken, then it is killed."""
+
+    def __init__(self, pid, seconds):
+        self.pid, self.came, self.stacks = pid, False, ""
+        self.ended = threading.Event()
+        self.thread = threading.Thread(target=self.watch, args=(seconds,), daemon=True)
+        self.thread.start()
+
+    def watch(self, seconds):
+        if self.ended.wait(seconds):
+            return
+        self.came = True
+        self.stacks = stacks_of(self.pid)
+        kill_group(self.pid, signal.SIGABRT)
+        if not self.ended.wait(5):
+            kill_group(self.pid, signal.SIGKILL)
+
+    def stop(self):
+        """The process has ended; what its stacks were, if it was late."""
+        self.ended.set()
+        self.thread.join()
+        return self.stacks
+
+
+def reap(process):
+    """Waits for the end of a process; its exit code, and the processor time of it and of the children that it waited for."""
+    _, status, used = os.wait4(process.pid, 0)
+    process.returncode = os.waitstatus_to_exitcode(status)
+    return process.returncode, used.ru_utime + used.ru_stime
+
+
 class Runner:
     def __init__(self, build, verbose):
         self.build, self.verbose = build, verbose
@@ -142,7 +176,7 @@ class Runner:
 
     def run_now(self, test, started):
         if not test.command or not os.path.exists(shutil.which(test.command[0]) or test.command[0]):
-            return Outcome(0, 1, 0, "it was not built", "", 0.0)
+            return Outcome(0, 1, 0, "it was not built", "", 0.0, 0.0)
         environment = {**os.environ, **test.environment}
         for name in ("MAKEFLAGS", "MFLAGS", "MAKELEVEL"):  # a test that runs make is not a part of the one that runs us
             environment.pop(name, None)
@@ -150,28 +184,21 @@ class Runner:
             process = subprocess.Popen(test.command, cwd=test.folder or self.build, env=environment,
                                        stdin=subprocess.DEVNULL, stdout=out, stderr=subprocess.STDOUT,
                                        start_new_session=True)
-            why, extra = "", ""
-            try:
-                code = process.wait(test.timeout)
-            except subprocess.TimeoutExpired:
-                why = f"hangs: no end after {test.timeout:.0f} s"
-                extra = stacks_of(process.pid)
-                kill_group(process.pid, signal.SIGABRT)
-                try:
-                    code = process.wait(5)
-                except subprocess.TimeoutExpired:
-                    kill_group(process.pid, signal.SIGKILL)
-                    code = process.wait()
+            late = Late(process.pid, test.timeout)
+            code, cpu = reap(process)
+            extra = late.stop()
             kill_group(process.pid, signal.SIGKILL)  # what it may have left behind
             out.seek(0)
             text = out.read().decode("utf-8", "replace") + extra
-        if why:
+        why = ""
+        if late.came:
             passed, failed, skipped = count(text, 1, None)
+            why = f"hangs: no end after {test.timeout:.0f} s"
         else:
             passed, failed, skipped = count(text, code, test.skip_code)
             if code not in (0, test.skip_code):
                 why = describe(code)
-        return Outcome(passed, failed, skipped, why, text, time.perf_counter() - started)
+        return Outcome(passed, failed, skipped, why, text, time.perf_counter() - started, cpu)
 
 
 def show(test, outcome, number, total, verbose):
@@ -198,6 +225,7 @@ def main():
     parser.add_argument("-E", dest="without", help="no tests whose name matches")
     parser.add_argument("-L", dest="label", help="only tests with a label that matches")
     parser.add_argument("-v", dest="verbose", action="store_true", help="show what passing tests print, too")
+    parser.add_argument("--slowest", type=int, default=10, metavar="N", help="how many of the slowest are named at the end")
     parser.add_argument("--list", action="store_true")
     parser.add_argument("build")
     options = parser.parse_args()
@@ -219,7 +247,7 @@ def main():
 
     runner = Runner(build, options.verbose)
     passed = failed = skipped = number = 0
-    broken = []
+    broken, times = [], []
     started = time.perf_counter()
     told = started
     for group, jobs in (([t for t in tests if not t.alone], options.jobs), ([t for t in tests if t.alone], 1)):
@@ -234,6 +262,7 @@ def main():
                     passed += outcome.passed
                     failed += outcome.failed
                     skipped += outcome.skipped
+                    times.append((outcome.cpu, test.name))
                     if outcome.failed:
                         broken.append(f"{test.name}: {outcome.failed} failed" + (f" ({outcome.why})" if outcome.why else ""))
                     show(test, outcome, number, len(tests), options.verbose)
@@ -243,7 +272,10 @@ def main():
                     with runner.guard:
                         names = ", ".join(f"{n} ({told - since:.0f} s)" for n, since in runner.running.items())
                     print(f"        still running: {names}", flush=True)
-    print(f"\n{len(tests)} test programs of {os.path.basename(build)} in {time.perf_counter() - started:.0f} s")
+    print(f"\n{len(tests)} test programs of {os.path.basename(build)} in {time.perf_counter() - started:.0f} s,"
+          f" processor time {sum(cpu for cpu, _ in times):.0f} s, most of it:")
+    for cpu, name in heapq.nlargest(options.slowest, times):
+        print(f"  {cpu:6.1f} s {name}")
     for line in broken:
         print("  " + line)
     print(f"{passed} passed, {failed} failed" + (f", {skipped} skipped" if skipped else ""), flush=True)
