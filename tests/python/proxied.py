@@ -1,6 +1,6 @@
 """What the tests of proxies have on the other side: imported there by name."""
 
-import collections, io, os
+import collections, io
 
 class Box:
     total = 0

@@ -1,7 +1,8 @@
-"""A region is retired, as far as this Python and C library let that be told."""
+"""A region is retired or refuses to be, as far as this Python and C library let that be told."""
 
 import os
 import sys
+import unittest
 
 import stoa
 
@@ -31,3 +32,18 @@ def region_retires(test, region):
         left.__traceback__ = None
     else:
         test.assertTrue(region.closed)
+
+
+class RetireCase(unittest.TestCase):
+    def held(self, region, *words, **kwargs):
+        with self.assertRaises(stoa.Error) as caught:
+            region.retire(**kwargs)
+        self.assertFalse(region.closed)
+        self.assertIn(region.name, str(caught.exception))
+        for word in words:
+            self.assertIn(word, str(caught.exception))
+        caught.exception.__traceback__ = None
+        return type(caught.exception)
+
+    def retired(self, region):
+        region_retires(self, region)

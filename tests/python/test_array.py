@@ -6,7 +6,6 @@ import io
 import mmap
 import os
 import random
-import sys
 import tempfile
 import threading
 import unittest

@@ -1,9 +1,7 @@
 """freeze(): what each type becomes, aliasing, paths of refusals, hostile input, depth."""
 
 import datetime
-import decimal
 import enum
-import fractions
 import gc
 import math
 import pickle
@@ -162,7 +160,7 @@ class Types(unittest.TestCase):
         self.assertIsNot(one, two)
 
     def test_without_interning_strings_of_a_moment_ago_are_used_again(self):
-        kinds = [f"kind of \N{GREEK SMALL LETTER ALPHA}"[: 4 + i] for i in range(6)] + ["push", "caf\xe9 au lait"]
+        kinds = ["kind of \N{GREEK SMALL LETTER ALPHA}"[: 4 + i] for i in range(6)] + ["push", "caf\xe9 au lait"]
         kinds += [f"other kind {i}" for i in range(20)]
         kinds = list({hash(kind) % 512: kind for kind in reversed(kinds)}.values())[-8:]  # two in one place would take turns
         source = ["".join(list(kinds[i % 8])) for i in range(5000)]

@@ -1,6 +1,5 @@
 """Many freeze at once: threads of one interpreter, several interpreters, interpreters that come and go."""
 
-import sys
 import threading
 import unittest
 

@@ -1,47 +1,23 @@
 """What bad input gets: a clear error, nothing lost, nothing leaked, the process alive.
 
 Each case notes the bytes that the heap uses before and after: a freeze that failed has left nothing behind.
+Keys with code of their own: test_hostile_keys.py; other interpreters: test_hostile_interpreters.py.
 What a C host can do wrong (bad UTF-8 in the builder, threads without a thread state) is in tests/capi."""
-import builtins
 import collections
-import gc
 import json
 import os
-import pickle
 import subprocess
 import sys
 import textwrap
-import threading
 import time
-import types
 import unittest
 
 import stoa
+from refusals import HostileCase
 from stoa_tests import used_bytes as used
 
 
-class Hostile(unittest.TestCase):
-    def setUp(self):
-        stoa.freeze("warm up")
-        gc.collect()
-
-    def refused(self, value, path=None, kind=None, error=stoa.NotFreezable, function=stoa.freeze):
-        """function(value) raises `error` for that path, and the heap is as before."""
-        before = used()
-        with self.assertRaises(error) as caught:
-            function(value)
-        self.assertEqual(used(), before, "bytes left behind")
-        message = str(caught.exception)
-        if path is not None:
-            self.assertEqual(caught.exception.path, path)
-            self.assertIn(path, message)
-        if kind is not None:
-            self.assertEqual(caught.exception.type_name, kind)
-            self.assertIn(kind, message)
-        return caught.exception
-
-
-class Unfreezable(Hostile):
+class Unfreezable(HostileCase):
     def test_path_type_and_remedy(self):
         class Session:
             pass
@@ -98,16 +74,8 @@ class Messages(unittest.TestCase):
                         function(*args, **kwargs)
                     self.assertNotIn("_stoa", str(caught.exception))
 
-    def test_interpreters_are_named(self):
-        module = sys.modules["hostile_gone"] = types.ModuleType("hostile_gone")
-        self.addCleanup(sys.modules.pop, "hostile_gone", None)
-        exec("class Gone:\n  def __reduce__(self): return Gone, ()", module.__dict__)
-        frozen = stoa.freeze([module.Gone()])
-        with stoa.Interpreter(name="a worker") as other, self.assertRaisesRegex(stoa.Error, "cannot be built in interpreter 'a worker'"):
-            other.prepare_main(x=frozen)
 
-
-class Cycles(Hostile):
+class Cycles(HostileCase):
     def cycle(self, value, function=stoa.freeze):
         error = self.refused(value, function=function)
         self.assertRegex(str(error), "(?i)itself|cycle")
@@ -144,7 +112,7 @@ class Cycles(Hostile):
         self.assertIs(frozen[0], frozen[2]["k"])
 
 
-class Depth(Hostile):
+class Depth(HostileCase):
     def test_a_million_levels(self):
         for wrap in (lambda x: [x], lambda x: (x,), lambda x: {"k": x}):
             value = "the bottom"
@@ -179,7 +147,7 @@ class Depth(Hostile):
         self.assertEqual(thawed, 7)
 
 
-class Text(Hostile):
+class Text(HostileCase):
     def test_lone_surrogates(self):
         for text in ("\ud800", "a\udfff", "\udc80" * 1000, "\ud83d\ude00", "\u6f22\ud800"):
             frozen = stoa.freeze([text, {text: text}])
@@ -205,7 +173,7 @@ class Text(Hostile):
             self.assertRaises(KeyError, stoa.lookup, name)
 
 
-class Subclasses(Hostile):
+class Subclasses(HostileCase):
     def test_refused_without_running_their_code(self):
         ran = []
 
@@ -228,178 +196,25 @@ class Subclasses(Hostile):
         self.assertEqual(stoa.freeze(json.JSONDecodeError("m", "d", 0)).msg, "m")
 
 
-class RaisingKeys(Hostile):
-    def test_hash_that_raises(self):
-        class Key:
-            angry = False
+class Numbers(HostileCase):
+    def test_nan_keys(self):
+        nan = float("nan")
+        frozen = stoa.freeze({nan: 1, "x": 2, float("nan"): 3})
+        self.assertEqual((len(frozen), list(frozen.values())), (3, [1, 2, 3]))
+        inside = next(iter(frozen))
+        self.assertEqual(frozen[inside], 1)
+        self.assertNotIn(float("nan"), frozen)
+        self.assertEqual(len(stoa.freeze({nan, float("nan"), 1.0})), 3)
 
-            def __hash__(self):
-                if Key.angry:
-                    raise RuntimeError("no hash today")
-                return 1
-
-        value = {Key(): 1}
-        Key.angry = True
-        self.refused([value])
-        self.refused([list(value)], "$[0][0]")
-
-    def test_eq_that_raises_or_changes_the_container(self):
-        holder = {}
-
-        class Key:
-            def __hash__(self):
-                return hash("name")
-
-            def __eq__(self, other):
-                holder.clear()
-                raise RuntimeError("compared")
-
-        holder[Key()] = 1
-        self.refused({"a": holder, "b": [holder]})
-        self.assertEqual(len(holder), 1, "the walk has run no code of the object's")
-
-    def importable_key(self):
-        """A class that others can import, whose objects are hashed and compared by code that is told to raise."""
-        module = sys.modules["hostile_keys"] = types.ModuleType("hostile_keys")
-        self.addCleanup(sys.modules.pop, "hostile_keys")
-        exec(textwrap.dedent('''
-            from dataclasses import dataclass
-            hashing = comparing = None
-            @dataclass(frozen=True, eq=False)
-            class Key:
-                name: str
-                def __hash__(self):
-                    if hashing is not None: raise hashing
-                    return 1
-                def __eq__(self, other):
-                    if comparing is not None: raise comparing
-                    return self.name == other.name
-            '''), module.__dict__)
-        stoa.freeze(module.Key("the class's own name is frozen once"))
-        return module
-
-    def test_importable_keys_are_tried_before_anything_stays(self):
-        module = self.importable_key()
-        table = {module.Key(f"key {os.urandom(8)}"): i for i in range(30)}
-        frozen_set = frozenset(table)
-        region, queue = stoa.Region("hostile.keys"), stoa.Queue()
-        hash((tuple(table), 1)), {hash((key, 1)) for key in table}  # what is known already hides nothing
-        values = [(table, "$<key {}>"), ({"a": [0, table]}, "$['a'][1]<key {}>"), (set(table), "$<member {}>"),
-                  (types.MappingProxyType(table), "$<key {}>"), ({(key, 1): 1 for key in table}, "$<key {}>"), ({1: frozen_set}, "$[1]<member {}>")]
-        ways = [stoa.freeze, lambda value: stoa.freeze(value, intern=False), lambda value: stoa.publish("hostile.x", value),
-                lambda value: stoa.replace("hostile.x", value), lambda value: stoa.once("hostile.x", lambda: value), region.freeze]
-        for what, at in (("hashing", 0), ("comparing", 1)):
-            setattr(module, what, RuntimeError(f"{what}!"))
-            for value, path in values:
-                for way in ways:
-                    with self.subTest(what, path=path):
-                        error = self.refused(value, path.format(at), function=way)
-                        self.assertIn(error.type_name, ("Key", "tuple"))
-                        self.assertIn(f"RuntimeError: {what}!", str(error))
-                        self.assertIs(error.__cause__, getattr(module, what))
-            for value in (frozen_set, (1, types.MappingProxyType(table))):
-                self.refused(value, kind="Key", function=stoa.share)
-                self.refused(value, kind="Key", function=region.share)
-            setattr(module, what, None)
-        self.assertEqual(region.stats()["used_bytes"], 0)
-        self.assertNotIn("hostile.x", stoa.names())
-        before = used()
-        module.hashing = ValueError("not here")
-        with self.assertRaises(Exception):
-            queue.put(table)
-            queue.put(frozen_set)
-            queue.get(), queue.get()
-        self.assertEqual(used(), before)
-        module.hashing = None
-        self.assertEqual(stoa.freeze(table)[module.Key(next(iter(table)).name)], 0)
-
-    def test_what_the_trial_of_keys_raises_or_changes(self):
-        module = self.importable_key()
-        for raised in (KeyboardInterrupt(), SystemExit(3), MemoryError()):
-            module.hashing = None
-            table = {module.Key(f"key {os.urandom(8)}"): 1}
-            module.hashing = raised
-            self.refused([table], error=type(raised))
-        module.hashing = None
-        holder = [{module.Key(f"key {os.urandom(8)}"): 1}]
-
-        class Clears(RuntimeError):
-            def __str__(self):
-                holder.clear()
-                return "cleared"
-
-        module.hashing = Clears()
-        self.assertEqual(stoa.freeze(holder), (), "what changed meanwhile is walked anew")
-
-    def test_names_that_cannot_be_are_refused_before_freezing(self):
-        for name in ("", "x" * 10000, "\ud800"):
-            for function in (stoa.publish, stoa.replace):
-                self.refused([os.urandom(100)], error=ValueError, function=lambda value: function(name, value))
-        self.assertEqual(stoa.publish("hostile.taken", 1), 1)
-        self.addCleanup(stoa.unpublish, "hostile.taken")
-        self.refused([os.urandom(100)], error=stoa.NameTaken, function=lambda value: stoa.publish("hostile.taken", value))
-
-    def test_finalizer_during_a_walk_does_not_matter(self):
-        class Noisy:
-            def __del__(self):
-                Noisy.ended += 1
-
-        Noisy.ended = 0
-        for _ in range(50):
-            self.refused([[1, 2, 3], Noisy()])
-        gc.collect()
-        self.assertEqual(Noisy.ended, 50)
+    def test_equal_keys_of_other_types(self):
+        self.assertEqual(stoa.freeze([1, 1.0, True, 0.0, -0.0]), (1, 1.0, True, 0.0, -0.0))
+        self.assertEqual([type(x) for x in stoa.freeze([1, 1.0, True])], [int, float, bool])
+        self.assertEqual(str(stoa.freeze([0.0, -0.0])), "(0.0, -0.0)")
+        self.assertEqual(stoa.freeze({1: "a"})[True], "a")
+        self.assertEqual(stoa.freeze({1.0: "a"})[1], "a")
 
 
-class ConcurrentChange(Hostile):
-    def test_mapping_changed_by_another_thread(self):
-        table, stop = {i: [i] for i in range(500)}, threading.Event()
-
-        def change():
-            number = 500
-            while not stop.is_set():
-                table[number] = [number]
-                table.pop(number - 500, None)
-                number += 1
-
-        thread = threading.Thread(target=change)
-        thread.start()
-        try:
-            before = sys.getswitchinterval()
-            sys.setswitchinterval(1e-5)
-            for _ in range(300):
-                try:
-                    frozen = stoa.freeze(table)
-                except RuntimeError as error:  # allowed: it says that the mapping changed
-                    self.assertIn("changed", str(error))
-                else:
-                    self.assertTrue(all(value == (key,) for key, value in frozen.items()))
-        finally:
-            sys.setswitchinterval(before)
-            stop.set()
-            thread.join()
-
-    def test_list_changed_by_another_thread(self):
-        items, stop = list(range(1000)), threading.Event()
-
-        def change():
-            while not stop.is_set():
-                items.extend(range(1000))
-                del items[500:]
-                items[:] = [str(i) for i in range(2000)]
-
-        thread = threading.Thread(target=change)
-        thread.start()
-        try:
-            for _ in range(300):
-                frozen = stoa.freeze(items)
-                self.assertTrue(all(type(item) in (int, str) for item in frozen))
-        finally:
-            stop.set()
-            thread.join()
-
-
-class Limits(Hostile):
+class Limits(HostileCase):
     def test_region_limit_in_mid_freeze(self):
         region = stoa.Region(name="small", limit=1 << 20)
         kept = region.freeze(["kept", 1.5])
@@ -441,7 +256,7 @@ class Limits(Hostile):
         self.assertEqual((child.returncode, child.stdout), (0, "(1, 'x')\n"), child.stderr)
 
 
-class Names(Hostile):
+class Names(HostileCase):
     def test_in_use(self):
         stoa.publish("hostile/taken", 1)
         self.addCleanup(stoa.unpublish, "hostile/taken")
@@ -456,6 +271,14 @@ class Names(Hostile):
         self.assertNotIn("hostile/never", stoa.names())
         self.refused(None, function=lambda _: stoa.replace("hostile/never", [object()]))
         self.assertNotIn("hostile/never", stoa.names())
+
+    def test_names_that_cannot_be_are_refused_before_freezing(self):
+        for name in ("", "x" * 10000, "\ud800"):
+            for function in (stoa.publish, stoa.replace):
+                self.refused([os.urandom(100)], error=ValueError, function=lambda value: function(name, value))
+        self.assertEqual(stoa.publish("hostile.taken", 1), 1)
+        self.addCleanup(stoa.unpublish, "hostile.taken")
+        self.refused([os.urandom(100)], error=stoa.NameTaken, function=lambda value: stoa.publish("hostile.taken", value))
 
     def test_unknown(self):
         self.refused("hostile/unknown", error=KeyError, function=stoa.lookup)
@@ -480,158 +303,6 @@ class Names(Hostile):
         with self.assertRaises(stoa.Error) as caught:
             stoa.once("hostile/twice", lambda: stoa.once("hostile/twice", lambda: 1, timeout=5))
         self.assertIn("hostile/twice", str(caught.exception))
-
-
-class Numbers(Hostile):
-    def test_nan_keys(self):
-        nan = float("nan")
-        frozen = stoa.freeze({nan: 1, "x": 2, float("nan"): 3})
-        self.assertEqual((len(frozen), list(frozen.values())), (3, [1, 2, 3]))
-        inside = next(iter(frozen))
-        self.assertEqual(frozen[inside], 1)
-        self.assertNotIn(float("nan"), frozen)
-        self.assertEqual(len(stoa.freeze({nan, float("nan"), 1.0})), 3)
-
-    def test_equal_keys_of_other_types(self):
-        self.assertEqual(stoa.freeze([1, 1.0, True, 0.0, -0.0]), (1, 1.0, True, 0.0, -0.0))
-        self.assertEqual([type(x) for x in stoa.freeze([1, 1.0, True])], [int, float, bool])
-        self.assertEqual(str(stoa.freeze([0.0, -0.0])), "(0.0, -0.0)")
-        self.assertEqual(stoa.freeze({1: "a"})[True], "a")
-        self.assertEqual(stoa.freeze({1.0: "a"})[1], "a")
-
-
-class OtherInterpreters(Hostile):
-    def test_closed_interpreter(self):
-        interpreter = stoa.Interpreter(name="soon gone")
-        interpreter.close()
-        interpreter.close()
-        self.assertTrue(interpreter.closed)
-        for call in (lambda: interpreter.exec("1"), lambda: interpreter.call(len, ()), lambda: interpreter.submit(len, ()), lambda: interpreter.prepare_main(a=1)):
-            with self.assertRaises(stoa.InterpreterGone) as caught:
-                call()
-            self.assertIn("soon gone", str(caught.exception))
-
-    def test_syntax_error_in_exec(self):
-        with stoa.Interpreter() as interpreter:
-            for source in ("def (", "x = = 1", "\0", "if True:\npass", "'unclosed"):
-                with self.assertRaises((SyntaxError, ValueError)) as caught:
-                    interpreter.exec(source)
-                self.assertTrue(str(caught.exception))
-            interpreter.exec("x = 1")
-
-    def test_exception_from_exec(self):
-        with stoa.Interpreter(name="raiser") as interpreter:
-            with self.assertRaises(ZeroDivisionError) as caught:
-                interpreter.exec("def inner():\n    return 1 / 0\ninner()")
-            self.assertIn("division", str(caught.exception))
-            self.assertIn("inner", str(caught.exception.__cause__), "the remote traceback")
-            interpreter.exec("assert 1 + 1 == 2")
-
-    def test_exception_of_a_type_that_is_not_here(self):
-        with stoa.Interpreter() as interpreter:
-            with self.assertRaises(stoa.RemoteError) as caught:
-                interpreter.exec("class Own(Exception):\n    pass\nraise Own('only there')")
-            self.assertIn("Own", caught.exception.type_name)
-            self.assertIn("only there", str(caught.exception))
-
-    def test_exceptions_that_misbehave(self):
-        sources = ("class E(Exception):\n def __str__(self): raise ValueError('no text')\nraise E",
-                   "class E(Exception):\n def __init__(self, a, b): super().__init__(a)\nraise E(1, 2)",
-                   "class E(BaseException):\n def __repr__(self): return 5\nraise E", "raise KeyError(object())", "raise ValueError('\\ud800')",
-                   "raise ExceptionGroup('g', [ValueError(1), TypeError(2)])", "e = ValueError(1)\ne.__cause__ = e\nraise e",
-                   "def f(): f()\nf()", "raise SystemError", "raise OSError(2, 'text', 'file')", "raise UnicodeDecodeError('a', b'b', 0, 1, 'r')")
-        with stoa.Interpreter() as interpreter:
-            for source in sources:
-                with self.subTest(source), self.assertRaises(BaseException) as caught:
-                    interpreter.exec(source)
-                self.assertNotIsInstance(caught.exception, AssertionError)
-                interpreter.exec("1")
-
-    def test_an_exception_without_text_says_so(self):
-        with stoa.Interpreter() as interpreter:
-            with self.assertRaises(stoa.RemoteError) as caught:
-                interpreter.exec("class OnlyThere(Exception):\n def __str__(self): raise ValueError('no text')\nraise OnlyThere")
-        self.assertIn("<exception str() failed>", str(caught.exception))
-        self.assertIn("OnlyThere", caught.exception.type_name)
-
-    def test_system_exit_does_not_end_this_program(self):
-        with stoa.Interpreter() as interpreter:
-            for source, code in (("raise SystemExit(3)", "3"), ("import sys; sys.exit('a reason')", "a reason"), ("raise SystemExit", "SystemExit")):
-                with self.assertRaises(stoa.RemoteError) as caught:
-                    interpreter.exec(source)
-                self.assertIn("SystemExit", caught.exception.type_name)
-                self.assertIn(code, str(caught.exception))
-            interpreter.exec("1")
-
-    def test_bad_things_to_call(self):
-        with stoa.Interpreter() as interpreter:
-            for function, errors in (("no_such_module_anywhere:f", ImportError), ("json:no_such", AttributeError), ("json", ValueError), ("", ValueError),
-                                     (":x", ValueError), ("json:", ValueError), (5, TypeError), (None, TypeError), ("json:__name__", TypeError)):
-                with self.subTest(function), self.assertRaises(errors):
-                    interpreter.call(function)
-            self.assertEqual(interpreter.call("json:dumps", (1, 2)), "[1, 2]")
-
-    def test_what_is_not_immutable_crosses_as_a_proxy(self):
-        with stoa.Interpreter() as interpreter:
-            with self.assertRaises(TypeError) as caught:
-                interpreter.call("builtins:len", object())
-            self.assertIn("object", str(caught.exception))
-            made = interpreter.call("builtins:object")
-            self.assertTrue(stoa.is_proxy(made))
-            with self.assertRaises(TypeError):
-                interpreter.call("builtins:len", [1], unknown=object())
-        with self.assertRaises(stoa.InterpreterGone):
-            hash(made)
-
-    def test_source_that_is_none(self):
-        with stoa.Interpreter() as interpreter:
-            for source in (None, 5, b"x = 1", ["x"]):
-                with self.subTest(source), self.assertRaises(TypeError):
-                    interpreter.exec(source)
-
-    def test_prepare_main_with_bad_names_and_values(self):
-        with stoa.Interpreter() as interpreter:
-            self.assertRaises(TypeError, interpreter.prepare_main, {5: 1})
-            interpreter.prepare_main({"a": object()})
-            interpreter.exec("import stoa; assert stoa.is_proxy(a)")
-
-
-class Processes(unittest.TestCase):
-    def run_child(self, script, **environment):
-        return subprocess.run([sys.executable, "-c", textwrap.dedent(script)], env={**os.environ, **environment}, capture_output=True, text=True, timeout=100)
-
-    def test_interpreters_left_open_at_exit(self):
-        child = self.run_child("""
-            import stoa
-            kept = [stoa.Interpreter() for _ in range(3)]
-            for i in kept:
-                i.exec("import stoa; x = stoa.freeze(['in here'])")
-            print('end')
-        """)
-        self.assertEqual((child.returncode, child.stdout), (0, "end\n"), child.stderr)
-
-    def test_bad_settings_are_named(self):
-        for name, value in (("STOA_GUARD", "sometimes"), ("STOA_HEAP_RESERVE", "much"), ("STOA_HEAP_LIMIT", "-5")):
-            child = self.run_child("import stoa; print(stoa.freeze((1, 'x y')))", **{name: value})
-            with self.subTest(name):
-                self.assertIn(name, child.stderr)
-                self.assertNotIn("Traceback (most recent call last):\n  File \"<frozen", child.stderr)
-                self.assertGreaterEqual(child.returncode, 0)
-
-    def test_shared_objects_pickled_into_another_process(self):
-        value = stoa.freeze({"a": [1, {"b"}], "c": b"x"})
-        child = self.run_child("import sys, pickle; print(pickle.loads(bytes.fromhex(sys.stdin.read() or '80044b052e')))")
-        self.assertEqual(child.returncode, 0, child.stderr)
-        self.assertEqual(pickle.loads(pickle.dumps(stoa.thaw(value))), {"a": [1, {"b"}], "c": b"x"})
-
-    def test_builtins_replaced(self):
-        child = self.run_child("""
-            import builtins, stoa
-            builtins.frozenset = builtins.dict = builtins.tuple = None
-            print(stoa.freeze({'a': [1, {2}]})['a'][0], stoa.thaw(stoa.freeze([1])))
-        """)
-        self.assertEqual((child.returncode, child.stdout), (0, "1 [1]\n"), child.stderr)
-        self.assertTrue(builtins.tuple)
 
 
 if __name__ == "__main__":

@@ -1,5 +1,4 @@
 """CPython's lock_tests, against Stoa's locks."""
-import os
 import unittest
 
 import stoa

@@ -1,7 +1,5 @@
 """publish, replace, unpublish, lookup, names."""
 
-import signal
-import sys
 import threading
 import time
 import unittest

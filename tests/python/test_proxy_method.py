@@ -1,7 +1,6 @@
 """p.method(x): the way in one crossing must mean what asking for the attribute each time means."""
 import gc
 import unittest
-import weakref
 
 import stoa
 

@@ -1,7 +1,6 @@
 """The awaitable forms of queues and locks."""
 import asyncio
 import threading
-import time
 import unittest
 
 import stoa

@@ -5,7 +5,6 @@ import datetime
 import decimal
 import fractions
 import functools
-import gc
 import ipaddress
 import math
 import operator
@@ -13,7 +12,6 @@ import os
 import pathlib
 import pickle
 import random
-import re
 import sys
 import threading
 import time
