@@ -136,22 +136,11 @@ tuple_of_values(const maker *m, PyObject *values)
 }
 
 static PyObject *
-own_text(PyObject *text)
-{
-    PyObject *own = PyUnicode_FromKindAndData((int)PyUnicode_KIND(text), PyUnicode_DATA(text),
-                                              PyUnicode_GET_LENGTH(text));
-    if (own != NULL) {
-        PyUnicode_InternInPlace(&own); /* names stay in tables longer than the region they may come from */
-    }
-    return own;
-}
-
-static PyObject *
 dict_of_values(const maker *m, PyObject *names, PyObject *values)
 {
     PyObject *dict = PyDict_New();
     for (Py_ssize_t i = 0; dict != NULL && i < PyTuple_GET_SIZE(names); i++) {
-        PyObject *name = own_text(PyTuple_GET_ITEM(names, i));
+        PyObject *name = stoa__own_name(PyTuple_GET_ITEM(names, i));
         PyObject *value = name == NULL ? NULL : value_at(m, values, i);
         if (value == NULL || PyDict_SetItem(dict, name, value) < 0) {
             Py_CLEAR(dict);
@@ -257,7 +246,7 @@ make_bare(maker *m, Py_ssize_t number)
                                       : PyFunction_NewWithQualName(code, globals,
                                                                    PyTuple_GET_ITEM(description, QUALNAME));
     PyObject *closure = function == NULL || PyTuple_GET_SIZE(numbers) == 0 ? NULL : make_closure(m, numbers);
-    PyObject *name = function == NULL ? NULL : own_text(PyTuple_GET_ITEM(description, NAME));
+    PyObject *name = function == NULL ? NULL : stoa__own_name(PyTuple_GET_ITEM(description, NAME));
     if (name == NULL || PyErr_Occurred() || (closure != NULL && PyFunction_SetClosure(function, closure) < 0) ||
         PyObject_SetAttrString(function, "__name__", name) < 0 ||
         PyObject_SetAttrString(function, "__doc__", PyTuple_GET_ITEM(description, DOC)) < 0 ||

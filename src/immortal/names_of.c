@@ -34,6 +34,17 @@ stoa__text_attribute(PyObject *object, const char *name)
 }
 
 PyObject *
+stoa__own_name(PyObject *name)
+{
+    PyObject *own = PyUnicode_FromKindAndData((int)PyUnicode_KIND(name), PyUnicode_DATA(name),
+                                              PyUnicode_GET_LENGTH(name));
+    if (own != NULL) {
+        PyUnicode_InternInPlace(&own);
+    }
+    return own;
+}
+
+PyObject *
 stoa__follow(PyObject *object, PyObject *qualname)
 {
     Py_ssize_t length = PyUnicode_GET_LENGTH(qualname);

@@ -8,6 +8,9 @@
 PyObject *stoa__import_attribute(const char *module, const char *name);
 /* An attribute that is exactly a str: new reference; NULL without an exception. */
 PyObject *stoa__text_attribute(PyObject *object, const char *name);
+/* An interned str of this interpreter's own, for what keeps names for good (namespaces, classes the names of attributes): the
+ * region of a shared one may go. `name` is exactly a str. New reference, NULL with an exception. */
+PyObject *stoa__own_name(PyObject *name);
 /* The module of a dotted name, imported (or waited for while another thread imports it): new reference, NULL with an
  * exception. May run Python code. */
 PyObject *stoa__find_module(PyObject *name);

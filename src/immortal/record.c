@@ -6,6 +6,7 @@
 #include <stdlib.h>
 
 #include "immortal/build_node.h"
+#include "immortal/names_of.h"
 #include "immortal/plan.h"
 #include "immortal/record.h"
 
@@ -74,18 +75,6 @@ find_fields(shape *s)
     return 0;
 }
 
-/* A name of our own: the shared str's region may go, but classes keep the names of their attributes. */
-static PyObject *
-own_name(PyObject *name)
-{
-    PyObject *own = PyUnicode_FromKindAndData((int)PyUnicode_KIND(name), PyUnicode_DATA(name),
-                                              PyUnicode_GET_LENGTH(name));
-    if (own != NULL) {
-        PyUnicode_InternInPlace(&own);
-    }
-    return own;
-}
-
 PyObject *
 stoa__build_shape(const stoa_node *node, PyObject *const *parts)
 {
@@ -103,7 +92,7 @@ stoa__build_shape(const stoa_node *node, PyObject *const *parts)
     s->type = (PyTypeObject *)Py_NewRef(parts[0]);
     s->count = node->count - 1;
     for (size_t i = 0; i < s->count; i++) {
-        if ((s->fields[i].name = own_name(parts[1 + i])) == NULL) {
+        if ((s->fields[i].name = stoa__own_name(parts[1 + i])) == NULL) {
             Py_DECREF(capsule);
             return NULL;
         }

@@ -359,6 +359,13 @@ make_arguments(PyObject *forms, PyObject *text, Py_ssize_t at)
     return result;
 }
 
+/* What a key of the state becomes as the name of an attribute: new reference. */
+static PyObject *
+attribute_name(PyObject *key)
+{
+    return PyUnicode_CheckExact(key) ? stoa__own_name(key) : Py_NewRef(key);
+}
+
 /* As pickle does: names become keys of __dict__ without any __setattr__. */
 static int
 update_dict(PyObject *object, PyObject *state)
@@ -368,14 +375,7 @@ update_dict(PyObject *object, PyObject *state)
     Py_ssize_t position = 0;
     int result = dict == NULL ? -1 : 0;
     while (result == 0 && PyDict_Next(state, &position, &name, &value)) {
-        PyObject *own = Py_NewRef(name);
-        if (PyUnicode_CheckExact(name)) {
-            Py_SETREF(own, PyUnicode_FromKindAndData((int)PyUnicode_KIND(name), PyUnicode_DATA(name),
-                                                     PyUnicode_GET_LENGTH(name)));
-            if (own != NULL) {
-                PyUnicode_InternInPlace(&own); /* not the shared twin: its region may go */
-            }
-        }
+        PyObject *own = attribute_name(name);
         result = own == NULL ? -1 : PyObject_SetItem(dict, own, value);
         Py_XDECREF(own);
     }
@@ -390,7 +390,9 @@ set_attributes(PyObject *object, PyObject *state)
     Py_ssize_t position = 0;
     int result = 0;
     while (result == 0 && PyDict_Next(state, &position, &name, &value)) {
-        result = PyObject_SetAttr(object, name, value);
+        PyObject *own = attribute_name(name);
+        result = own == NULL ? -1 : PyObject_SetAttr(object, own, value);
+        Py_XDECREF(own);
     }
     return result;
 }

@@ -21,6 +21,13 @@ class Point:
     y: str
 
 
+class Stated:
+    """Taken apart into names and what they are set to."""
+
+    def __reduce__(self):
+        return Stated, (), ({"an attribute of its dictionary": 1.5}, {"an attribute that is set": 2.5})
+
+
 class Holders(RetireCase):
     """Each way of holding something is found, told, and ends when it is given up."""
 
@@ -90,6 +97,14 @@ class Holders(RetireCase):
         setattr(it, region.freeze("a name for an attribute"), 1)
         self.held(region)
         del it, Class
+        self.retired(region)
+
+    def test_names_of_attributes_are_the_class_s_own(self):
+        region = stoa.Region("names of attributes")
+        it = region.freeze([Stated()])[0]
+        self.assertEqual(list(vars(it)), ["an attribute of its dictionary", "an attribute that is set"])
+        self.held(region)
+        del it
         self.retired(region)
 
     def test_a_generator_and_a_frame(self):
