@@ -1,6 +1,7 @@
 /* Delivery: from nodes to the objects that stand for them here. */
 #include <stdlib.h>
 
+#include "heap/region.h"
 #include "immortal/build_node.h"
 #include "immortal/canonical.h"
 #include "immortal/exceptions.h"
@@ -371,6 +372,13 @@ stoa__delivered_node(PyObject *object)
     return side == NULL ? NULL : stoa__table_node(side, object);
 }
 
+stoa_region *
+stoa__region_of_frozen(PyObject *object)
+{
+    const PyObject *in_heap = stoa__in_heap(object) ? object : stoa__delivered_node(object);
+    return in_heap == NULL ? NULL : stoa__region_ref_of(in_heap);
+}
+
 PyObject *
 stoa__delivered_to_heap(PyObject *object)
 {
@@ -381,7 +389,9 @@ stoa__delivered_to_heap(PyObject *object)
     if (node == NULL || !(((const stoa_node *)node)->flags & STOA_NODE_CHANGEABLE)) {
         return node;
     }
-    PyObject *frozen = stoa__freeze_to_heap(object, NULL, STOA_FREEZE_INTERN | STOA_FREEZE_CONVERT);
+    stoa_region *region = stoa__region_ref_of(node); /* there nothing has to be copied */
+    PyObject *frozen = stoa__freeze_to_heap(object, region, STOA_FREEZE_INTERN | STOA_FREEZE_CONVERT);
+    stoa__region_unref(region);
     if (frozen == NULL && PyErr_ExceptionMatches(stoa__exception(STOA_EXC_NotFreezable))) {
         PyErr_Clear();
     }

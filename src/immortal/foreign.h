@@ -150,6 +150,9 @@ stoa__deliver(PyObject *object)
  * whose node is CHANGEABLE may have been changed since: see stoa__delivered_to_heap. O(1), no Python code. GIL. */
 PyObject *stoa__delivered_node(PyObject *object);
 
+/* The region in which an object lies that is shared or delivered: new reference; NULL: the default one, or it is neither. GIL. */
+struct stoa_region *stoa__region_of_frozen(PyObject *object);
+
 /* What to send for an object that is shared or delivered: by pointer, O(1), unless it or something inside it can be
  * changed: then what was built so far is compared, and what was changed is frozen anew. NULL without an exception: it is
  * neither shared nor delivered (or cannot be frozen any more); NULL with one: no memory, interrupted. GIL. */

@@ -132,6 +132,7 @@ lookup(PyObject *module, PyObject *const *args, Py_ssize_t count, PyObject *keyw
 
 /* ---- publish, replace, unpublish, names -------------------------------------------------------------------------- */
 
+/* Without a region, what is frozen already is taken where it lies, and the name keeps that region. */
 static PyObject *
 freeze_as_value(const stoa_module_state *state, PyObject *object, stoa_region *region, stoa_value *value)
 {
@@ -152,7 +153,10 @@ freeze_as_value(const stoa_module_state *state, PyObject *object, stoa_region *r
         *value = (stoa_value){.kind = STOA_VALUE_HANDLE, .handle = thing == NULL ? 0 : thing->handle};
         return thing == NULL ? NULL : Py_NewRef(object);
     }
-    PyObject *frozen = stoa__freeze_to_heap(object, region, STOA_FREEZE_INTERN | STOA_FREEZE_CONVERT);
+    stoa_region *own = region == NULL ? stoa__region_of_frozen(object) : NULL;
+    PyObject *frozen = stoa__freeze_to_heap(object, own == NULL ? region : own,
+                                            STOA_FREEZE_INTERN | STOA_FREEZE_CONVERT);
+    stoa__region_unref(own);
     *value = (stoa_value){.kind = STOA_VALUE_OBJECT, .object = frozen, .domain = state->record->domain};
     return frozen == NULL ? NULL : stoa__receive(frozen);
 }

@@ -1,5 +1,6 @@
 """Region: limits, statistics, what crosses from one to another; a failing freeze leaves nothing."""
 
+import dataclasses
 import signal
 import subprocess
 import sys
@@ -11,6 +12,18 @@ import stoa
 
 def records(count, start=0):
     return [{"id": i + 10**6, "name": f"user {i}", "tags": ["a tag", f"tag {i % 17}"], "score": i * 1.5} for i in range(start, start + count)]
+
+
+@dataclasses.dataclass
+class Point:
+    x: int
+    y: str
+
+
+@dataclasses.dataclass(frozen=True)
+class Place:
+    x: int
+    y: str
 
 
 class Arguments(unittest.TestCase):
@@ -98,6 +111,32 @@ class Freezing(unittest.TestCase):
         region = stoa.Region("mine")
         self.assertIs(region.freeze([default])[0], default)
         self.assertIs(stoa.freeze(default, region=region), default)
+
+    def test_what_is_frozen_is_named_and_sent_where_it_lies(self):
+        region, queue = stoa.Region("named"), stoa.Queue()
+        self.addCleanup(stoa.unpublish, "region.named")
+        native = region.freeze(records(50))
+        values = {
+            "native": native,
+            "version": stoa.evolve(region.freeze({i: [i] for i in range(2000)}), {7: "changed"}),
+            "changeable": region.freeze([Point(i, "of a point") for i in range(50)]),
+            "not changeable": region.freeze({"k": Place(1, "of a place")}),
+        }
+        stoa.replace("region.named", 0)
+        for what, value in values.items():
+            with self.subTest(what):
+                before = stoa.stats()["region"]["used_bytes"]
+                self.assertIs(stoa.replace("region.named", value), value)
+                self.assertIs(stoa.lookup("region.named"), value)
+                queue.put(value)
+                self.assertIs(queue.get(), value)
+                self.assertEqual(stoa.stats()["region"]["used_bytes"], before)
+        stoa.publish("region.published", native)
+        self.assertIs(stoa.lookup("region.published"), native)
+        stoa.unpublish("region.published")
+        values["changeable"][3].y = "changed"
+        queue.put(values["changeable"])
+        self.assertEqual(queue.get()[3].y, "changed")
 
     def test_a_region_outlives_its_python_object(self):
         twin = stoa.Region("short").freeze(records(50))
