@@ -174,6 +174,15 @@ class Holders(RetireCase):
         del point
         self.retired(region)
 
+    def test_versions_that_are_dropped_again(self):
+        region = stoa.Region("versions")
+        version = stoa.evolve(region.freeze({i: 0 for i in range(2000)}), {})
+        for turn in range(3000):  # what stood for them leaves whole pools of free blocks behind
+            version = stoa.evolve(version, {k: turn for k in range(0, 2000, 100)})
+        self.held(region)
+        del version
+        self.retired(region)
+
     def test_an_array(self):
         region = stoa.Region("array")
         view = region.freeze(bytearray(b"some bytes" * 1000))
