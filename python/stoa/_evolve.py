@@ -4,9 +4,6 @@ import sys
 from collections.abc import ItemsView, KeysView, Mapping, ValuesView
 
 from . import _stoa
-from ._stoa import PersistentMapping
-
-Mapping.register(PersistentMapping)
 
 
 def evolve(mapping, changes=(), /, *, remove=(), region=None):
@@ -15,7 +12,8 @@ def evolve(mapping, changes=(), /, *, remove=(), region=None):
     mapping: what an earlier evolve() returned, or a shared mapping (another one is frozen first); it stays as it is, and
     the new version shares with it all that did not change. changes: a mapping, or pairs of key and value, which are frozen
     as by freeze(). remove: keys to leave out; KeyError for one that is not there. Removed keys go first, then
-    the changes come. region: a Region, default the one that mapping lies in.
+    the changes come. region: a Region, default the one that mapping lies in. What its holder has changed in its records is in
+    the new version, too.
 
     Returns a PersistentMapping: a read-only Mapping that every interpreter uses by pointer, hashable where its values are. Keys
     are in the order in which they came; one that was removed and comes back may take its old place. Once more has changed than
@@ -35,12 +33,18 @@ def evolve(mapping, changes=(), /, *, remove=(), region=None):
 class Keys(KeysView):
     __slots__ = ()
 
+    def __reversed__(self):
+        return reversed(self._mapping)
+
     def __repr__(self):
         return f"{type(self).__name__}({list(self)!r})"
 
 
 class Values(ValuesView):
     __slots__ = ()
+
+    def __reversed__(self):
+        return map(self._mapping.__getitem__, reversed(self._mapping))
 
     def __iter__(self):
         return self._mapping._iter_values()
@@ -51,6 +55,9 @@ class Values(ValuesView):
 
 class Items(ItemsView):
     __slots__ = ()
+
+    def __reversed__(self):
+        return ((key, self._mapping[key]) for key in reversed(self._mapping))
 
     def __iter__(self):
         return self._mapping._iter_items()
@@ -79,8 +86,8 @@ def hash_of(mapping):
 
 
 def represent(mapping):
-    return f"PersistentMapping({dict(mapping._iter_items())!r})"
+    return f"PersistentMapping({mapping.copy()!r})"
 
 
 def reduce(mapping):
-    return evolve, (dict(mapping._iter_items()),)
+    return evolve, (mapping.copy(),)

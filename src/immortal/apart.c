@@ -7,6 +7,7 @@
 #include "immortal/exceptions.h"
 #include "immortal/function.h"
 #include "immortal/names_of.h"
+#include "immortal/persist_view.h"
 #include "immortal/reduce.h"
 
 #define DEPTH_MAX \
@@ -258,6 +259,11 @@ take_twin(PyObject *object)
             Py_CLEAR(twin);
         }
         Py_XDECREF(items);
+    }
+    else if (stoa__is_persistent(object)) {
+        PyObject *dict = stoa__persist_as_dict(object, false);
+        twin = dict == NULL ? NULL : stoa__frozendict_new(dict); /* share() takes it */
+        Py_XDECREF(dict);
     }
     else {
         twin = PySequence_Tuple(object);

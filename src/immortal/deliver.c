@@ -10,7 +10,6 @@
 #include "immortal/interpreter_state.h"
 #include "immortal/path.h"
 #include "immortal/record.h"
-#include "immortal/sequence.h"
 #include "immortal/table.h"
 
 typedef struct deliver_frame {

@@ -10,8 +10,8 @@
 #include "immortal/fields.h"
 #include "immortal/freeze.h"
 #include "immortal/keys.h"
+#include "immortal/late_walk.h"
 #include "immortal/numbers.h"
-#include "immortal/sequence.h"
 
 static stoa_visit_result
 fail_memory(stoa_walk *walk, const char *what)
@@ -94,70 +94,6 @@ enter_items(stoa_walk *walk, PyObject *object, stoa_node_kind kind, unsigned fla
         put(walk, items[i]);
     }
     return STOA_VISIT_ENTERED;
-}
-
-/* A delivered sequence with changeable items: those that were built may have been changed. They alone are looked at,
- * unless all are to go to another region. */
-static stoa_visit_result
-enter_sequence(stoa_walk *walk, PyObject *object, bool in_memo, stoa_shared **out)
-{
-    PyObject *node = stoa__sequence_node(object);
-    size_t count = ((const stoa_node *)node)->count;
-    bool reachable = is_reachable(walk, node);
-    if (reachable && stoa__sequence_built(object) == 0) {
-        walk->foreign = true;
-        *out = node;
-        return STOA_VISIT_LEAF;
-    }
-    if (!stoa__walk_reserve(walk, reachable ? stoa__sequence_built(object) : count)) {
-        return STOA_VISIT_FAILED;
-    }
-    stoa_visit_result result = enter(walk, object, STOA_NODE_TUPLE, STOA_NODE_VALUE, in_memo);
-    if (result != STOA_VISIT_ENTERED) {
-        return result;
-    }
-    for (size_t i = reachable ? stoa__sequence_next_built(object, 0) : 0; i < count;
-         i = reachable ? stoa__sequence_next_built(object, i + 1) : i + 1) {
-        put(walk, stoa__sequence_part(object, i));
-    }
-    return result;
-}
-
-/* Is the frame one of enter_sequence() with the built items only? */
-static bool
-is_sparse(const stoa_walk *walk, const stoa_frame *frame)
-{
-    return frame->kind == STOA_FRAME_FOREIGN && stoa__is_sequence(frame->source) &&
-           is_reachable(walk, stoa__sequence_node((PyObject *)(uintptr_t)frame->source));
-}
-
-/* The sequence with `built` in the places of the items that were built; itself where they are what they were. */
-static stoa_shared *
-close_sequence(stoa_walk *walk, PyObject *sequence, stoa_shared *const *built)
-{
-    const stoa_node *node = (const stoa_node *)stoa__sequence_node(sequence);
-    stoa_shared **parts = NULL;
-    for (size_t at = stoa__sequence_next_built(sequence, 0), i = 0; at < node->count;
-         at = stoa__sequence_next_built(sequence, at + 1), i++) {
-        if (built[i] == node->parts[at]) {
-            continue;
-        }
-        if (parts == NULL) {
-            parts = malloc(node->count * sizeof(*parts));
-            if (parts == NULL) {
-                fail_memory(walk, "for a long sequence");
-                return NULL;
-            }
-            memcpy(parts, node->parts, node->count * sizeof(*parts));
-        }
-        parts[at] = built[i];
-    }
-    if (parts == NULL) {
-        return (stoa_shared *)(uintptr_t)node;
-    }
-    stoa_shared *made = stoa__make_node(&walk->batch, STOA_NODE_TUPLE, STOA_NODE_VALUE, parts, node->count, 0);
-    free(parts);
-    return made;
 }
 
 /* ---- what Python code is needed for -------------------------------------------------------------------------------- */
@@ -328,8 +264,10 @@ stoa__foreign_step(stoa_walk *walk, PyObject *object, bool in_memo, stoa_shared 
     if (is_delivered(walk, side, object, out)) {
         return STOA_VISIT_LEAF;
     }
-    if (stoa__is_sequence(object)) {
-        return enter_sequence(walk, object, in_memo, out);
+    stoa_late *late = stoa__late_of(object);
+    if (late != NULL && is_reachable(walk, (const PyObject *)late->node)) {
+        bool refused = late->node->flags & STOA_NODE_CHANGEABLE && !(walk->flags & STOA_FREEZE_CONVERT);
+        return refused ? refuse_changeable(walk, object) : stoa__late_step(walk, late, in_memo, out);
     }
     if (Py_IS_TYPE(object, &PyBaseObject_Type)) {
         stoa__refuse_type(walk, object);
@@ -386,16 +324,12 @@ stoa__foreign_close(stoa_walk *walk, const stoa_frame *frame)
     if (walk->postponed) {
         return Py_None; /* this attempt makes nothing any more */
     }
+    if (stoa__late_of_frame(frame) != NULL) {
+        return stoa__late_close(walk, frame);
+    }
     stoa_node_kind kind = kind_of_frame(frame);
-    bool sparse = is_sparse(walk, frame);
-    if ((kind == STOA_NODE_SAME || sparse) && !stoa__numbers_lay(walk, frame)) {
-        return NULL;
-    }
     if (kind == STOA_NODE_SAME) {
-        return children[0];
-    }
-    if (sparse) {
-        return close_sequence(walk, (PyObject *)(uintptr_t)frame->source, children);
+        return stoa__numbers_lay(walk, frame) ? children[0] : NULL;
     }
     if (kind ==
         STOA_NODE_FROZENSET) { /* the order of a set is that of its table, another one in each interpreter */
@@ -459,14 +393,10 @@ stoa__node_step(stoa_node_kind kind, PyObject *const *parts, size_t index, stoa_
 void
 stoa__foreign_frame_step(const stoa_walk *walk, const stoa_frame *frame, stoa_step *out)
 {
-    size_t index = frame->next - frame->base;
-    if (!is_sparse(walk, frame)) {
-        stoa__node_step((stoa_node_kind)frame->node_kind, walk->slots + frame->base, index, out);
+    if (stoa__late_of_frame(frame) != NULL) {
+        stoa__late_frame_step(frame, out);
         return;
     }
-    size_t at = stoa__sequence_next_built(frame->source, 0);
-    for (size_t i = 0; i < index; i++) {
-        at = stoa__sequence_next_built(frame->source, at + 1);
-    }
-    *out = (stoa_step){STOA_STEP_INDEX, at, NULL, NULL};
+    stoa__node_step((stoa_node_kind)frame->node_kind, walk->slots + frame->base, frame->next - frame->base,
+                    out);
 }

@@ -8,7 +8,9 @@
 #include "immortal/exceptions.h"
 #include "immortal/foreign_walk.h"
 #include "immortal/keys.h"
+#include "immortal/late.h"
 #include "immortal/numbers.h"
+#include "immortal/persist.h"
 #include "immortal/step.h"
 
 #include <stdlib.h>
@@ -79,6 +81,30 @@ make_mapping(stoa_walk *walk, const stoa_frame *frame)
                              same ? keys : NULL);
 }
 
+/* A long one with foreign nodes among its values, but not its keys: as make_mapping(), and the node around it. */
+static stoa_shared *
+make_late_mapping(stoa_walk *walk, const stoa_frame *frame)
+{
+    stoa_shared *base = make_mapping(walk, frame);
+    return base == NULL ? NULL
+                        : stoa__persist_first(&walk->batch, base, walk->slots + frame->base,
+                                              (walk->top - frame->base) / 2);
+}
+
+static bool
+is_late_mapping(const stoa_walk *walk, const stoa_frame *frame)
+{
+    if (frame->kind != STOA_FRAME_MAPPING || walk->top - frame->base < 2 * STOA_LATE_MIN) {
+        return false;
+    }
+    for (size_t i = frame->base; i < walk->top; i += 2) {
+        if (stoa__slot_is_node(walk->slots[i])) {
+            return false;
+        }
+    }
+    return true;
+}
+
 static stoa_shared *
 make_container(stoa_walk *walk, const stoa_frame *frame)
 {
@@ -89,7 +115,7 @@ make_container(stoa_walk *walk, const stoa_frame *frame)
         return Py_None; /* this attempt makes nothing any more */
     }
     if (walk->foreign && (frame->kind == STOA_FRAME_FOREIGN || stoa__foreign_inside(children, (size_t)count))) {
-        return stoa__foreign_close(walk, frame);
+        return is_late_mapping(walk, frame) ? make_late_mapping(walk, frame) : stoa__foreign_close(walk, frame);
     }
     switch ((stoa_frame_kind)frame->kind) {
     case STOA_FRAME_TUPLE:

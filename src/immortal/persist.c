@@ -2,8 +2,10 @@
 
 #include "heap/error.h"
 #include "heap/process.h"
+#include "immortal/content.h"
 #include "immortal/equal.h"
 #include "immortal/hash.h"
+#include "immortal/image_parts.h"
 #include "immortal/lookup.h"
 
 #include <stdlib.h>
@@ -20,6 +22,22 @@ stoa__persist_begin(stoa_persist *version, PyObject *mapping)
 {
     *version = (stoa_persist){.base = mapping};
     version->count = version->base_count = (uint64_t)base_keys(version)->nentries;
+}
+
+static inline bool
+is_changeable(const PyObject *value)
+{
+    return !stoa__is_pending(value) && stoa__is_node(value) &&
+           ((const stoa_node *)value)->flags & STOA_NODE_CHANGEABLE;
+}
+
+void
+stoa__persist_begin_with(stoa_persist *version, PyObject *mapping, PyObject *const *pairs, size_t count)
+{
+    stoa__persist_begin(version, mapping);
+    for (size_t i = 0; i < count && !version->changeable; i++) {
+        version->changeable = is_changeable(pairs[2 * i + 1]);
+    }
 }
 
 /* ---- finding ----------------------------------------------------------------------------------------------------- */
@@ -78,16 +96,22 @@ pair_of(const stoa_persist *version, const stoa_trie *bottom, uint64_t number, P
     return pair->value != NULL;
 }
 
+bool
+stoa__persist_pair(const stoa_persist *version, uint64_t number, PyObject **key, PyObject **value)
+{
+    return pair_of(version, find_bottom(version, number), number, key, value);
+}
+
 PyObject *
-stoa__persist_find(const stoa_persist *version, PyObject *key, Py_hash_t hash)
+stoa__persist_find(const stoa_persist *version, PyObject *key, Py_hash_t hash, uint64_t *out_number)
 {
     int64_t number = stoa__persist_number(version, key, hash);
     PyObject *stored, *value;
     if (number < 0) {
         return NULL;
     }
-    return pair_of(version, find_bottom(version, (uint64_t)number), (uint64_t)number, &stored, &value) ? value
-                                                                                                       : NULL;
+    *out_number = (uint64_t)number;
+    return stoa__persist_pair(version, (uint64_t)number, &stored, &value) ? value : NULL;
 }
 
 static PyObject *
@@ -167,60 +191,77 @@ stoa__persist_cursor_at(const stoa_persist *version, uint64_t number)
 
 /* ---- changing ---------------------------------------------------------------------------------------------------- */
 
-/* A copy of a trie node with room for one more word group at `at`, which the caller fills. Writable. `size`: of a group. */
+/* A pair that is to stand at a number. */
+typedef struct placed {
+    uint64_t number;
+    stoa_pair pair;
+} placed;
+
+/* A trie node of `count` children or pairs, each of `size` bytes. Writable; NULL: no memory. */
 static stoa_trie *
-copy_trie(stoa_batch *batch, const stoa_trie *node, uint32_t bit, size_t size, stoa_trie **out_public)
+new_trie(stoa_batch *batch, uint32_t bits, size_t size, const stoa_trie **out_public)
 {
-    uint32_t bits = node == NULL ? 0 : node->bits;
-    size_t count = stoa__count_bits(bits), at = stoa__count_bits(bits & (bit - 1)),
-           head = offsetof(stoa_trie, pairs);
-    bool more = (bits & bit) == 0;
-    char *made = stoa__batch_alloc(batch, head + (count + more) * size);
+    char *made = stoa__batch_alloc(batch, offsetof(stoa_trie, pairs) + stoa__count_bits(bits) * size);
     if (made == NULL) {
         return NULL;
     }
     stoa_trie *w = stoa__rw(made);
-    w->bits = bits | bit;
-    if (node != NULL) {
-        const char *from = (const char *)node + head;
-        char *to = (char *)w + head;
-        memcpy(to, from, at * size);
-        memcpy(to + (at + more) * size, from + at * size, (count - at) * size);
-    }
-    *out_public = (stoa_trie *)(void *)made;
+    w->bits = bits;
+    *out_public = (const stoa_trie *)(void *)made;
     return w;
 }
 
-/* `node` with the pair at `number`. NULL: no memory. */
+/* `node` with these pairs, whose numbers ascend and go through it. NULL: no memory. */
 static const stoa_trie *
-put_pair(stoa_batch *batch, const stoa_trie *node, unsigned shift, uint64_t number, stoa_pair pair)
+put_pairs(stoa_batch *batch, const stoa_trie *node, unsigned shift, const placed *pairs, size_t count)
 {
-    uint32_t bit = stoa__trie_bit(number, shift);
-    size_t at = node == NULL ? 0 : stoa__count_bits(node->bits & (bit - 1));
-    stoa_trie *made, *w;
-    if (shift == 0) {
-        w = copy_trie(batch, node, bit, sizeof(stoa_pair), &made);
-        if (w == NULL) {
-            return NULL;
-        }
-        w->pairs[at] = pair;
-        return made;
+    static const stoa_trie nothing;
+    node = node == NULL ? &nothing : node;
+    size_t size = shift == 0 ? sizeof(stoa_pair) : sizeof(node), at = 0, taken = 0;
+    uint32_t old = node->bits, fresh = 0;
+    for (size_t i = 0; i < count; i++) {
+        fresh |= stoa__trie_bit(pairs[i].number, shift);
     }
-    const stoa_trie *child = node != NULL && node->bits & bit ? node->children[at] : NULL;
-    child = put_pair(batch, child, shift - STOA_TRIE_BITS, number, pair); /* as deep as numbers are long: 13 */
-    w = child == NULL ? NULL : copy_trie(batch, node, bit, sizeof(child), &made);
+    const stoa_trie *made;
+    stoa_trie *w = new_trie(batch, old | fresh, size, &made);
     if (w == NULL) {
         return NULL;
     }
-    w->children[at] = child;
+    const char *from = (const char *)node + offsetof(stoa_trie, pairs);
+    char *to = (char *)w + offsetof(stoa_trie, pairs);
+    for (size_t i = 0, end; i < count; i = end) {
+        uint32_t bit = stoa__trie_bit(pairs[i].number, shift);
+        size_t before = stoa__count_bits(old & (bit - 1));
+        memcpy(to + at * size, from + taken * size, (before - taken) * size);
+        at += before - taken;
+        taken = before + ((old & bit) != 0);
+        for (end = i + 1; end < count && stoa__trie_bit(pairs[end].number, shift) == bit;) {
+            end++;
+        }
+        if (shift == 0) {
+            w->pairs[at++] = pairs[i].pair;
+            continue;
+        }
+        const stoa_trie *child = old & bit ? node->children[before] : NULL;
+        child = put_pairs(batch, child, shift - STOA_TRIE_BITS, pairs + i,
+                          end - i); /* as deep as numbers are long: 13 */
+        if (child == NULL) {
+            return NULL;
+        }
+        w->children[at++] = child;
+    }
+    memcpy(to + at * size, from + taken * size, (stoa__count_bits(old) - taken) * size);
     return made;
 }
 
+/* Puts pairs in, whose numbers ascend. */
 static bool
-change(stoa_batch *batch, stoa_persist *version, uint64_t number, stoa_pair pair)
+change(stoa_batch *batch, stoa_persist *version, const placed *pairs, size_t count)
 {
-    while (version->changes != NULL && number >> version->shift >> STOA_TRIE_BITS != 0) {
-        stoa_trie *made, *w = copy_trie(batch, NULL, 1, sizeof(made), &made); /* one level more */
+    uint64_t last = count == 0 ? 0 : pairs[count - 1].number;
+    while (version->changes != NULL && last >> version->shift >> STOA_TRIE_BITS != 0) {
+        const stoa_trie *made;
+        stoa_trie *w = new_trie(batch, 1, sizeof(made), &made); /* one level more */
         if (w == NULL) {
             return false;
         }
@@ -230,18 +271,40 @@ change(stoa_batch *batch, stoa_persist *version, uint64_t number, stoa_pair pair
     }
     if (version->changes == NULL) {
         version->shift = 0;
-        while (number >> version->shift >> STOA_TRIE_BITS != 0) {
+        while (last >> version->shift >> STOA_TRIE_BITS != 0) {
             version->shift += STOA_TRIE_BITS;
         }
     }
-    bool known = pair_in(find_bottom(version, number), number) != NULL;
-    const stoa_trie *root = put_pair(batch, version->changes, version->shift, number, pair);
+    size_t known = 0;
+    for (size_t i = 0; i < count; i++) {
+        known += pair_in(find_bottom(version, pairs[i].number), pairs[i].number) != NULL;
+        version->changeable |= pairs[i].pair.value != NULL && is_changeable(pairs[i].pair.value);
+    }
+    const stoa_trie *root = put_pairs(batch, version->changes, version->shift, pairs, count);
     if (root == NULL) {
         return false;
     }
     version->changes = root;
-    version->changed += !known;
+    version->changed += count - known;
     return true;
+}
+
+bool
+stoa__persist_set(stoa_batch *batch, stoa_persist *version, const stoa_new_value *values, size_t count)
+{
+    placed *pairs = malloc((count + 1) * sizeof(*pairs));
+    if (pairs == NULL) {
+        batch->err = stoa__fail(STOA_ENOMEM, "no memory to change %zu values of a mapping", count);
+        return false;
+    }
+    for (size_t i = 0; i < count; i++) {
+        PyObject *old;
+        pairs[i] = (placed){values[i].number, {NULL, values[i].value}};
+        (void)stoa__persist_pair(version, values[i].number, &pairs[i].pair.key, &old);
+    }
+    bool done = count == 0 || change(batch, version, pairs, count);
+    free(pairs);
+    return done;
 }
 
 /* ---- versions ---------------------------------------------------------------------------------------------------- */
@@ -315,7 +378,7 @@ set_key(stoa_batch *batch, stoa_persist *version, const sought *what, PyObject *
         version->added_count++;
         stored = key;
     }
-    if (!change(batch, version, (uint64_t)number, (stoa_pair){stored, value})) {
+    if (!change(batch, version, &(placed){(uint64_t)number, {stored, value}}, 1)) {
         return -1;
     }
     version->count += (value != NULL);
@@ -382,7 +445,7 @@ lay_out(stoa_batch *batch, stoa_persist *version, PyObject **all, size_t old, si
     if (mapping == NULL) {
         return batch->err;
     }
-    stoa__persist_begin(version, mapping);
+    stoa__persist_begin_with(version, mapping, all, based);
     stoa_err err = put_all(batch, version, all + 2 * based, count - based);
     version->settled = version->added_count;
     return err;
@@ -480,11 +543,38 @@ stoa__persist_evolve(stoa_batch *batch, stoa_persist *version, PyObject *const *
     return put_all(batch, version, pairs, count);
 }
 
+static bool
+same_first(const void *candidate, const void *base)
+{
+    const stoa_node *node = candidate;
+    return stoa__is_node(candidate) && node->kind == STOA_NODE_PERSISTENT && node->parts[0] == base &&
+           stoa__persist_of_node(candidate)->changes == NULL;
+}
+
+stoa_shared *
+stoa__persist_first(stoa_batch *batch, stoa_shared *base, stoa_shared *const *pairs, size_t count)
+{
+    uintptr_t words[2] = {STOA_NODE_PERSISTENT, (uintptr_t)base};
+    stoa_key key = stoa__key(STOA_TAG_MAPPING, words, sizeof(words));
+    stoa_shared *found = stoa__interning(batch) ? stoa__find_image(batch, key, same_first, base) : NULL;
+    if (found != NULL) {
+        return found;
+    }
+    stoa_persist version;
+    stoa__persist_begin_with(&version, base, pairs, count);
+    stoa_shared *made = stoa__persist_node(batch, &version);
+    if (made != NULL && stoa__interning(batch)) {
+        stoa__intern_add(batch, key, made);
+    }
+    return made;
+}
+
 PyObject *
 stoa__persist_node(stoa_batch *batch, const stoa_persist *version)
 {
     PyObject *parts[1 + STOA_PERSIST_WORDS];
     _Static_assert(sizeof(parts) == sizeof(*version), "a version is the words of its node");
     memcpy(parts, version, sizeof(parts));
-    return stoa__make_node(batch, STOA_NODE_PERSISTENT, 0, parts, 1 + STOA_PERSIST_WORDS, STOA_PERSIST_WORDS);
+    return stoa__make_node(batch, STOA_NODE_PERSISTENT, version->changeable ? STOA_NODE_CHANGEABLE : 0, parts,
+                           1 + STOA_PERSIST_WORDS, STOA_PERSIST_WORDS);
 }

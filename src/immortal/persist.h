@@ -58,7 +58,8 @@ typedef struct stoa_persist {
     const stoa_trie *changes; /* NULL: none */
     const stoa_hamt *added;   /* NULL: none */
     uint64_t count, base_count, added_count, changed, settled;
-    uint32_t shift; /* of the root of `changes`; 0: it is the bottom */
+    uint32_t shift;      /* of the root of `changes`; 0: it is the bottom */
+    uint32_t changeable; /* a value is STOA_NODE_CHANGEABLE, or was since the base was laid out */
 } stoa_persist;
 
 #define STOA_PERSIST_WORDS ((sizeof(stoa_persist) - sizeof(PyObject *)) / sizeof(PyObject *))
@@ -69,15 +70,21 @@ stoa__persist_of_node(const PyObject *node)
     return (const stoa_persist *)(const void *)((const stoa_node *)node)->parts;
 }
 
-/* The first version of a mapping: nothing has changed. */
+/* The first version of a mapping without foreign nodes: nothing has changed. */
 void stoa__persist_begin(stoa_persist *version, PyObject *mapping);
+
+/* The first version of one with foreign nodes among its values alone: `pairs` are key, value, key, value … */
+void stoa__persist_begin_with(stoa_persist *version, PyObject *mapping, PyObject *const *pairs, size_t count);
 
 /* How a key is found: the number of a live or removed key; -1: unknown; -2: an exception is set (an __eq__ raised).
  * `key` as it is in this interpreter, no node; `hash` is its hash. */
 int64_t stoa__persist_number(const stoa_persist *version, PyObject *key, Py_hash_t hash);
 
-/* The value of a key: borrowed (perhaps a foreign node), or NULL: not there, or an exception is set. */
-PyObject *stoa__persist_find(const stoa_persist *version, PyObject *key, Py_hash_t hash);
+/* The value of a key: borrowed (perhaps a foreign node), and its number; or NULL: not there, or an exception is set. */
+PyObject *stoa__persist_find(const stoa_persist *version, PyObject *key, Py_hash_t hash, uint64_t *out_number);
+
+/* The pair of a number that there is: borrowed; false: it is removed. */
+bool stoa__persist_pair(const stoa_persist *version, uint64_t number, PyObject **key, PyObject **value);
 
 /* The same for readers with no GIL: `key` is a shared object, or laid out like one. Keys of builtin types are found by
  * what they are; one that is a node by being that node, among the keys that came later: in time of how many they are.
@@ -90,6 +97,20 @@ PyObject *stoa__persist_find_shared(const stoa_persist *version, PyObject *key);
  * STOA_ENOMEM: these leave the message; STOA_EPYTHON: an exception is set. Runs Python code where keys are of classes. */
 stoa_err stoa__persist_evolve(stoa_batch *batch, stoa_persist *version, PyObject *const *pairs, size_t count,
                               PyObject *const *removed, size_t removed_count, size_t *out_missing);
+
+/* A number, and what its value is to be. */
+typedef struct stoa_new_value {
+    uint64_t number;
+    PyObject *value;
+} stoa_new_value;
+
+/* Turns `version` into the next one, as above, in which the pairs of these numbers, ascending, have other values. In time and
+ * memory of how many they are. No Python code. false: batch->err is set. */
+bool stoa__persist_set(stoa_batch *batch, stoa_persist *version, const stoa_new_value *values, size_t count);
+
+/* The node of the first version of a long mapping with foreign nodes among its values, as freezing lays it: `base` is what
+ * stoa__make_mapping made of the pairs; one for each base where there is interning. NULL: batch->err is set. */
+stoa_shared *stoa__persist_first(stoa_batch *batch, stoa_shared *base, stoa_shared *const *pairs, size_t count);
 
 /* The foreign node of a version; NULL: batch->err is set. */
 PyObject *stoa__persist_node(stoa_batch *batch, const stoa_persist *version);

@@ -2,24 +2,21 @@
 
 #include "immortal/cpython/cpython.h"
 #include "immortal/interpreter_state.h"
+#include "immortal/late.h"
+#include "immortal/source.h"
 
 /* What an interpreter keeps: in a capsule in its dict. */
 typedef struct view_state {
     PyTypeObject *mapping, *iterator;
 } view_state;
 
-typedef struct mapping_object {
-    PyObject ob_base;
-    const stoa_persist *version; /* const after new */
-    Py_hash_t hash;              /* -1: not asked yet; guarded by the GIL */
-} mapping_object;
-
 typedef enum what { KEYS, VALUES, ITEMS } what;
 
 typedef struct iterator_object {
     PyObject ob_base;
-    const stoa_persist *version;
-    stoa_persist_cursor cursor; /* guarded by the GIL */
+    stoa_late *mapping;          /* owned; NULL when a collection has taken it */
+    const stoa_persist *version; /* its */
+    stoa_persist_cursor cursor;  /* guarded by the GIL */
     uint64_t left;
     what kind;
     PyObject *pair; /* ITEMS: what was given last, to be given again if nobody has kept it; owned, or NULL */
@@ -27,18 +24,16 @@ typedef struct iterator_object {
 
 static view_state *get_state(void);
 
+static inline stoa_late *
+as_late(PyObject *self)
+{
+    return (stoa_late *)self;
+}
+
 static inline const stoa_persist *
 version_of(PyObject *self)
 {
-    return ((mapping_object *)self)->version;
-}
-
-static void
-dealloc(PyObject *self)
-{
-    PyTypeObject *type = Py_TYPE(self);
-    type->tp_free(self);
-    Py_DECREF(type);
+    return stoa__persist_of_node((const PyObject *)as_late(self)->node);
 }
 
 /* A function of the module that has the parts written in Python, called with these arguments. */
@@ -55,21 +50,15 @@ call_helper(const char *name, PyObject *a, PyObject *b)
 
 /* ---- the mapping ------------------------------------------------------------------------------------------------- */
 
-/* The value of a key, delivered: new reference. */
-static inline PyObject *
-deliver_value(PyObject *value, PyObject *key)
-{
-    stoa_step where = {STOA_STEP_VALUE, 0, key, NULL};
-    return stoa__deliver_late(value, &where);
-}
-
 /* New reference to the value; NULL without an exception: not there. */
 static PyObject *
 find(PyObject *self, PyObject *key)
 {
     Py_hash_t hash = PyObject_Hash(key);
-    PyObject *value = hash == -1 ? NULL : stoa__persist_find(version_of(self), key, hash);
-    return value == NULL ? NULL : deliver_value(value, key);
+    uint64_t number;
+    PyObject *part = hash == -1 ? NULL : stoa__persist_find(version_of(self), key, hash, &number);
+    stoa_step where = {STOA_STEP_VALUE, 0, key, NULL};
+    return part == NULL ? NULL : stoa__late_value(as_late(self), number, part, &where);
 }
 
 static PyObject *
@@ -96,10 +85,11 @@ static int
 mapping_contains(PyObject *self, PyObject *key)
 {
     Py_hash_t hash = PyObject_Hash(key);
+    uint64_t number;
     if (hash == -1) {
         return -1;
     }
-    return stoa__persist_find(version_of(self), key, hash) != NULL ? 1 : PyErr_Occurred() ? -1 : 0;
+    return stoa__persist_find(version_of(self), key, hash, &number) != NULL ? 1 : PyErr_Occurred() ? -1 : 0;
 }
 
 static PyObject *
@@ -112,12 +102,34 @@ mapping_get(PyObject *self, PyObject *const *args, Py_ssize_t count)
     return value != NULL || PyErr_Occurred() ? value : Py_NewRef(count == 2 ? args[1] : Py_None);
 }
 
+PyObject *
+stoa__persist_as_dict(PyObject *self, bool keep)
+{
+    stoa_late *late = as_late(self);
+    PyObject *dict = PyDict_New(), *key, *value;
+    stoa_persist_cursor cursor = {0};
+    while (dict != NULL && stoa__persist_next(version_of(self), &cursor, &key, &value)) {
+        stoa_step where = {STOA_STEP_VALUE, 0, key, NULL};
+        uint64_t number = cursor.next - 1;
+        value = keep ? stoa__late_value(late, number, value, &where)
+                     : stoa__late_look(late, number, value, &where);
+        key = value == NULL ? NULL : stoa__deliver(key);
+        if (key == NULL || PyDict_SetItem(dict, key, value) < 0) {
+            Py_CLEAR(dict);
+        }
+        Py_XDECREF(key);
+        Py_XDECREF(value);
+    }
+    return dict;
+}
+
 static PyObject *
 make_iterator(PyObject *self, what kind)
 {
     view_state *state = get_state();
     iterator_object *iterator = state == NULL ? NULL : PyObject_GC_New(iterator_object, state->iterator);
     if (iterator != NULL) {
+        iterator->mapping = (stoa_late *)Py_NewRef(self);
         iterator->version = version_of(self);
         iterator->cursor = (stoa_persist_cursor){0};
         iterator->left = iterator->version->count;
@@ -176,34 +188,112 @@ mapping_repr(PyObject *self)
     return call_helper("represent", self, NULL);
 }
 
+/* What `dict`, or the persistent mapping `other`, has under a key: new reference; NULL: nothing, or an exception is set. */
+static PyObject *
+find_in(PyObject *dict, PyObject *other, PyObject *key)
+{
+    return dict != NULL ? Py_XNewRef(PyDict_GetItemWithError(dict, key)) : find(other, key);
+}
+
+/* As dict or another persistent mapping. 1, 0; -1 with an exception. */
+static int
+equal_pairs(PyObject *self, PyObject *dict, PyObject *other)
+{
+    stoa_persist_cursor cursor = {0};
+    PyObject *key, *value;
+    int equal = 1;
+    while (equal > 0 && stoa__persist_next(version_of(self), &cursor, &key, &value)) {
+        stoa_step where = {STOA_STEP_VALUE, 0, key, NULL};
+        key = stoa__deliver(key);
+        PyObject *theirs = key == NULL ? NULL : find_in(dict, other, key), *mine = NULL;
+        if (theirs == NULL) {
+            equal = PyErr_Occurred() ? -1 : 0;
+        }
+        else if ((mine = stoa__late_look(as_late(self), cursor.next - 1, value, &where)) == NULL) {
+            equal = -1;
+        }
+        else {
+            equal = PyObject_RichCompareBool(theirs, mine, Py_EQ);
+        }
+        Py_XDECREF(key);
+        Py_XDECREF(theirs);
+        Py_XDECREF(mine);
+    }
+    return equal;
+}
+
 static PyObject *
 mapping_compare(PyObject *self, PyObject *other, int how)
 {
     if (how != Py_EQ && how != Py_NE) {
         Py_RETURN_NOTIMPLEMENTED;
     }
-    if (Py_IS_TYPE(other, Py_TYPE(self)) && version_of(self) == version_of(other)) {
-        return PyBool_FromLong(how == Py_EQ);
+    PyObject *dict = stoa__proxy_target(other);
+    dict = PyDict_CheckExact(dict) ? dict : NULL;
+    int truth;
+    if (self == other) {
+        truth = 1;
     }
-    PyObject *equal = call_helper("equal", self, other);
-    if (equal == NULL || equal == Py_NotImplemented || how == Py_EQ) {
-        return equal;
+    else if (dict != NULL || stoa__is_persistent(other)) {
+        Py_ssize_t count = dict != NULL ? PyDict_GET_SIZE(dict) : mapping_length(other);
+        truth = count == mapping_length(self) ? equal_pairs(self, dict, other) : 0;
     }
-    int truth = PyObject_IsTrue(equal);
-    Py_DECREF(equal);
-    return truth < 0 ? NULL : PyBool_FromLong(!truth);
+    else {
+        PyObject *equal = call_helper("equal", self, other);
+        if (equal == NULL || equal == Py_NotImplemented) {
+            return equal;
+        }
+        truth = PyObject_IsTrue(equal);
+        Py_DECREF(equal);
+    }
+    return truth < 0 ? NULL : PyBool_FromLong(truth == (how == Py_EQ));
+}
+
+/* Either operand may be one. What comes out is a dict, or what dicts make of the other. */
+static PyObject *
+mapping_or(PyObject *a, PyObject *b)
+{
+    PyObject *left = stoa__is_persistent(a) ? stoa__persist_as_dict(a, true) : Py_NewRef(a);
+    PyObject *right = left == NULL             ? NULL
+                      : stoa__is_persistent(b) ? stoa__persist_as_dict(b, true)
+                                               : Py_NewRef(b);
+    PyObject *both = right == NULL ? NULL : PyNumber_Or(left, right);
+    Py_XDECREF(left);
+    Py_XDECREF(right);
+    return both;
+}
+
+static PyObject *
+mapping_copy(PyObject *self, PyObject *Py_UNUSED(none))
+{
+    return stoa__persist_as_dict(self, true);
+}
+
+static PyObject *
+mapping_copied(PyObject *self, PyObject *Py_UNUSED(none))
+{
+    return Py_NewRef(self);
+}
+
+static PyObject *
+mapping_reversed(PyObject *self, PyObject *Py_UNUSED(none))
+{
+    PyObject *keys = PySequence_List(self);
+    PyObject *reversed = keys == NULL ? NULL : PyObject_CallMethod(keys, "__reversed__", NULL);
+    Py_XDECREF(keys);
+    return reversed;
 }
 
 static Py_hash_t
 mapping_hash(PyObject *self)
 {
-    mapping_object *mapping = (mapping_object *)self;
-    if (mapping->hash == -1) {
+    stoa_late *late = as_late(self);
+    if (late->hash == -1) {
         PyObject *hash = call_helper("hash_of", self, NULL);
-        mapping->hash = hash == NULL ? -1 : PyLong_AsSsize_t(hash);
+        late->hash = hash == NULL ? -1 : PyLong_AsSsize_t(hash);
         Py_XDECREF(hash);
     }
-    return mapping->hash;
+    return late->hash;
 }
 
 static PyMethodDef mapping_methods[] = {
@@ -214,13 +304,17 @@ static PyMethodDef mapping_methods[] = {
     {"items", mapping_items, METH_NOARGS, "items($self, /)\n--\n\nPairs of key and value, as of a dict."},
     {"_iter_values", mapping_iter_values, METH_NOARGS, NULL},
     {"_iter_items", mapping_iter_items, METH_NOARGS, NULL},
+    {"copy", mapping_copy, METH_NOARGS, "copy($self, /)\n--\n\nA dict of the pairs."},
+    {"__reversed__", mapping_reversed, METH_NOARGS,
+     "__reversed__($self, /)\n--\n\nThe keys from the last to the first."},
+    {"__copy__", mapping_copied, METH_NOARGS, "It cannot change: itself."},
     {"__reduce__", mapping_reduce, METH_NOARGS, "Pickles as the pairs."},
     {"__class_getitem__", Py_GenericAlias, METH_O | METH_CLASS, "PersistentMapping[K, V], for type hints."},
     {NULL, NULL, 0, NULL},
 };
 
 static PyType_Slot mapping_slots[] = {
-    {Py_tp_dealloc, dealloc},
+    STOA_LATE_SLOTS,
     {Py_tp_doc, "A read-only mapping in the shared heap, of which evolve() makes new versions cheaply."},
     {Py_tp_methods, mapping_methods},
     {Py_tp_iter, mapping_iter},
@@ -230,14 +324,15 @@ static PyType_Slot mapping_slots[] = {
     {Py_mp_subscript, mapping_subscript},
     {Py_mp_length, mapping_length},
     {Py_sq_contains, mapping_contains},
+    {Py_nb_or, mapping_or},
     {0, NULL},
 };
 
 static PyType_Spec mapping_spec = {
     .name = "stoa.PersistentMapping",
-    .basicsize = sizeof(mapping_object),
-    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_IMMUTABLETYPE | Py_TPFLAGS_DISALLOW_INSTANTIATION |
-             Py_TPFLAGS_MAPPING,
+    .basicsize = sizeof(stoa_late),
+    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC | Py_TPFLAGS_IMMUTABLETYPE |
+             Py_TPFLAGS_DISALLOW_INSTANTIATION | Py_TPFLAGS_MAPPING,
     .slots = mapping_slots,
 };
 
@@ -246,6 +341,7 @@ static PyType_Spec mapping_spec = {
 static int
 iterator_clear(PyObject *self)
 {
+    Py_CLEAR(((iterator_object *)self)->mapping);
     Py_CLEAR(((iterator_object *)self)->pair);
     return 0;
 }
@@ -254,6 +350,7 @@ static int
 iterator_traverse(PyObject *self, visitproc visit, void *arg)
 {
     Py_VISIT(Py_TYPE(self));
+    Py_VISIT(((iterator_object *)self)->mapping);
     Py_VISIT(((iterator_object *)self)->pair);
     return 0;
 }
@@ -306,14 +403,15 @@ iterator_next(PyObject *self)
 {
     iterator_object *it = (iterator_object *)self;
     PyObject *stored, *value;
-    if (!stoa__persist_next(it->version, &it->cursor, &stored, &value)) {
+    if (it->mapping == NULL || !stoa__persist_next(it->version, &it->cursor, &stored, &value)) {
         return NULL;
     }
     it->left--;
     if (it->kind == KEYS) {
         return stoa__deliver(stored);
     }
-    value = deliver_value(value, stored);
+    stoa_step where = {STOA_STEP_VALUE, 0, stored, NULL};
+    value = stoa__late_value(it->mapping, it->cursor.next - 1, value, &where);
     if (it->kind == VALUES || value == NULL) {
         return value;
     }
@@ -372,7 +470,7 @@ make_state(void)
     if (state == NULL) {
         return PyErr_NoMemory();
     }
-    state->mapping = (PyTypeObject *)PyType_FromSpec(&mapping_spec);
+    state->mapping = (PyTypeObject *)stoa__late_type_new(&mapping_spec, "Mapping");
     state->iterator = state->mapping == NULL ? NULL : (PyTypeObject *)PyType_FromSpec(&iterator_spec);
     if (state->iterator == NULL) {
         free_state(state);
@@ -394,25 +492,11 @@ stoa__persist_type(void)
     return state == NULL ? NULL : state->mapping;
 }
 
-PyObject *
-stoa__persist_as_dict(PyObject *object)
+bool
+stoa__is_persistent(PyObject *object)
 {
-    view_state *state = get_state();
-    if (state == NULL || !Py_IS_TYPE(object, state->mapping)) {
-        return NULL;
-    }
-    PyObject *dict = PyDict_New(), *key, *value;
-    stoa_persist_cursor cursor = {0};
-    while (dict != NULL && stoa__persist_next(version_of(object), &cursor, &key, &value)) {
-        value = deliver_value(value, key);
-        key = value == NULL ? NULL : stoa__deliver(key);
-        if (key == NULL || PyDict_SetItem(dict, key, value) < 0) {
-            Py_CLEAR(dict);
-        }
-        Py_XDECREF(key);
-        Py_XDECREF(value);
-    }
-    return dict;
+    const stoa_late *late = stoa__late_of(object);
+    return late != NULL && late->node->kind == STOA_NODE_PERSISTENT;
 }
 
 /* ---- the kind ---------------------------------------------------------------------------------------------------- */
@@ -421,12 +505,9 @@ static PyObject *
 build_lazily(const stoa_node *node)
 {
     view_state *state = get_state();
-    mapping_object *mapping = state == NULL ? NULL : PyObject_New(mapping_object, state->mapping);
-    if (mapping != NULL) {
-        mapping->version = stoa__persist_of_node((const PyObject *)node);
-        mapping->hash = -1;
-    }
-    return (PyObject *)mapping;
+    const stoa_persist *version = stoa__persist_of_node((const PyObject *)node);
+    return state == NULL ? NULL
+                         : stoa__late_new(state->mapping, node, version->base_count + version->added_count);
 }
 
 static PyObject *

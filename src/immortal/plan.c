@@ -7,6 +7,7 @@
 #include "immortal/by_value.h"
 #include "immortal/exceptions.h"
 #include "immortal/freeze.h"
+#include "immortal/late.h"
 #include "immortal/names_of.h"
 
 /* ---- the cache ----------------------------------------------------------------------------------------------------- */
@@ -301,6 +302,10 @@ classify(stoa_foreign_side *side, stoa_plan *plan, PyObject *object, const char 
     }
     else if (has_twin(type)) {
         plan->twin = plan->mutable = true;
+    }
+    else if (stoa__is_late_type(type)) { /* of another region, else it is not taken apart */
+        plan->twin = true;
+        plan->mutable = false;
     }
     else if (stoa__is_library_value(type)) { /* some of them are hashed by identity */
         plan->flags &= ~(unsigned)STOA_NODE_CHANGEABLE;

@@ -1,185 +1,20 @@
 #include "immortal/sequence.h"
 
-#include <stdlib.h>
-
+#include "immortal/late.h"
 #include "immortal/path.h"
 #include "immortal/table.h"
 
-/* Items that were built lie in leaves of blocks, both made on touch: what nobody looks at costs a pointer a block, and who
- * looks at a few far apart does not pay for clearing their neighbours' places. */
-#define BLOCK 256u
-#define LEAF 16u
-
-typedef struct block {
-    PyObject **leaves[BLOCK / LEAF]; /* NULL: nothing of that leaf was built */
-} block;
-
-typedef struct sequence {
-    PyObject_HEAD
-    const stoa_node *node; /* const */
-    block **blocks; /* NULL: nothing of that block was built; in its leaves references; NULL: not built yet */
-    size_t built;   /* how many are not NULL */
-    Py_hash_t hash; /* -1: not asked for yet */
-    PyObject *weak_references; /* of this object */
-} sequence;
-
-static size_t
-block_count(const stoa_node *node)
+static stoa_late *
+as_late(PyObject *self)
 {
-    return (node->count + BLOCK - 1) / BLOCK;
+    return (stoa_late *)self;
 }
 
-/* Where an item is kept. NULL: nothing near it was built. */
-static inline PyObject **
-place_of(const sequence *s, size_t index)
+static bool
+is_sequence(PyObject *object)
 {
-    const block *b = s->blocks[index / BLOCK];
-    PyObject **leaf = b == NULL ? NULL : b->leaves[index % BLOCK / LEAF];
-    return leaf == NULL ? NULL : &leaf[index % LEAF];
-}
-
-static inline PyObject *
-built_item(const sequence *s, size_t index)
-{
-    PyObject *const *place = place_of(s, index);
-    return place == NULL ? NULL : *place;
-}
-
-/* The same, made if need be. NULL: no memory. */
-static PyObject **
-make_place(sequence *s, size_t index)
-{
-    block **b = &s->blocks[index / BLOCK];
-    if (*b == NULL && (*b = calloc(1, sizeof(**b))) == NULL) {
-        return NULL;
-    }
-    PyObject ***leaf = &(*b)->leaves[index % BLOCK / LEAF];
-    if (*leaf == NULL && (*leaf = calloc(LEAF, sizeof(**leaf))) == NULL) {
-        return NULL;
-    }
-    return &(*leaf)[index % LEAF];
-}
-
-/* The leaf that comes next from *at on, which goes behind it: at most LEAF places. NULL: there is none. */
-static PyObject **
-next_leaf(const sequence *s, size_t *at)
-{
-    for (size_t i = *at; i / BLOCK < block_count(s->node); i += LEAF) {
-        const block *b = s->blocks == NULL ? NULL : s->blocks[i / BLOCK];
-        if (b == NULL) {
-            i += BLOCK - i % BLOCK - LEAF; /* to the end of the block */
-        }
-        else if (b->leaves[i % BLOCK / LEAF] != NULL) {
-            *at = i + LEAF;
-            return b->leaves[i % BLOCK / LEAF];
-        }
-    }
-    return NULL;
-}
-
-static sequence *
-as_sequence(PyObject *self)
-{
-    return (sequence *)self;
-}
-
-/* ---- life ---------------------------------------------------------------------------------------------------------- */
-
-static int
-sequence_clear(PyObject *self)
-{
-    sequence *s = as_sequence(self);
-    size_t at = 0;
-    PyObject **leaf;
-    while (s->built > 0 && (leaf = next_leaf(s, &at)) != NULL) {
-        for (size_t k = 0; k < LEAF; k++) {
-            if (leaf[k] != NULL) {
-                s->built--;
-                Py_CLEAR(leaf[k]);
-            }
-        }
-    }
-    return 0;
-}
-
-static void
-sequence_dealloc(PyObject *self)
-{
-    PyTypeObject *type = Py_TYPE(self);
-    PyObject_GC_UnTrack(self);
-    PyObject_ClearWeakRefs(self);
-    (void)sequence_clear(self);
-    sequence *s = as_sequence(self);
-    size_t at = 0;
-    PyObject **leaf;
-    while ((leaf = next_leaf(s, &at)) != NULL) {
-        free(leaf);
-    }
-    for (size_t i = 0; s->blocks != NULL && i < block_count(s->node); i++) {
-        free(s->blocks[i]);
-    }
-    free(s->blocks);
-    type->tp_free(self);
-    Py_DECREF(type);
-}
-
-static int
-sequence_traverse(PyObject *self, visitproc visit, void *arg)
-{
-    const sequence *s = as_sequence(self);
-    Py_VISIT(Py_TYPE(self));
-    size_t left = s->built, at = 0;
-    PyObject **leaf;
-    while (left > 0 && (leaf = next_leaf(s, &at)) != NULL) {
-        for (size_t k = 0; k < LEAF; k++) {
-            left -= leaf[k] != NULL;
-            Py_VISIT(leaf[k]);
-        }
-    }
-    return 0;
-}
-
-bool
-stoa__is_sequence(const PyObject *object)
-{
-    return object->ob_type->tp_dealloc ==
-           sequence_dealloc; /* one function, however many interpreters have the class */
-}
-
-PyObject *
-stoa__sequence_node(PyObject *self)
-{
-    return (PyObject *)(uintptr_t)as_sequence(self)->node;
-}
-
-size_t
-stoa__sequence_built(const PyObject *self)
-{
-    return ((const sequence *)self)->built;
-}
-
-size_t
-stoa__sequence_next_built(const PyObject *self, size_t from)
-{
-    const sequence *s = (const sequence *)self;
-    size_t at = from - from % LEAF;
-    PyObject **leaf;
-    while ((leaf = next_leaf(s, &at)) != NULL) { /* which ends before `at` */
-        for (size_t i = at - LEAF; i < at; i++) {
-            if (i >= from && leaf[i % LEAF] != NULL) {
-                return i;
-            }
-        }
-    }
-    return SIZE_MAX;
-}
-
-PyObject *
-stoa__sequence_part(PyObject *self, size_t index)
-{
-    const sequence *s = as_sequence(self);
-    PyObject *item = built_item(s, index);
-    return item != NULL ? item : s->node->parts[index];
+    const stoa_late *late = stoa__late_of(object);
+    return late != NULL && late->node->kind == STOA_NODE_TUPLE;
 }
 
 /* ---- reading ------------------------------------------------------------------------------------------------------- */
@@ -187,37 +22,19 @@ stoa__sequence_part(PyObject *self, size_t index)
 static Py_ssize_t
 sequence_length(PyObject *self)
 {
-    return (Py_ssize_t)as_sequence(self)->node->count;
+    return (Py_ssize_t)as_late(self)->numbers;
 }
 
 static PyObject *
 sequence_item(PyObject *self, Py_ssize_t index)
 {
-    sequence *s = as_sequence(self);
-    if (index < 0 || (size_t)index >= s->node->count) {
+    stoa_late *late = as_late(self);
+    if (index < 0 || (size_t)index >= late->numbers) {
         PyErr_SetString(PyExc_IndexError, "sequence index out of range");
         return NULL;
     }
-    PyObject *known = built_item(s, (size_t)index);
-    if (known != NULL) {
-        return Py_NewRef(known);
-    }
-    PyObject *part = s->node->parts[index];
     stoa_step where = {STOA_STEP_INDEX, (size_t)index, NULL, NULL};
-    PyObject *item = stoa__deliver_late(part, &where);
-    if (item == NULL || item == part) {
-        return item;
-    }
-    PyObject **place = make_place(s, (size_t)index);
-    if (place == NULL) {
-        Py_DECREF(item);
-        return PyErr_NoMemory();
-    }
-    if (*place == NULL) { /* delivery may have let another thread in */
-        *place = Py_NewRef(item);
-        s->built++;
-    }
-    return item;
+    return stoa__late_value(late, (size_t)index, late->node->parts[index], &where);
 }
 
 static PyObject *
@@ -272,20 +89,20 @@ sequence_repr(PyObject *self)
 static Py_hash_t
 sequence_hash(PyObject *self)
 {
-    sequence *s = as_sequence(self);
-    if (s->hash == -1) {
+    stoa_late *late = as_late(self);
+    if (late->hash == -1) {
         PyObject *tuple = as_tuple(self);
-        s->hash = tuple == NULL ? -1 : PyObject_Hash(tuple);
+        late->hash = tuple == NULL ? -1 : PyObject_Hash(tuple);
         Py_XDECREF(tuple);
     }
-    return s->hash;
+    return late->hash;
 }
 
 /* The other operand of a comparison or a concatenation as what tuple would take, or NULL: it would take none. */
 static bool
-is_operand(const PyObject *other)
+is_operand(PyObject *other)
 {
-    return PyTuple_Check(other) || stoa__is_sequence(other);
+    return PyTuple_Check(other) || is_sequence(other);
 }
 
 /* As tuples are compared: the first pair that differs decides. Items after it are not built. */
@@ -297,9 +114,8 @@ sequence_compare(PyObject *self, PyObject *other, int op)
     }
     Py_ssize_t mine = sequence_length(self), theirs = PySequence_Size(other), i = 0;
     bool same = mine == theirs &&
-                (self == other ||
-                 (stoa__is_sequence(other) && as_sequence(other)->node == as_sequence(self)->node &&
-                  as_sequence(other)->built == 0 && as_sequence(self)->built == 0));
+                (self == other || (is_sequence(other) && as_late(other)->node == as_late(self)->node &&
+                                   as_late(other)->built == 0 && as_late(self)->built == 0));
     if (theirs < 0) {
         return NULL;
     }
@@ -419,20 +235,12 @@ static PyMethodDef methods[] = {
     {NULL, NULL, 0, NULL},
 };
 
-static PyMemberDef members[] = {
-    {"__weaklistoffset__", Py_T_PYSSIZET, offsetof(sequence, weak_references), Py_READONLY, NULL},
-    {NULL, 0, 0, 0, NULL},
-};
-
 static PyType_Slot slots[] = {
-    {Py_tp_dealloc, sequence_dealloc},
-    {Py_tp_traverse, sequence_traverse},
-    {Py_tp_clear, sequence_clear},
+    STOA_LATE_SLOTS,
     {Py_tp_repr, sequence_repr},
     {Py_tp_hash, sequence_hash},
     {Py_tp_richcompare, sequence_compare},
     {Py_tp_methods, methods},
-    {Py_tp_members, members},
     {Py_sq_length, sequence_length},
     {Py_sq_item, sequence_item},
     {Py_sq_repeat, sequence_repeat},
@@ -444,7 +252,7 @@ static PyType_Slot slots[] = {
 };
 static PyType_Spec spec = {
     .name = "stoa.SharedSequence",
-    .basicsize = sizeof(sequence),
+    .basicsize = sizeof(stoa_late),
     .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC | Py_TPFLAGS_DISALLOW_INSTANTIATION |
              Py_TPFLAGS_IMMUTABLETYPE | Py_TPFLAGS_SEQUENCE,
     .slots = slots,
@@ -452,27 +260,12 @@ static PyType_Spec spec = {
 
 /* ---- making -------------------------------------------------------------------------------------------------------- */
 
-static int
-register_as_sequence(PyObject *type)
-{
-    PyObject *abc = PyImport_ImportModule("collections.abc");
-    PyObject *base = abc == NULL ? NULL : PyObject_GetAttrString(abc, "Sequence");
-    PyObject *done = base == NULL ? NULL : PyObject_CallMethod(base, "register", "O", type);
-    Py_XDECREF(done);
-    Py_XDECREF(base);
-    Py_XDECREF(abc);
-    return done == NULL ? -1 : 0;
-}
-
 /* Borrowed. */
 static PyTypeObject *
 sequence_type(stoa_foreign_side *side)
 {
     if (side->sequence_type == NULL) {
-        PyObject *type = PyType_FromSpec(&spec);
-        if (type != NULL && register_as_sequence(type) < 0) {
-            Py_CLEAR(type);
-        }
+        PyObject *type = stoa__late_type_new(&spec, "Sequence");
         if (type == NULL || side->sequence_type != NULL) { /* another thread was faster */
             Py_XDECREF(type);
             return side->sequence_type;
@@ -485,24 +278,10 @@ sequence_type(stoa_foreign_side *side)
 PyObject *
 stoa__sequence_of(const stoa_node *node)
 {
-    if (node->count < STOA_SEQUENCE_MIN) {
+    if (node->count < STOA_LATE_MIN) {
         return NULL;
     }
     stoa_foreign_side *side = stoa__foreign_side();
     PyTypeObject *type = side == NULL ? NULL : sequence_type(side);
-    sequence *s = type == NULL ? NULL : PyObject_GC_New(sequence, type);
-    if (s == NULL) {
-        return NULL;
-    }
-    s->node = node;
-    s->built = 0;
-    s->hash = -1;
-    s->weak_references = NULL;
-    s->blocks = calloc(block_count(node), sizeof(*s->blocks));
-    PyObject_GC_Track(s);
-    if (s->blocks == NULL) {
-        Py_DECREF(s);
-        return PyErr_NoMemory();
-    }
-    return (PyObject *)s;
+    return type == NULL ? NULL : stoa__late_new(type, node, node->count);
 }

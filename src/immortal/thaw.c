@@ -8,6 +8,7 @@
  */
 #include "immortal/array_view.h"
 #include "immortal/freeze.h"
+#include "immortal/late.h"
 #include "immortal/persist_view.h"
 
 #include "heap/process.h"
@@ -15,7 +16,6 @@
 #include "immortal/fields.h"
 #include "immortal/memo.h"
 #include "immortal/record.h"
-#include "immortal/sequence.h"
 #include "immortal/source.h"
 
 #include <stdlib.h>
@@ -186,7 +186,7 @@ static PyObject *
 thaw_delivered(thaw_walk *walk, PyObject *object)
 {
     PyObject *node = stoa__delivered_node(object);
-    if (stoa__is_sequence(object)) {
+    if (stoa__late_of(object) != NULL) {
         PyObject *tuple = PySequence_Tuple(object); /* kept by the frame's slots, item by item */
         PyObject *copy = tuple == NULL ? NULL : open_container(walk, tuple, NULL);
         Py_XDECREF(tuple);
@@ -250,16 +250,14 @@ thaw_value(thaw_walk *walk, PyObject *object)
     else if (is_leaf(object)) {
         return Py_NewRef(object);
     }
-    else if ((dict = stoa__persist_as_dict(object)) != NULL) {
-        copy = open_container(walk, object, dict);
-        Py_DECREF(dict);
+    else if (stoa__is_persistent(object)) {
+        dict = stoa__persist_as_dict(object, false);
+        copy = dict == NULL ? NULL : open_container(walk, object, dict);
+        Py_XDECREF(dict);
         return copy;
     }
-    else if (!PyErr_Occurred() && stoa__array_is_delivered(object)) {
+    else if (stoa__array_is_delivered(object)) {
         copy = stoa__array_thaw(object);
-    }
-    else if (PyErr_Occurred()) {
-        return NULL;
     }
     else if ((copy = thaw_delivered(walk, object)) != NULL || PyErr_Occurred()) {
         return copy;

@@ -112,13 +112,18 @@ is_shared_mapping(PyObject *object)
     return Py_IS_TYPE(object, &STOA_MAPPING_TYPE) && stoa__in_heap(object);
 }
 
-/* The version that `mapping` is; what is no shared mapping is frozen. -1 with an exception. Persistent mappings and
- * native ones are taken by pointer; for one with foreign nodes *pairs gets what it consists of. */
+/* The version that `mapping` is, with what its holder has changed in its records; what is no shared mapping is frozen. -1 with
+ * an exception. Persistent mappings and native ones are taken by pointer; for a short one with foreign nodes *pairs gets
+ * what it consists of. */
 static int
 find_version(PyObject *mapping, stoa_region *region, stoa_persist *version, frozen_list *pairs, PyObject **heap)
 {
-    PyObject *node = stoa__delivered_node(mapping);
-    *heap = node != NULL ? node : is_shared_mapping(mapping) ? mapping : NULL;
+    *heap = stoa__delivered_node(mapping) != NULL ? stoa__delivered_to_heap(mapping)
+            : is_shared_mapping(mapping)          ? mapping
+                                                  : NULL;
+    if (*heap == NULL && PyErr_Occurred()) {
+        return -1;
+    }
     if (*heap == NULL) {
         if (!PyMapping_Check(mapping) || PySequence_Check(mapping)) {
             PyErr_Format(PyExc_TypeError, "evolve() takes a mapping, not %.100s", Py_TYPE(mapping)->tp_name);
@@ -201,6 +206,7 @@ evolve(PyObject *Py_UNUSED(module), PyObject *const *args, Py_ssize_t count)
     if (find_version(args[0], region, &version, &old, &heap) < 0) {
         return NULL;
     }
+    bool same = PyList_GET_SIZE(args[1]) == 0 && (removed_list == NULL || PyList_GET_SIZE(removed_list) == 0);
     if (region == NULL) {
         region = own = stoa__region_ref_of(heap);
     }
@@ -209,8 +215,11 @@ evolve(PyObject *Py_UNUSED(module), PyObject *const *args, Py_ssize_t count)
                             "the mapping lies in another region, which may end earlier than the one that "
                             "is named; evolve it in its own, or freeze a copy first");
     }
-    if (freeze_list(args[1], region, true, &pairs) == 0 &&
-        freeze_list(removed_list, region, false, &removed) == 0) {
+    if (same && stoa__is_node(heap) && ((const stoa_node *)heap)->kind == STOA_NODE_PERSISTENT) {
+        node = heap;
+    }
+    else if (freeze_list(args[1], region, true, &pairs) == 0 &&
+             freeze_list(removed_list, region, false, &removed) == 0) {
         stoa_err err = stoa__batch_begin(&batch, region, STOA_BATCH_INTERN);
         if (err == STOA_OK) {
             if (version.base == NULL) {

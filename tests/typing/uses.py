@@ -30,6 +30,7 @@ def bulk_data() -> None:
     assert_type(prices, stoa.PersistentMapping[str, int])
     assert_type(prices["b"], int)
     assert_type(prices.get("c", 0), int)
+    assert_type(prices.copy() | (prices | {"d": 3}), dict[str, int])
 
 
 def interpreters() -> None:
