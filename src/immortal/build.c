@@ -70,6 +70,12 @@ stoa__builder_take(stoa_builder *builder, stoa_shared *made, const stoa_object *
     return STOA_OK;
 }
 
+stoa_shared *
+stoa__builder_container(stoa_builder *builder, stoa_node_kind kind, stoa_shared *const *children, size_t count)
+{
+    return stoa__make_container(&builder->batch, kind, children, count, builder->foreign);
+}
+
 stoa_err
 stoa__builder_check(stoa_builder *builder, const stoa_object *object, const char *what, size_t index)
 {
@@ -91,6 +97,7 @@ stoa__builder_check(stoa_builder *builder, const stoa_object *object, const char
         wrong = "was made by a builder that has not finished yet";
     }
     else {
+        builder->foreign = builder->foreign || stoa__is_node((const PyObject *)object);
         return STOA_OK;
     }
     return stoa__fail(STOA_EINVAL, "%s %zu %s", what, index, wrong);
@@ -284,7 +291,7 @@ stoa_make_tuple(stoa_builder *builder, const stoa_object *const *items, size_t c
         return err;
     }
     stoa_shared *const *children = (stoa_shared *const *)(const void *)items;
-    return stoa__builder_take(builder, stoa__make_tuple(&builder->batch, children, (Py_ssize_t)count),
+    return stoa__builder_take(builder, stoa__builder_container(builder, STOA_NODE_TUPLE, children, count),
                               out_object);
 }
 
@@ -298,7 +305,7 @@ stoa_make_set(stoa_builder *builder, const stoa_object *const *members, size_t c
         return err;
     }
     stoa_shared *const *children = (stoa_shared *const *)(const void *)members;
-    return stoa__builder_take(builder, stoa__make_frozenset(&builder->batch, children, (Py_ssize_t)count),
+    return stoa__builder_take(builder, stoa__builder_container(builder, STOA_NODE_FROZENSET, children, count),
                               out_object);
 }
 
@@ -322,6 +329,6 @@ stoa_make_mapping(stoa_builder *builder, const stoa_object *const *keys, const s
         pairs[2 * i] = (stoa_shared *)(uintptr_t)keys[i];
         pairs[2 * i + 1] = (stoa_shared *)(uintptr_t)values[i];
     }
-    return stoa__builder_take(builder, stoa__make_mapping(&builder->batch, pairs, (Py_ssize_t)count),
+    return stoa__builder_take(builder, stoa__builder_container(builder, STOA_NODE_MAPPING, pairs, 2 * count),
                               out_object);
 }

@@ -8,17 +8,18 @@
 
 #include "stoa/build.h"
 
-#include "immortal/image.h"
+#include "immortal/container.h"
 
 typedef struct stoa_open {
-    size_t base;    /* of its children in `values` */
-    stoa_kind kind; /* TUPLE, MAPPING, SET */
-    bool fresh;     /* a child was laid down as it was pushed: so an equal container cannot exist yet */
+    size_t base;         /* of its children in `values` */
+    stoa_node_kind kind; /* TUPLE, MAPPING, FROZENSET */
+    bool fresh;          /* a child was laid down as it was pushed: so an equal container cannot exist yet */
 } stoa_open;
 
 struct stoa_builder {
     stoa_batch batch; /* valid while `working` */
     bool working;
+    bool foreign; /* a foreign node was passed in: there may be some among the values */
     unsigned batch_flags;
     const char *before;       /* where the batch stood when the current call began */
     stoa_region *region;      /* a reference is held */
@@ -34,6 +35,10 @@ stoa_err stoa__builder_work(stoa_builder *builder);
 
 /* Turns what a make_* function gave into an outcome. */
 stoa_err stoa__builder_take(stoa_builder *builder, stoa_shared *made, const stoa_object **out_object);
+
+/* A container of these children. NULL as stoa__make_container. */
+stoa_shared *stoa__builder_container(stoa_builder *builder, stoa_node_kind kind, stoa_shared *const *children,
+                                     size_t count);
 
 /* May `object` be a child of something this builder makes? STOA_EINVAL with a message. */
 stoa_err stoa__builder_check(stoa_builder *builder, const stoa_object *object, const char *what, size_t index);

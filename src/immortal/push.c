@@ -112,7 +112,7 @@ stoa_push_object(stoa_builder *builder, const stoa_object *object)
 }
 
 static stoa_err
-begin(stoa_builder *builder, stoa_kind kind)
+begin(stoa_builder *builder, stoa_node_kind kind)
 {
     stoa_err err = stoa__builder_work(builder);
     if (err != STOA_OK) {
@@ -136,19 +136,19 @@ begin(stoa_builder *builder, stoa_kind kind)
 stoa_err
 stoa_begin_tuple(stoa_builder *builder)
 {
-    return begin(builder, STOA_KIND_TUPLE);
+    return begin(builder, STOA_NODE_TUPLE);
 }
 
 stoa_err
 stoa_begin_mapping(stoa_builder *builder)
 {
-    return begin(builder, STOA_KIND_MAPPING);
+    return begin(builder, STOA_NODE_MAPPING);
 }
 
 stoa_err
 stoa_begin_set(stoa_builder *builder)
 {
-    return begin(builder, STOA_KIND_SET);
+    return begin(builder, STOA_NODE_FROZENSET);
 }
 
 static stoa_shared *
@@ -158,10 +158,7 @@ make_container(stoa_builder *builder, const stoa_open *open, size_t count)
     stoa_shared *const *children = builder->values + open->base;
     unsigned flags = batch->flags;
     batch->flags |= open->fresh ? STOA_BATCH_FRESH : 0;
-    stoa_shared *made = open->kind == STOA_KIND_TUPLE ? stoa__make_tuple(batch, children, (Py_ssize_t)count)
-                        : open->kind == STOA_KIND_SET
-                            ? stoa__make_frozenset(batch, children, (Py_ssize_t)count)
-                            : stoa__make_mapping(batch, children, (Py_ssize_t)count / 2);
+    stoa_shared *made = stoa__builder_container(builder, open->kind, children, count);
     batch->flags = flags;
     return made;
 }
@@ -178,7 +175,7 @@ stoa_end(stoa_builder *builder)
     }
     stoa_open open = builder->opens[builder->depth - 1];
     size_t count = builder->top - open.base;
-    if (open.kind == STOA_KIND_MAPPING && count % 2 != 0) {
+    if (open.kind == STOA_NODE_MAPPING && count % 2 != 0) {
         return stoa__fail(STOA_ESTATE,
                           "stoa_end: the mapping has a key without a value; push the value first");
     }

@@ -10,6 +10,7 @@
 #include "immortal/hash.h"
 #include "immortal/image.h"
 #include "immortal/lookup.h"
+#include "immortal/persist.h"
 #include "immortal/utf8.h"
 
 typedef struct verifier {
@@ -283,6 +284,25 @@ check_mapping(verifier *v, const PyObject *object)
     check_keys(v, object, stoa__dict_keys(dict));
 }
 
+/* A version: its base is a part, the pairs that have changed since lie beside it. */
+static void
+check_version(verifier *v, const PyObject *object)
+{
+    const stoa_persist *version = stoa__persist_of_node(object);
+    stoa_persist_cursor cursor = {0};
+    PyObject *key, *value;
+    uint64_t count = 0;
+    for (; v->err == STOA_OK && stoa__persist_next(version, &cursor, &key, &value); count++) {
+        visit(v, key, object);
+        visit(v, value, object);
+        holds(v,
+              version->changeable || !stoa__is_node(value) ||
+                  !(((const stoa_node *)value)->flags & STOA_NODE_CHANGEABLE),
+              object, "a value can be changed, but the version says that none can");
+    }
+    holds(v, v->err != STOA_OK || count == version->count, object, "the number of pairs");
+}
+
 static void
 check(verifier *v, const PyObject *object)
 {
@@ -328,6 +348,9 @@ check(verifier *v, const PyObject *object)
               object, "kind or parts of a node");
         for (size_t i = 0; v->err == STOA_OK && i < node->count - node->raw; i++) {
             visit(v, node->parts[i], object);
+        }
+        if (v->err == STOA_OK && node->kind == STOA_NODE_PERSISTENT) {
+            check_version(v, object);
         }
     }
     else {
