@@ -89,31 +89,68 @@ read_facet(reader *r, float *nine, char *why, size_t why_size)
     return expect(r, "endloop", why, why_size) && expect(r, "endfacet", why, why_size);
 }
 
-/* Goes through the text; `target` NULL: only counts. */
-static bool
-read_text(const stl_file *file, float *target, size_t *count, char *why, size_t why_size)
+/* Where the text begins: behind a mark of its encoding, and white space. */
+static const char *
+text_of(const stl_file *file)
 {
-    reader r = {file->bytes, file->bytes + file->size, 1};
+    const char *at = file->bytes, *end = file->bytes + file->size;
+    at += file->size >= 3 && memcmp(at, "\xef\xbb\xbf", 3) == 0 ? 3 : 0;
+    while (at < end && isspace((unsigned char)*at)) {
+        at++;
+    }
+    return at;
+}
+
+static void
+skip_line(reader *r)
+{
+    while (r->at < r->end && *r->at != '\n') {
+        r->at++;
+    }
+}
+
+/* The facets of one solid, up to the name that is behind its end. */
+static bool
+read_solid(reader *r, float *target, size_t *count, char *why, size_t why_size)
+{
     char word[64];
     float nine[9];
-    *count = 0;
-    while (r.at < r.end && *r.at != '\n') { /* "solid", and a name of any words */
-        r.at++;
-    }
-    for (;;) {
-        next_word(&r, word);
+    skip_line(r); /* "solid", and a name of any words */
+    for (;; ++*count) {
+        next_word(r, word);
         if (strcasecmp(word, "endsolid") == 0) {
+            skip_line(r);
             return true;
         }
         if (strcasecmp(word, "facet") != 0) {
             return word[0] == '\0'
-                       ? FAIL("the file ends on line %zu without \"endsolid\": it was cut off", r.line)
-                       : FAIL("line %zu: \"%s\" where \"facet\" has to be", r.line, word);
+                       ? FAIL("the file ends on line %zu without \"endsolid\": it was cut off", r->line)
+                       : FAIL("line %zu: \"%s\" where \"facet\" has to be", r->line, word);
         }
-        if (!read_facet(&r, target != NULL ? target + 9 * *count : nine, why, why_size)) {
+        if (!read_facet(r, target != NULL ? target + 9 * *count : nine, why, why_size)) {
             return false;
         }
-        ++*count;
+    }
+}
+
+/* Goes through the text, of one solid or several; `target` NULL: only counts. */
+static bool
+read_text(const stl_file *file, float *target, size_t *count, char *why, size_t why_size)
+{
+    reader r = {file->bytes, file->bytes + file->size, 1};
+    for (const char *text = text_of(file); r.at < text; r.at++) {
+        r.line += *r.at == '\n';
+    }
+    *count = 0;
+    for (;;) {
+        char word[64];
+        if (!read_solid(&r, target, count, why, why_size)) {
+            return false;
+        }
+        next_word(&r, word);
+        if (strcasecmp(word, "solid") != 0) {
+            return word[0] == '\0' || FAIL("line %zu: \"%s\" behind the last \"endsolid\"", r.line, word);
+        }
     }
 }
 
@@ -130,7 +167,8 @@ check(stl_file *file, char *why, size_t why_size)
             return count != 0 || FAIL("it has no triangles");
         }
     }
-    if (file->size >= 5 && strncasecmp(file->bytes, "solid", 5) == 0) {
+    const char *text = text_of(file);
+    if (file->bytes + file->size - text >= 5 && strncasecmp(text, "solid", 5) == 0) {
         file->ascii = true;
         return read_text(file, NULL, &file->triangles, why, why_size) &&
                (file->triangles != 0 || FAIL("it has no triangles"));
@@ -140,9 +178,10 @@ check(stl_file *file, char *why, size_t why_size)
             "%zu bytes are no STL file: text begins with \"solid\", a binary one has at least %d bytes",
             file->size, HEAD);
     }
-    return FAIL("it says that it has %u triangles, which take %zu bytes, but it has %zu: it was cut off, or "
-                "is no STL file",
-                (unsigned)count, HEAD + (size_t)count * RECORD, file->size);
+    size_t wanted = HEAD + (size_t)count * RECORD;
+    return FAIL(
+        "it says that it has %u triangles, which take %zu bytes, but it has %zu: it %s, or is no STL file",
+        (unsigned)count, wanted, file->size, file->size < wanted ? "was cut off" : "has something behind them");
 }
 
 static bool

@@ -47,7 +47,8 @@ class Geometry(unittest.TestCase):
             (b"garbage", "no STL file"),
             (os.urandom(500), "was cut off, or is no STL file"),
             (good[:-7], "4 triangles, which take 284 bytes, but it has 277"),
-            (good + b"x", "but it has 285"),
+            (good + b"x", "but it has 285: it has something behind them"),
+            (words + b"more", "behind the last"),
             (binary(TETRAHEDRON, 2**32 - 1), "4294967295 triangles"),
             (binary([], 0), "no triangles"),
             (binary([((0, 0, 0), (1, 0, float("nan")), (0, 1, 0))]), "triangle 0 has a coordinate that is no finite number"),
@@ -67,6 +68,18 @@ class Geometry(unittest.TestCase):
         done = subprocess.run([PROGRAM, "/nowhere/at/all.stl"], capture_output=True, text=True, timeout=60)
         self.assertEqual(done.returncode, 1)
         self.assertIn("No such file", done.stderr)
+
+    def test_text_as_others_write_it(self):
+        words = text(TETRAHEDRON)
+        for data, triangles in [
+            (words + b"\n" + words, 8),  # several solids
+            (b"\xef\xbb\xbf" + words, 4),
+            (b"\r\n  " + words.replace(b"\n", b"\r\n").upper(), 4),
+        ]:
+            with self.subTest(data[:20]):
+                done = self.run_on(data, "-l", "5")
+                self.assertEqual(done.returncode, 0, done.stderr)
+                self.assertIn(f"{triangles} triangles, 5 layers", done.stdout)
 
     def test_text_and_binary_give_one_result(self):
         with tempfile.TemporaryDirectory() as folder:
