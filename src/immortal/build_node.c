@@ -8,6 +8,7 @@
 
 #include "immortal/cpython/cpython.h"
 #include "immortal/function.h"
+#include "immortal/meanings.h"
 #include "immortal/names_of.h"
 #include "immortal/reduce.h"
 #include "immortal/sequence.h"
@@ -70,6 +71,9 @@ build_global(const stoa_node *node, PyObject *const *parts)
     PyObject *module = stoa__find_module(parts[0]);
     PyObject *found = module == NULL ? NULL : stoa__follow(module, parts[1]);
     Py_XDECREF(module);
+    if (found != NULL) {
+        stoa__name_means(parts[0], parts[1], found);
+    }
     return found;
 }
 

@@ -1,6 +1,7 @@
 #include "immortal/names_of.h"
 
 #include "immortal/cpython/cpython.h"
+#include "immortal/meanings.h"
 #include "immortal/plan.h"
 
 PyObject *
@@ -140,6 +141,7 @@ stoa__global_path(PyObject *object, PyObject **out_module, PyObject **out_qualna
         Py_XDECREF(there);
         if (found != NULL && is_same(found, object)) {
             Py_DECREF(found);
+            stoa__name_means(module, qualname, object);
             *out_module = module;
             *out_qualname = qualname;
             return 0;

@@ -42,6 +42,18 @@ stoa__plans_clear(stoa_foreign_side *side)
     side->plan_count = 0;
 }
 
+void
+stoa__plans_outdate(stoa_foreign_side *side)
+{
+    for (size_t i = 0; side->plans.table != NULL && i <= side->plans.table_mask; i++) {
+        stoa_plan *plan = side->plans.table[i].twin;
+        if (plan != NULL) {
+            plan->version = 0;
+            plan->round = side->round - 1;
+        }
+    }
+}
+
 static bool
 keep_plan(stoa_foreign_side *side, stoa_plan *plan)
 {

@@ -63,6 +63,8 @@ stoa_plan *stoa__plan_find(stoa_foreign_side *side, PyTypeObject *type);
 /* The plan, made if need be; `object` is an instance. NULL with an exception. May run Python code. */
 stoa_plan *stoa__plan_make(stoa_foreign_side *side, PyObject *object);
 void stoa__plans_clear(stoa_foreign_side *side);
+/* All are to be made anew, since what is importable has changed; those that are in use stay until then. */
+void stoa__plans_outdate(stoa_foreign_side *side);
 
 /* Made by class statements, down to object, its instances' state in slots and __dict__ only? No Python code. */
 bool stoa__is_plain_class(PyTypeObject *type);

@@ -33,6 +33,7 @@ free_side(void *kept)
     stoa__memo_clear(&side->by_object);
     stoa__plans_clear(side);
     Py_XDECREF(side->registered);
+    Py_XDECREF(side->meanings);
     free(side);
 }
 
@@ -114,6 +115,25 @@ is_kept(const PyObject *node)
     return ((const stoa_node *)node)->kind == STOA_NODE_SHAPE || stoa__is_name(node);
 }
 
+/* An entry of what is outdated: under itself, by itself. */
+static bool
+is_outdated_entry(const stoa_memo_entry *entry)
+{
+    return entry->source == entry->twin;
+}
+
+/* Has nobody but the table the object of an entry? */
+static bool
+is_unused(const stoa_foreign_side *side, const stoa_memo_entry *entry)
+{
+    PyObject *object = entry->twin;
+    if (is_outdated_entry(entry)) {
+        return Py_REFCNT(object) == 1;
+    }
+    const PyObject *node = entry->source;
+    return Py_REFCNT(object) == references(side, node, object) && !is_kept(node);
+}
+
 /* Moves what somebody else holds, too, into new tables; the rest is dropped afterwards, since that may run code. */
 static void
 sweep(stoa_foreign_side *side)
@@ -124,12 +144,14 @@ sweep(stoa_foreign_side *side)
     stoa__memo_init(&objects);
     bool failed = false;
     for (size_t i = 0; i < size && !failed; i++) {
-        PyObject *node = (PyObject *)(uintptr_t)old.table[i].source, *object = old.table[i].twin;
-        if (object == NULL || (Py_REFCNT(object) == references(side, node, object) && !is_kept(node))) {
+        const stoa_memo_entry *entry = &old.table[i];
+        if (entry->twin == NULL || is_unused(side, entry)) {
             continue;
         }
-        failed = !stoa__memo_put(&nodes, node, object) ||
-                 (stoa__memo_find(&side->by_object, object) == node && !stoa__memo_put(&objects, object, node));
+        PyObject *node = stoa__memo_find(&side->by_object, entry->twin);
+        failed = !stoa__memo_put(&nodes, entry->source, entry->twin) ||
+                 (node != NULL && (node == entry->source || is_outdated_entry(entry)) &&
+                  !stoa__memo_put(&objects, entry->twin, node));
         kept++;
     }
     if (failed) { /* no memory to become smaller: later */
@@ -212,7 +234,7 @@ stoa__table_forget_names(stoa_foreign_side *side)
     for (size_t i = 0; dropped != NULL && side->by_node.table != NULL && i <= side->by_node.table_mask; i++) {
         stoa_memo_entry *entry = &side->by_node.table[i];
         PyObject *node = (PyObject *)(uintptr_t)entry->source, *object = entry->twin;
-        if (object == NULL || !is_kept(node) || PyList_Append(dropped, object) < 0) {
+        if (object == NULL || is_outdated_entry(entry) || !is_kept(node) || PyList_Append(dropped, object) < 0) {
             continue; /* without memory for the list it is kept */
         }
         entry->twin = NULL;
@@ -224,6 +246,62 @@ stoa__table_forget_names(stoa_foreign_side *side)
     }
     PyErr_Clear();
     Py_XDECREF(dropped);
+}
+
+/* Takes an entry out, and gives up its reference; `object` is held otherwise. No memory is wanted: there is an entry. */
+static void
+take_out(stoa_foreign_side *side, PyObject *node, PyObject *object)
+{
+    (void)stoa__memo_put(&side->by_node, node, NULL);
+    side->count--;
+    Py_DECREF(object);
+}
+
+/* `object` is held once by the caller. */
+static void
+outdate(stoa_foreign_side *side, PyObject *node, PyObject *object)
+{
+    const stoa_node *which = (const stoa_node *)node;
+    if (which->kind == STOA_NODE_FUNCTION && stoa__table_find(side, which->parts[1]) == object) {
+        take_out(side, which->parts[1], object);
+    }
+    bool known = stoa__table_node(side, object) == node;
+    bool used = known && !is_kept(node) &&
+                Py_REFCNT(object) > 2; /* by the caller, by the table, and by somebody */
+    take_out(side, node, object);
+    if (used && stoa__memo_put(&side->by_node, object, object)) {
+        side->count++;
+        Py_INCREF(object);
+    }
+    else if (known) {
+        (void)stoa__memo_put(&side->by_object, object, NULL);
+    }
+}
+
+void
+stoa__table_outdate(stoa_foreign_side *side, bool (*is_outdated)(const PyObject *node, void *arg), void *arg)
+{
+    PyObject *nodes = PyList_New(0), *objects = PyList_New(0);
+    for (size_t i = 0;
+         nodes != NULL && objects != NULL && side->by_node.table != NULL && i <= side->by_node.table_mask; i++) {
+        const stoa_memo_entry *entry = &side->by_node.table[i];
+        PyObject *address = entry->twin == NULL || is_outdated_entry(entry) || !is_outdated(entry->source, arg)
+                                ? NULL
+                                : PyLong_FromVoidPtr((void *)(uintptr_t)entry->source);
+        if (address != NULL && PyList_Append(objects, entry->twin) == 0) {
+            (void)PyList_Append(nodes, address); /* without memory it stays */
+        }
+        Py_XDECREF(address);
+    }
+    for (Py_ssize_t i = 0; nodes != NULL && i < PyList_GET_SIZE(nodes); i++) {
+        PyObject *node = PyLong_AsVoidPtr(PyList_GET_ITEM(nodes, i)), *object = PyList_GET_ITEM(objects, i);
+        if (stoa__table_find(side, node) == object) { /* not one that went with another */
+            outdate(side, node, object);
+        }
+    }
+    PyErr_Clear();
+    Py_XDECREF(nodes);
+    Py_XDECREF(objects);
 }
 
 void
@@ -247,7 +325,8 @@ stoa__table_delivered_of(uint32_t region, size_t *out_count)
     *out_count = 0;
     for (size_t i = 0; side != NULL && side->by_node.table != NULL && i <= side->by_node.table_mask; i++) {
         const stoa_memo_entry *entry = &side->by_node.table[i];
-        if (entry->twin != NULL && stoa__region_of(entry->source) == region) {
+        const void *node = is_outdated_entry(entry) ? stoa__table_node(side, entry->twin) : entry->source;
+        if (entry->twin != NULL && stoa__region_of(node) == region) {
             one = entry->twin;
             ++*out_count;
         }
@@ -272,6 +351,7 @@ stoa__foreign_leave(void)
     }
     free(nodes.table);
     Py_CLEAR(side->registered);
+    Py_CLEAR(side->meanings);
     Py_CLEAR(side->carried);
     Py_CLEAR(side->sequence_type);
 }

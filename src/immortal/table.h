@@ -1,7 +1,7 @@
 /* What one interpreter keeps for foreign nodes: delivered objects by node, nodes by delivered object, plans of its types.
  *
  * A delivered object is held until a sweep finds that the table alone holds it, so that nobody can tell whether it was
- * kept. Sweeps come when the table has doubled since the last: constant time an entry, and memory bounded by twice what
+ * kept. What is outdated is entered under itself, in the place of its node. Sweeps come when the table has doubled since the last: constant time an entry, and memory bounded by twice what
  * is in use. All fields: the interpreter's GIL. No Python code runs between a look-up and the use of what it lends.
  */
 #ifndef STOA_IMMORTAL_TABLE_H
@@ -28,6 +28,7 @@ typedef struct stoa_foreign_side {
     stoa_memo by_object;    /* object -> node; not for objects that are shared themselves */
     size_t count, sweep_at; /* entries; when to sweep */
     PyObject *registered;   /* dict: type -> (reduce or None, rebuild or None) */
+    PyObject *meanings; /* dict: "module:name" -> address of the class or function (meanings.h); NULL: none yet */
     PyObject *carried; /* dict: globals of __main__ that functions brought here, as they came (function.h) */
     PyTypeObject *sequence_type;
     stoa_memo plans; /* type -> stoa_plan (plan.h) */
@@ -63,6 +64,11 @@ PyObject *stoa__table_add(stoa_foreign_side *side, PyObject *node, PyObject *obj
 bool stoa__is_name(const PyObject *node);
 /* From now on `object` stands for `node`, a name, in the other direction, too. */
 void stoa__table_add_name(stoa_foreign_side *side, PyObject *node, PyObject *object);
+
+/* What is outdated stands for its nodes no longer: nobody gets it for them any more, while its holders may send it still. May
+ * run __del__. */
+void
+stoa__table_outdate(stoa_foreign_side *side, bool (*is_outdated)(const PyObject *node, void *arg), void *arg);
 
 /* Looks names up anew next time: classes, functions, modules. May run __del__. */
 void stoa__table_forget_names(stoa_foreign_side *side);
