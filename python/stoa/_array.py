@@ -74,14 +74,27 @@ def array_from_file(file, /, format=None, shape=None, *, offset=0, size=None, re
     if stat.S_ISREG(status.st_mode) or stat.S_ISBLK(status.st_mode):
         if size is None:
             end = status.st_size if stat.S_ISREG(status.st_mode) else os.lseek(fd, 0, os.SEEK_END)
+            if end == 0 and os.pread(fd, 1, 0):
+                return _array_of_unsized(fd, format, shape, offset, region)
             if offset > end:
                 raise EOFError(f"the file has {end} bytes, and offset is {offset}")
             size = end - offset
     elif size is None or offset != 0:
-        raise ValueError("a pipe or socket needs size=, and has no offset")
+        raise ValueError("a pipe, socket or device needs size=, and has no offset")
     else:
         offset = -1
     return _stoa._array_file(fd, offset, size, format, shape, region)
+
+
+def _array_of_unsized(fd, format, shape, offset, region):
+    """Of a file that does not say how long it is, as those of /proc: only reading tells, so there is a second copy."""
+    data = bytearray()
+    while chunk := os.pread(fd, 1 << 20, len(data)):
+        data += chunk
+    if offset > len(data):
+        raise EOFError(f"the file has {len(data)} bytes, and offset is {offset}")
+    with memoryview(data)[offset:] as view:
+        return _stoa._array(view, format, shape, None, region)
 
 
 def _thawed(view):
@@ -130,7 +143,7 @@ def _from_numpy(numpy, array, format, shape, region):
     import pickle
 
     dtype = array.dtype
-    if isinstance(array, getattr(sys.modules.get("numpy.ma"), "MaskedArray", ())) and array.mask.any():
+    if isinstance(array, getattr(sys.modules.get("numpy.ma"), "MaskedArray", ())) and b"\1" in array.mask.tobytes():  # of records, too
         raise TypeError("a masked array has items that are not meant, and their mask would be lost: array(x.filled()), or arrays of x.data and x.mask")
     if dtype.kind == "O":
         if format is not None:
@@ -190,9 +203,8 @@ def _objects(shape, boxed):
     made = numpy.empty(len(items), object)
     for place, item in enumerate(items):
         made[place] = item
-    made = made.reshape(shape)
-    made.flags.writeable = False
-    return made
+    made.flags.writeable = False  # before it is viewed: a view can be made writable where its base is
+    return made.reshape(shape)
 
 
 def _nested(shape, items):

@@ -332,6 +332,10 @@ is_unequal_to_itself(PyObject *object)
     PyObject *told = PyObject_RichCompare(object, object, Py_NE);
     int result = told == NULL ? -1 : PyObject_IsTrue(told);
     Py_XDECREF(told);
+    if (result < 0 && PyErr_ExceptionMatches(PyExc_ArithmeticError)) { /* a NaN of decimal's that signals */
+        PyErr_Clear();
+        result = 1;
+    }
     return result;
 }
 

@@ -336,6 +336,12 @@ stoa__array_of_object(PyObject *object)
 }
 
 bool
+stoa__is_released_view(PyObject *object)
+{
+    return PyMemoryView_Check(object) && (((PyMemoryViewObject *)object)->flags & _Py_MEMORYVIEW_RELEASED) != 0;
+}
+
+bool
 stoa__array_is_delivered(PyObject *object)
 {
     PyObject *node = stoa__delivered_node(object);

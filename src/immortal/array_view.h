@@ -27,6 +27,9 @@ const stoa_array *stoa__array_of_object(PyObject *object);
 /* Is it what was delivered for an array? No exception. */
 bool stoa__array_is_delivered(PyObject *object);
 
+/* Is it a memoryview that somebody has released? No exception. */
+bool stoa__is_released_view(PyObject *object);
+
 /* A private copy of a delivered array that can be changed: an ndarray, or a memoryview of a bytearray. New reference. */
 PyObject *stoa__array_thaw(PyObject *object);
 

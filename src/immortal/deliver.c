@@ -2,6 +2,7 @@
 #include <stdlib.h>
 
 #include "heap/region.h"
+#include "immortal/array_view.h"
 #include "immortal/build_node.h"
 #include "immortal/canonical.h"
 #include "immortal/exceptions.h"
@@ -233,6 +234,19 @@ quick_record(const stoa_foreign_side *side, const stoa_node *node)
     return record;
 }
 
+/* What stands for a node here, borrowed. A view of an array may have been released, by any of its holders (`with view:`): for
+ * others there is another one. */
+static PyObject *
+find_known(stoa_foreign_side *side, PyObject *node)
+{
+    PyObject *known = stoa__table_find(side, node);
+    if (known != NULL && ((const stoa_node *)node)->kind == STOA_NODE_ARRAY && stoa__is_released_view(known)) {
+        stoa__table_forget(side, node);
+        return NULL;
+    }
+    return known;
+}
+
 /* One part, or the root: delivered at once, or a frame is opened. */
 static int
 visit(delivery *d, PyObject *part)
@@ -242,7 +256,7 @@ visit(delivery *d, PyObject *part)
         return 0;
     }
     const stoa_node *node = (const stoa_node *)part;
-    PyObject *known = stoa__table_find(d->side, part);
+    PyObject *known = find_known(d->side, part);
     if (known != NULL) {
         d->values[d->top++] = Py_NewRef(known);
         return 0;
@@ -315,7 +329,7 @@ deliver(PyObject *node, const stoa_step *place)
     if (d.side == NULL) {
         return NULL;
     }
-    PyObject *known = stoa__table_find(d.side, node);
+    PyObject *known = find_known(d.side, node);
     if (known != NULL) {
         return Py_NewRef(known);
     }

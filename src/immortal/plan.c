@@ -68,16 +68,24 @@ keep_plan(stoa_foreign_side *side, stoa_plan *plan)
 
 /* ---- looking at a class -------------------------------------------------------------------------------------------- */
 
-/* What the classes in the MRO have under a name, without `object` and, with `statements`, without builtin bases: borrowed,
- * NULL: nothing (no exception is left). */
+/* Of those whose objects are containers and values for the walk, or NumPy's: what their methods say is not about a class
+ * derived from them. Others, datetime's for instance, take their derived classes' objects apart as well. */
+static bool
+speaks_for_itself_only(const PyTypeObject *base)
+{
+    return !(base->tp_flags & Py_TPFLAGS_HEAPTYPE) &&
+           (strchr(base->tp_name, '.') == NULL || strncmp(base->tp_name, "numpy.", 6) == 0);
+}
+
+/* What the classes in the MRO have under a name, without `object` and, with `derived`, without bases that speak for themselves
+ * only: borrowed, NULL: nothing (no exception is left). */
 static PyObject *
-find_attribute(PyTypeObject *type, const char *name, bool statements)
+find_attribute(PyTypeObject *type, const char *name, bool derived)
 {
     PyObject *mro = type->tp_mro;
     for (Py_ssize_t i = 0; mro != NULL && i < PyTuple_GET_SIZE(mro); i++) {
         PyTypeObject *base = (PyTypeObject *)PyTuple_GET_ITEM(mro, i);
-        bool builtin = base != type && !(base->tp_flags & Py_TPFLAGS_HEAPTYPE);
-        if (base == &PyBaseObject_Type || (builtin && statements)) {
+        if (base == &PyBaseObject_Type || (derived && base != type && speaks_for_itself_only(base))) {
             continue;
         }
         PyObject *dict = PyType_GetDict(base);

@@ -257,6 +257,17 @@ take_out(stoa_foreign_side *side, PyObject *node, PyObject *object)
     Py_DECREF(object);
 }
 
+void
+stoa__table_forget(stoa_foreign_side *side, PyObject *node)
+{
+    PyObject *object = Py_NewRef(stoa__table_find(side, node));
+    if (stoa__table_node(side, object) == node) {
+        (void)stoa__memo_put(&side->by_object, object, NULL);
+    }
+    take_out(side, node, object);
+    Py_DECREF(object);
+}
+
 /* `object` is held once by the caller. */
 static void
 outdate(stoa_foreign_side *side, PyObject *node, PyObject *object)

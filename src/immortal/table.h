@@ -1,8 +1,9 @@
 /* What one interpreter keeps for foreign nodes: delivered objects by node, nodes by delivered object, plans of its types.
  *
  * A delivered object is held until a sweep finds that the table alone holds it, so that nobody can tell whether it was
- * kept. What is outdated is entered under itself, in the place of its node. Sweeps come when the table has doubled since the last: constant time an entry, and memory bounded by twice what
- * is in use. All fields: the interpreter's GIL. No Python code runs between a look-up and the use of what it lends.
+ * kept. Sweeps come when the table has doubled since the last: constant time an entry, and memory bounded by twice what
+ * is in use. What is outdated (meanings.h) is entered under itself, in the place of its node. All fields: the interpreter's
+ * GIL. No Python code runs between a look-up and the use of what it lends.
  */
 #ifndef STOA_IMMORTAL_TABLE_H
 #define STOA_IMMORTAL_TABLE_H
@@ -65,6 +66,8 @@ bool stoa__is_name(const PyObject *node);
 /* From now on `object` stands for `node`, a name, in the other direction, too. */
 void stoa__table_add_name(stoa_foreign_side *side, PyObject *node, PyObject *object);
 
+/* What stands for a node does so no longer, and is unknown from now on. It is there. May run __del__. */
+void stoa__table_forget(stoa_foreign_side *side, PyObject *node);
 /* What is outdated stands for its nodes no longer: nobody gets it for them any more, while its holders may send it still. May
  * run __del__. */
 void

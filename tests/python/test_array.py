@@ -147,6 +147,19 @@ class Buffers(unittest.TestCase):
             ctypes.pythonapi.PyObject_GetBuffer(ctypes.py_object(exporter), ctypes.byref(buffer), ctypes.c_int(0x0001))
         self.assertEqual(bytes(shown(made)), b"abc")
 
+    def test_a_view_that_its_holder_releases(self):
+        made = stoa.freeze({"in a graph": memoryview(b"released")})
+        stoa.publish("array-released", made["in a graph"])
+        self.addCleanup(stoa.unpublish, "array-released")
+        with stoa.lookup("array-released") if numpy is None else memoryview(made["in a graph"]) as view:
+            self.assertEqual(bytes(view), b"released")
+        self.assertEqual(bytes(shown(stoa.lookup("array-released"))), b"released")
+        self.assertEqual(bytes(shown(stoa.freeze([memoryview(b"released")])[0])), b"released")
+        del made, view
+        self.assertEqual(bytes(shown(stoa.freeze({"in a graph": memoryview(b"released")})["in a graph"])), b"released")
+        with stoa.Interpreter() as other:
+            other.exec("import stoa\nfirst = stoa.lookup('array-released')\nfirst.release()\nassert bytes(stoa.lookup('array-released')) == b'released'")
+
     def test_what_is_in_the_heap_is_not_copied(self):
         region = stoa.Region("array-views")
         big = stoa.array(os.urandom(1 << 20), region=region)
@@ -296,6 +309,14 @@ class Files(unittest.TestCase):
             stoa.array_from_file(self.path + "x")
         with self.assertRaises(OSError):
             stoa.array_from_file(self.folder.name, size=10)
+
+    def test_files_that_do_not_say_how_long_they_are(self):
+        with open("/proc/version", "rb") as file:
+            text = file.read()
+        self.assertEqual(bytes(shown(stoa.array_from_file("/proc/version"))), text)
+        self.assertEqual(bytes(shown(stoa.array_from_file("/proc/version", offset=5))), text[5:])
+        self.assertEqual(bytes(shown(stoa.array_from_file("/proc/version", size=3))), text[:3])
+        self.assertRaises(EOFError, stoa.array_from_file, "/proc/version", offset=len(text) + 1)
 
     def test_pipes(self):
         reader, writer = os.pipe()
@@ -447,6 +468,8 @@ class NumPy(unittest.TestCase):
         self.assertEqual((made.dtype, made.shape, made.flags.writeable), (numpy.dtype(object), (2, 2), False))
         self.assertEqual(made.tolist(), [[1, "two"], [(3.5, (4,)), None]])
         self.assertIs(stoa.freeze([made])[0], made)
+        with self.assertRaises(ValueError):
+            made.flags.writeable = True
         flat = stoa.array(numpy.array([1, [2], {3: [4]}, {5}], dtype=object))
         self.assertEqual(flat.tolist(), [1, (2,), {3: (4,)}, {5}])
         self.assertNotIsInstance(flat[2], dict)
@@ -503,6 +526,10 @@ class NumPy(unittest.TestCase):
         numpy.testing.assert_array_equal(stoa.array(whole), [1.0, 2.0])
         with self.assertRaisesRegex(TypeError, "mask would be lost"):
             stoa.array(numpy.ma.array([1.0, 2.0], mask=[False, True]))
+        records = [(1, 2.0), (3, 4.0)], [("a", "i4"), ("b", "f8")]
+        with self.assertRaisesRegex(TypeError, "mask would be lost"):
+            stoa.array(numpy.ma.array(*records, mask=[(0, 0), (0, 1)]))
+        numpy.testing.assert_array_equal(stoa.array(numpy.ma.array(*records)), numpy.array(*records))
 
     def test_other_formats(self):
         numpy.testing.assert_array_equal(stoa.array(numpy.arange(4, dtype="i4"), "B"), numpy.arange(4, dtype="i4").view("u1"))

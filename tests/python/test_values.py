@@ -40,7 +40,8 @@ class RoundTrip(unittest.TestCase):
         decimal.Decimal("1.50"), fractions.Fraction(1, 3), uuid.UUID(int=7), pathlib.PurePosixPath("/a/b"), pathlib.Path("/tmp"),
         ipaddress.ip_address("10.0.0.1"), ipaddress.ip_network("::/64"), datetime.timezone(datetime.timedelta(hours=2)),
         datetime.datetime(2024, 1, 2, tzinfo=datetime.timezone(datetime.timedelta(hours=2), "X")), datetime.date(2024, 2, 29),
-        os.stat("/"), time.gmtime(0), functools.partial, math.sin, len, int.from_bytes, zoo.reduce_money, zoo.Point, int, {zoo.Color.RED: decimal.Decimal(1)},
+        zoo.Day(2024, 2, 29), zoo.Zone(3), zoo.Moment(2024, 1, 2, 3, fold=1), datetime.time(1, fold=1, tzinfo=zoo.Zone(3)),
+        zoo.Ordered(b=1, a=(2,)), zoo.Space(a=1, b=zoo.Space()), collections.Counter, os.stat("/"), time.gmtime(0), functools.partial, math.sin, len, int.from_bytes, zoo.reduce_money, zoo.Point, int, {zoo.Color.RED: decimal.Decimal(1)},
         frozenset([zoo.Color.RED, zoo.Pair(1, 2)]), slice(decimal.Decimal(1), None), [(zoo.Fixed(zoo.Fixed(1)),)],
     ]
 
@@ -248,6 +249,14 @@ class Settled(unittest.TestCase):
             stoa.replace("values.x", frozen)
             other.exec("import stoa\nx = stoa.lookup('values.x')\nstoa.replace('values.y', x)\nassert stoa.freeze(x) is x and stoa.share((x,))[0] is x")
             self.assertIs(stoa.lookup("values.y"), frozen)
+
+    def test_numbers_that_are_unequal_to_themselves(self):
+        for text in ("NaN", "-NaN7", "sNaN", "-sNaN123"):
+            frozen = stoa.freeze([decimal.Decimal(text)])[0]
+            self.assertEqual((type(frozen), str(frozen)), (decimal.Decimal, text))
+            with interpreter() as other:
+                stoa.replace("values.x", frozen)
+                self.assertEqual(there(other, "str(x)"), text)
 
     def test_getters(self):
         self.check(operator.itemgetter(1, "x"))

@@ -2,7 +2,9 @@
 
 import collections
 import dataclasses
+import datetime
 import enum
+import types
 
 
 @dataclasses.dataclass
@@ -91,6 +93,38 @@ class Picky:
 
     def __reduce__(self):
         return Picky, (self.value,)
+
+
+class Day(datetime.date):
+    pass
+
+
+class Moment(datetime.datetime):
+    pass
+
+
+class Zone(datetime.tzinfo):
+    def __init__(self, hours=0):
+        self.hours = hours
+
+    def utcoffset(self, when):
+        return datetime.timedelta(hours=self.hours)
+
+    dst = tzname = lambda self, when: None
+
+    def __eq__(self, other):
+        return type(other) is Zone and other.hours == self.hours
+
+    def __hash__(self):
+        return self.hours
+
+
+class Ordered(collections.OrderedDict):
+    pass
+
+
+class Space(types.SimpleNamespace):
+    pass
 
 
 class Money:
