@@ -2,6 +2,7 @@
 
 #include "heap/batch_struct.h"
 #include "heap/error.h"
+#include "heap/guard.h"
 #include "heap/intern_table.h"
 #include "heap/memory.h"
 #include "heap/os.h"
@@ -48,6 +49,7 @@ stoa__batch_begin(stoa_batch *batch, stoa_region *region, unsigned flags)
     batch->flags = flags;
     batch->state = state;
     stoa__epoch_enter(&state->slot);
+    stoa__guard_refresh();
     return STOA_OK;
 }
 

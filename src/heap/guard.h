@@ -9,7 +9,7 @@
  *
  * Faults elsewhere go to the handler that was there before, with the semantics it was installed with (SA_SIGINFO,
  * SA_RESETHAND, SA_NODEFER, its mask, SIG_DFL, SIG_IGN). Who installs a handler after us sees faults first, and comes
- * before us until stoa__guard_install (each import of stoa) or stoa__guard_refresh (each freeze) comes by: then we step in
+ * before us until stoa__guard_install (each import of stoa) or stoa__guard_refresh (each batch) comes by: then we step in
  * front of it, and it is the one before. Handlers that call the one before *them*, like faulthandler's, then come back
  * to us: so we keep them in a stack and go one down each time a thread comes back; or when the fault comes back, since
  * a handler that was turned off, as faulthandler's can be, does nothing when it is called.
@@ -81,7 +81,7 @@ void stoa__guard_fork_child(stoa_guard *guard);
  * after. Does for the calling thread what stoa__guard_thread does. STOA_EOS, STOA_ENOMEM (too many describers). */
 stoa_err stoa__guard_install(const stoa_guard_describer *describer);
 /* Steps in front of handlers that came after, as stoa__guard_install does, but looks at most ten times a second: a few
- * nanoseconds else. Called wherever objects are about to be shared (a freeze, entering an interpreter). */
+ * nanoseconds else. Called by each batch (heap/batch.h). */
 void stoa__guard_refresh(void);
 /* STOA_EOS when the handlers were not there and cannot be installed. */
 stoa_err stoa__guard_set_mode(stoa_guard_mode mode);

@@ -133,6 +133,17 @@ print('alive', x)
         self.assertEqual(child.stdout, "alive given to an old extension\n")
         self.assertEqual(child.stderr.count("given to an old extension"), 1, f"warns once and names the object: {child.stderr}")
 
+    def test_S3_a_freeze_puts_the_guard_in_front_of_handlers_that_came_later(self):
+        child = self.run_old_extension("tolerate", """
+import faulthandler, time
+faulthandler.enable()
+time.sleep(0.15)  # the guard looks ten times a second at most
+stoa.freeze(['frozen after it'])
+old.incref(x, 5)
+print('alive')
+""")
+        self.assertEqual((child.returncode, child.stdout), (0, "alive\n"), child.stderr)
+
     def test_S3_old_extension_under_the_strict_guard(self):
         child = self.run_old_extension("strict", "old.incref(x)\nprint('unreachable')")
         self.assertLess(child.returncode, 0, child.stdout)
