@@ -169,13 +169,7 @@ free_list(uint32_t index)
 }
 
 size_t
-stoa__handle_take_released(stoa_interp_record *owner, void **objects, size_t max)
-{
-    return stoa__handle_take_released_at(owner, objects, NULL, max);
-}
-
-size_t
-stoa__handle_take_released_at(stoa_interp_record *owner, void **objects, struct stoa_waiter **homes, size_t max)
+stoa__handle_take_released(stoa_interp_record *owner, void **objects, struct stoa_waiter **homes, size_t max)
 {
     /* relaxed: a release that is missed here is found the next time. released_rest is only written by takers, who are
      * inside the owner, under its GIL; the lock is for those who are not. */

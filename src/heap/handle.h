@@ -64,11 +64,10 @@ stoa_err stoa__handle_ref_held(stoa_handle handle); /* STOA_ENOMEM: 2^32 referen
 /* How many references it has now; 0: stale. For statistics. */
 uint32_t stoa__handle_count(stoa_handle handle);
 /* Takes up to `max` objects that await release in this owner; returns how many. The caller, inside the owner, drops
- * one reference of each. One load when there is nothing. */
-size_t stoa__handle_take_released(stoa_interp_record *owner, void **objects, size_t max);
-/* The same, with where each was at home: a reference for the caller, or NULL. */
-size_t stoa__handle_take_released_at(stoa_interp_record *owner, void **objects, struct stoa_waiter **homes,
-                                     size_t max);
+ * one reference of each. `homes` (or NULL, where nothing has one): where each was at home, a reference for the caller, or
+ * NULL. One load when there is nothing. */
+size_t
+stoa__handle_take_released(stoa_interp_record *owner, void **objects, struct stoa_waiter **homes, size_t max);
 /* Sleeps until a release is queued with an owner who had none, then takes the ring back: what was queued before is seen
  * by the caller's look at the owners, what comes later rings again. STOA_SIGNALLED, too, takes it back. */
 stoa_wait_result stoa__handle_await_release(void);

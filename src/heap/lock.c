@@ -171,19 +171,6 @@ stoa__lock_another(stoa_lock *lock)
     note_taken(lock);
 }
 
-bool
-stoa__trylock(stoa_lock *lock)
-{
-    uint32_t expected = FREE;
-    /* no order check: who does not wait cannot be part of a circle */
-    if (!atomic_compare_exchange_strong_explicit(&lock->word, &expected, HELD, memory_order_acquire,
-                                                 memory_order_relaxed)) {
-        return false;
-    }
-    note_taken(lock);
-    return true;
-}
-
 void
 stoa__unlock(stoa_lock *lock)
 {

@@ -48,7 +48,6 @@ typedef struct stoa_lock {
 
 void stoa__lock_init(stoa_lock *lock, stoa_rank rank);
 void stoa__lock(stoa_lock *lock);
-bool stoa__trylock(stoa_lock *lock);
 void stoa__unlock(stoa_lock *lock);
 /* As stoa__lock, but several of one rank may be held: only for who holds the lock of the list that they are in, so that
  * nobody else is taking two of them (fork; visits of all shards). */

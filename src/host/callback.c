@@ -10,7 +10,6 @@
 #include "heap/hold.h"
 #include "heap/process.h"
 #include "heap/utf8.h"
-#include "host/callback.h"
 #include "host/data.h"
 #include "immortal/exceptions.h"
 #include "proxy/exception.h"
@@ -40,69 +39,6 @@ end_callback(stoa_thing *thing)
 }
 
 static const stoa_thing_class callback_class = {.name = "Callback", .end = end_callback};
-
-static stoa_err
-check_options(const stoa_callback_options *options)
-{
-    if (options->size != sizeof(*options)) {
-        return stoa__fail(STOA_EINVAL, "options->size is %zu, which is no known version", options->size);
-    }
-    if (options->flags & ~STOA_CALLBACK_WITH_GIL) {
-        return stoa__fail(STOA_EINVAL, "options->flags is 0x%x, with unknown bits", options->flags);
-    }
-    size_t at;
-    if (options->name != NULL && !stoa__utf8_valid(options->name, strlen(options->name), &at)) {
-        return stoa__fail(STOA_EUTF8, "options->name is no UTF-8");
-    }
-    return STOA_OK;
-}
-
-static void
-copy_name(char *to, const char *name)
-{
-    size_t size = strlen(name);
-    if (size >= NAME_SIZE) {
-        size = stoa__utf8_cut(name, NAME_SIZE - 1);
-    }
-    memcpy(to, name, size);
-    to[size] = '\0';
-}
-
-stoa_err
-stoa_callback_new(stoa_callback_function function, const stoa_callback_options *options, stoa_handle *out_handle)
-{
-    static const stoa_callback_options none = {.size = sizeof(none)};
-    options = options == NULL ? &none : options;
-    if (function == NULL || out_handle == NULL) {
-        return stoa__fail(STOA_EINVAL, "function or out_handle is NULL");
-    }
-    stoa_err err = check_options(options);
-    if (err != STOA_OK) {
-        return err;
-    }
-    if (stoa__process == NULL) {
-        return stoa__fail(STOA_ESTATE, "the runtime was never open: call stoa_runtime_open");
-    }
-    callback *c = calloc(1, sizeof(*c));
-    if (c == NULL) {
-        return stoa__fail(STOA_ENOMEM, "no memory for a callback");
-    }
-    c->function = function;
-    c->data = options->data;
-    c->flags = options->flags;
-    copy_name(c->name, options->name == NULL ? "callback" : options->name);
-    stoa__callback_ready();
-    if ((err = stoa__thing_open(&c->thing, &callback_class, STOA_THING_CALLBACK)) != STOA_OK) {
-        free(c);
-        return err;
-    }
-    stoa_hold hold;
-    if ((err = stoa__hold_new(c->thing.handle, &hold)) == STOA_OK) { /* else it has ended, without its finaliser */
-        c->finalise = options->finalise;
-        *out_handle = hold;
-    }
-    return err;
-}
 
 /* ---- inside the C function --------------------------------------------------------------------------------------- */
 
@@ -290,8 +226,67 @@ make_type(void)
     return (PyTypeObject *)PyType_FromSpec(&spec);
 }
 
-void
-stoa__callback_ready(void)
+/* ---- making one -------------------------------------------------------------------------------------------------- */
+
+static stoa_err
+check_options(const stoa_callback_options *options)
 {
-    stoa__thing_set_type(STOA_THING_CALLBACK, make_type);
+    if (options->size != sizeof(*options)) {
+        return stoa__fail(STOA_EINVAL, "options->size is %zu, which is no known version", options->size);
+    }
+    if (options->flags & ~STOA_CALLBACK_WITH_GIL) {
+        return stoa__fail(STOA_EINVAL, "options->flags is 0x%x, with unknown bits", options->flags);
+    }
+    size_t at;
+    if (options->name != NULL && !stoa__utf8_valid(options->name, strlen(options->name), &at)) {
+        return stoa__fail(STOA_EUTF8, "options->name is no UTF-8");
+    }
+    return STOA_OK;
+}
+
+static void
+copy_name(char *to, const char *name)
+{
+    size_t size = strlen(name);
+    if (size >= NAME_SIZE) {
+        size = stoa__utf8_cut(name, NAME_SIZE - 1);
+    }
+    memcpy(to, name, size);
+    to[size] = '\0';
+}
+
+stoa_err
+stoa_callback_new(stoa_callback_function function, const stoa_callback_options *options, stoa_handle *out_handle)
+{
+    static const stoa_callback_options none = {.size = sizeof(none)};
+    options = options == NULL ? &none : options;
+    if (function == NULL || out_handle == NULL) {
+        return stoa__fail(STOA_EINVAL, "function or out_handle is NULL");
+    }
+    stoa_err err = check_options(options);
+    if (err != STOA_OK) {
+        return err;
+    }
+    if (stoa__process == NULL) {
+        return stoa__fail(STOA_ESTATE, "the runtime was never open: call stoa_runtime_open");
+    }
+    callback *c = calloc(1, sizeof(*c));
+    if (c == NULL) {
+        return stoa__fail(STOA_ENOMEM, "no memory for a callback");
+    }
+    c->function = function;
+    c->data = options->data;
+    c->flags = options->flags;
+    copy_name(c->name, options->name == NULL ? "callback" : options->name);
+    stoa__thing_set_type(STOA_THING_CALLBACK, make_type); /* known before a callback can arrive anywhere */
+    if ((err = stoa__thing_open(&c->thing, &callback_class, STOA_THING_CALLBACK)) != STOA_OK) {
+        free(c);
+        return err;
+    }
+    stoa_hold hold;
+    if ((err = stoa__hold_new(c->thing.handle, &hold)) == STOA_OK) { /* else it has ended, without its finaliser */
+        c->finalise = options->finalise;
+        *out_handle = hold;
+    }
+    return err;
 }

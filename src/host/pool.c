@@ -323,12 +323,6 @@ stoa__pool_broken(stoa_pool *pool, const stoa_parcel **raised)
     return pool->broken;
 }
 
-bool
-stoa__pool_is_shut(stoa_pool *pool)
-{
-    return pool->shut;
-}
-
 void
 stoa__pool_figures(stoa_pool *pool, stoa_pool_figures *out)
 {

@@ -76,7 +76,6 @@ bool stoa__pool_interrupt_preparing(stoa_pool *pool);
 
 /* Is it broken? The description of what the initializer raised (NULL: nothing), lent as long as the pool lives. */
 bool stoa__pool_broken(stoa_pool *pool, const stoa_parcel **raised);
-bool stoa__pool_is_shut(stoa_pool *pool);
 void stoa__pool_figures(stoa_pool *pool, stoa_pool_figures *out);
 
 /* The calling thread is a worker of the task's pool, wherever it is inside now, and the task has not begun: does it here,

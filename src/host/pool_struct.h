@@ -63,8 +63,6 @@ void stoa__worker_launch(stoa_worker *worker);
 void stoa__worker_wake(stoa_worker *worker);
 /* The pool's lock held: takes it out of the list of idle ones. */
 void stoa__worker_not_idle(stoa_worker *worker);
-/* The pool's lock held: out of pool->workers; its tasks go to others. The tasks that nobody is left for: a list. */
-stoa_task *stoa__worker_remove(stoa_worker *worker);
 /* No lock held: the pool is of no use any more; the tasks of all queues, and of `rest`, are refused. The exception's
  * description is taken over; NULL: none. */
 void stoa__pool_break(stoa_pool *pool, const char *why, stoa_parcel *raised, stoa_task *rest);

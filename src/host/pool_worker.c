@@ -255,6 +255,34 @@ close_from_elsewhere(stoa_worker *worker)
     }
 }
 
+/* The pool's lock held: out of pool->workers; its tasks go to others. The tasks that nobody is left for: a list. */
+static stoa_task *
+worker_remove(stoa_worker *worker)
+{
+    stoa_pool *pool = worker->pool;
+    uint32_t i = 0;
+    while (pool->workers[i] != worker) {
+        i++;
+    }
+    pool->workers[i] = pool->workers[--pool->count];
+    if (worker->idle) {
+        stoa__worker_not_idle(worker);
+    }
+    pool->done_before += worker->done;
+    stoa_task *list = stoa__tasks_take_all(&worker->queue);
+    for (uint32_t turn = 0; list != NULL && pool->count > 0; turn++) {
+        stoa_task *next = list->next;
+        stoa_worker *heir = pool->first_idle != NULL ? pool->first_idle : pool->workers[turn % pool->count];
+        stoa__tasks_put(&heir->queue, list);
+        if (heir->idle) {
+            stoa__worker_not_idle(heir);
+            stoa__worker_wake(heir);
+        }
+        list = next;
+    }
+    return list;
+}
+
 /* Takes the worker out; its tasks go on elsewhere. No lock, not inside. */
 static void
 retire(stoa_worker *worker, const char *why)
@@ -262,7 +290,7 @@ retire(stoa_worker *worker, const char *why)
     stoa_pool *pool = worker->pool;
     stoa_worker *successor = NULL;
     stoa__lock(&pool->thing.lock);
-    stoa_task *rest = stoa__worker_remove(worker);
+    stoa_task *rest = worker_remove(worker);
     bool lonely = rest != NULL;
     if (lonely && why == NULL && (successor = stoa__pool_add_worker(pool)) != NULL) {
         while (rest != NULL) {
@@ -403,33 +431,6 @@ stoa__worker_launch(stoa_worker *worker)
         STOA_OK) {
         refuse_worker(&worker->job, stoa_error_message());
     }
-}
-
-stoa_task *
-stoa__worker_remove(stoa_worker *worker)
-{
-    stoa_pool *pool = worker->pool;
-    uint32_t i = 0;
-    while (pool->workers[i] != worker) {
-        i++;
-    }
-    pool->workers[i] = pool->workers[--pool->count];
-    if (worker->idle) {
-        stoa__worker_not_idle(worker);
-    }
-    pool->done_before += worker->done;
-    stoa_task *list = stoa__tasks_take_all(&worker->queue);
-    for (uint32_t turn = 0; list != NULL && pool->count > 0; turn++) {
-        stoa_task *next = list->next;
-        stoa_worker *heir = pool->first_idle != NULL ? pool->first_idle : pool->workers[turn % pool->count];
-        stoa__tasks_put(&heir->queue, list);
-        if (heir->idle) {
-            stoa__worker_not_idle(heir);
-            stoa__worker_wake(heir);
-        }
-        list = next;
-    }
-    return list;
 }
 
 static bool

@@ -339,8 +339,9 @@ is_unequal_to_itself(PyObject *object)
     return result;
 }
 
-PyObject *
-stoa__take_apart(stoa_apart *apart, const stoa_plan *plan, PyObject *object)
+/* What is to be frozen instead of one object: new reference to (kind, flags, part …) or a capsule, NULL with an exception. */
+static PyObject *
+take_apart(stoa_apart *apart, const stoa_plan *plan, PyObject *object)
 {
     bool taken;
     PyObject *result = take_kind(apart, object, &taken);
@@ -472,7 +473,7 @@ take_one(stoa_apart *apart, PyObject *object, PyObject *more)
         return 0;
     }
     const stoa_plan copy = *plan; /* code may have the plan made anew */
-    PyObject *result = stoa__take_apart(apart, &copy, object);
+    PyObject *result = take_apart(apart, &copy, object);
     if (result == NULL) {
         return keep_failure(apart, object);
     }

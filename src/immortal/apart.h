@@ -60,10 +60,8 @@ int stoa__apart_refused(stoa_apart *apart, PyObject *container, PyObject *key, P
 /* Takes apart all that was noted. -1 with an exception that is to be raised as it is (not one about an object). */
 int stoa__apart_run(stoa_apart *apart);
 
-/* What is to be frozen instead of one object: new reference to (kind, flags, part …) or a capsule, NULL with an exception. */
-PyObject *stoa__take_apart(stoa_apart *apart, const stoa_plan *plan, PyObject *object);
-
-/* The same for a member of an enumeration: class, name or None, value. */
+/* What is to be frozen instead of a member of an enumeration: class, name or None, value. New reference, NULL with an
+ * exception. */
 PyObject *stoa__take_member(PyObject *member);
 
 /* Makes (kind, flags, parts …); takes over the references, also in failure; a NULL is a failure that has happened. */

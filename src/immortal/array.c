@@ -280,15 +280,3 @@ stoa__array_view(stoa_batch *batch, const stoa_layout *layout, const char *data)
     }
     return node;
 }
-
-bool
-stoa__array_is(const stoa_array *array, const stoa_layout *layout, const char *data)
-{
-    if (array->data != data || array->itemsize != layout->itemsize || array->ndim != layout->ndim ||
-        array->dtype != layout->dtype || strcmp(array->format, layout->format) != 0) {
-        return false;
-    }
-    size_t axes = layout->ndim * sizeof(int64_t);
-    return memcmp(array->shape, layout->shape, axes) == 0 &&
-           (layout->strides == NULL ? array->contiguous : memcmp(array->strides, layout->strides, axes) == 0);
-}

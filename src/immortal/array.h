@@ -84,9 +84,6 @@ stoa_array *stoa__array_view(stoa_batch *batch, const stoa_layout *layout, const
 /* Does the memory that the layout reaches from `data` lie in the heap, sealed and reachable from `region`? No GIL. */
 bool stoa__array_lies_in_heap(const stoa_region *region, const stoa_layout *layout, const char *data);
 
-/* Is it the same view of the same memory? */
-bool stoa__array_is(const stoa_array *array, const stoa_layout *layout, const char *data);
-
 /* Copies items in any layout to C order at public address `target`: no overlap. No GIL. */
 void stoa__array_gather(char *target, const stoa_layout *layout, const char *data);
 

@@ -317,8 +317,8 @@ stoa__array_wrap(const stoa_array *array)
     return wrapped;
 }
 
-const stoa_array *
-stoa__exporter_array(PyObject *object)
+static const stoa_array *
+exporter_array(PyObject *object)
 {
     view_state *state = get_state();
     if (state == NULL) {
@@ -332,7 +332,7 @@ const stoa_array *
 stoa__array_of_object(PyObject *object)
 {
     PyObject *node = stoa__delivered_node(object);
-    return node != NULL && stoa__is_array(node) ? stoa__array_of_node(node) : stoa__exporter_array(object);
+    return node != NULL && stoa__is_array(node) ? stoa__array_of_node(node) : exporter_array(object);
 }
 
 bool

@@ -18,9 +18,6 @@ PyObject *stoa__array_wrap(const stoa_array *array);
 /* The exporter of a node, by itself: new reference, NULL with an exception. */
 PyObject *stoa__array_exporter(const stoa_array *array);
 
-/* The node of an exporter; NULL: not one. No exception. */
-const stoa_array *stoa__exporter_array(PyObject *object);
-
 /* The array that this object, delivered or an exporter, stands for as a whole; NULL: none. No exception. */
 const stoa_array *stoa__array_of_object(PyObject *object);
 

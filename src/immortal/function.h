@@ -23,7 +23,8 @@
 
 struct stoa_apart;
 
-/* As stoa__take_apart: a GLOBAL or a FUNCTION. May run Python code. */
+/* What is to be frozen instead of a function: new reference to (kind, flags, part …) of a GLOBAL or a FUNCTION, NULL with an
+ * exception. May run Python code. */
 PyObject *stoa__function_apart(struct stoa_apart *apart, PyObject *function);
 
 /* The description of a plain Python function: new reference to a tuple, NULL with an exception. May run Python code. */

@@ -6,8 +6,9 @@
 #include "heap/error.h"
 #include "immortal/image.h"
 
-Py_hash_t
-stoa__hash_double(const PyObject *object, double value)
+/* `object`: the float or complex itself; a NaN is hashed by its address. */
+static Py_hash_t
+hash_double(const PyObject *object, double value)
 {
     if (isnan(value)) {
         return stoa__hash_pointer(object);
@@ -33,8 +34,8 @@ stoa__hash_double(const PyObject *object, double value)
     return hash == -1 ? -2 : hash;
 }
 
-Py_hash_t
-stoa__hash_digits(bool negative, const digit *digits, size_t count)
+static Py_hash_t
+hash_digits(bool negative, const digit *digits, size_t count)
 {
     uint64_t x = 0;
     while (count > 0) {
@@ -49,15 +50,14 @@ stoa__hash_digits(bool negative, const digit *digits, size_t count)
 static Py_hash_t
 hash_int(const PyObject *object)
 {
-    return stoa__hash_digits(stoa__int_is_negative(object), stoa__int_digits(object),
-                             stoa__int_digit_count(object));
+    return hash_digits(stoa__int_is_negative(object), stoa__int_digits(object), stoa__int_digit_count(object));
 }
 
 static Py_hash_t
 hash_complex(const PyComplexObject *object)
 {
-    uint64_t real = (uint64_t)stoa__hash_double(&object->ob_base, object->cval.real);
-    uint64_t imag = (uint64_t)stoa__hash_double(&object->ob_base, object->cval.imag);
+    uint64_t real = (uint64_t)hash_double(&object->ob_base, object->cval.real);
+    uint64_t imag = (uint64_t)hash_double(&object->ob_base, object->cval.imag);
     Py_hash_t hash = (Py_hash_t)(real + 1000003 * imag);
     return hash == -1 ? -2 : hash;
 }
@@ -103,7 +103,7 @@ hash_leaf(const PyObject *object, Py_hash_t *out)
         return STOA_ESTATE;
     }
     else if (type == &PyFloat_Type) {
-        *out = stoa__hash_double(object, ((const PyFloatObject *)object)->ob_fval);
+        *out = hash_double(object, ((const PyFloatObject *)object)->ob_fval);
     }
     else if (type == &PyBytes_Type) {
         *out = stoa__hash_bytes(((const PyBytesObject *)object)->ob_sval, (size_t)Py_SIZE(object));

@@ -79,10 +79,6 @@ stoa__hash_pointer(const void *pointer)
     return hash == -1 ? -2 : hash;
 }
 
-/* `object`: the float or complex itself; a NaN is hashed by its address. */
-Py_hash_t stoa__hash_double(const PyObject *object, double value);
-Py_hash_t stoa__hash_digits(bool negative, const digit *digits, size_t count);
-
 /* Mixing of tuples' items; also of a frozendict's pairs and (without the length) of slices. */
 #define STOA_TUPLE_SEED UINT64_C(2870177450012600261)
 static inline uint64_t

@@ -144,13 +144,6 @@ stoa__make_int64(stoa_batch *batch, int64_t value)
 }
 
 stoa_shared *
-stoa__make_uint64(stoa_batch *batch, uint64_t value)
-{
-    digit digits[3];
-    return stoa__make_int_digits(batch, false, digits, split_digits(value, digits));
-}
-
-stoa_shared *
 stoa__make_int_bytes(stoa_batch *batch, const void *bytes, size_t size, bool is_signed)
 {
     const unsigned char *in = bytes;

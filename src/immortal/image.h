@@ -29,7 +29,6 @@ stoa_shared *stoa__make_str(stoa_batch *batch, int kind, bool ascii, const void 
 stoa_shared *stoa__make_str_utf8(stoa_batch *batch, const char *utf8, size_t size);
 stoa_shared *stoa__make_bytes(stoa_batch *batch, const void *bytes, size_t size, Py_hash_t hash);
 stoa_shared *stoa__make_int64(stoa_batch *batch, int64_t value);
-stoa_shared *stoa__make_uint64(stoa_batch *batch, uint64_t value);
 /* Digits of PyLong_SHIFT bits, least significant first, normalised. */
 stoa_shared *stoa__make_int_digits(stoa_batch *batch, bool negative, const digit *digits, size_t count);
 /* Two's complement little-endian bytes of any length. */

@@ -28,24 +28,6 @@ stoa__mapping_find(const PyObject *mapping, const PyObject *wanted)
     return NULL;
 }
 
-PyObject *
-stoa__mapping_find_text(const PyObject *mapping, int kind, const void *characters, Py_ssize_t length)
-{
-    size_t size = (size_t)length * (size_t)kind;
-    stoa_keys_probe probe;
-    stoa__keys_probe_begin(&probe, mapping_keys(mapping), stoa__hash_bytes(characters, size));
-    for (Py_ssize_t at; (at = stoa__keys_probe_next(&probe)) >= 0;) {
-        PyObject *key, *value;
-        stoa__keys_entry(probe.keys, at, &key, &value);
-        const PyASCIIObject *str = (const PyASCIIObject *)key;
-        if (key->ob_type == &PyUnicode_Type && str->length == length && str->state.kind == (unsigned)kind &&
-            memcmp(stoa__str_data(str), characters, size) == 0) {
-            return value;
-        }
-    }
-    return NULL;
-}
-
 bool
 stoa__frozenset_has(const PyObject *frozenset, const PyObject *member)
 {

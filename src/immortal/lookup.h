@@ -100,9 +100,6 @@ stoa__keys_probe_next(stoa_keys_probe *probe)
 /* The value of `key` (a shared object) in a shared mapping, or NULL: not there, or the key is not hashable. No GIL. */
 PyObject *stoa__mapping_find(const PyObject *mapping, const PyObject *key);
 
-/* The same for text that is no object: characters in PEP 393 form, the narrowest kind that fits (see image.h). */
-PyObject *stoa__mapping_find_text(const PyObject *mapping, int kind, const void *characters, Py_ssize_t length);
-
 /* Is `member` (a shared object) in a shared frozenset? No GIL. */
 bool stoa__frozenset_has(const PyObject *frozenset, const PyObject *member);
 

@@ -6,7 +6,7 @@
 
 #define STOA_CALL_PARTS 7 /* of a CALL node: reduce.c says which */
 
-/* As stoa__take_apart. */
+/* What is to be frozen instead of an object: new reference to (kind, flags, part …), NULL with an exception. */
 PyObject *stoa__reduce(PyObject *object, unsigned flags);
 /* The same for what is rebuilt as function(*arguments); `name`: (module, name) of its class, for messages. */
 PyObject *stoa__reduce_to(PyObject *name, PyObject *function, PyObject *arguments, unsigned flags);

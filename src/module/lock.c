@@ -98,8 +98,9 @@ stoa__lock_release(PyObject *wrapper, stoa_mutex *mutex)
     return stoa__mutex_release(mutex, owner) == STOA_MUTEX_DONE ? 0 : stoa__lock_not_held(mutex);
 }
 
-int
-stoa__lock_patience(PyObject *blocking, PyObject *timeout, stoa_deadline *deadline)
+/* threading's rules for these two. 1: wait until *deadline (not written: for ever); 0: do not. -1: an exception is set. */
+static int
+lock_patience(PyObject *blocking, PyObject *timeout, stoa_deadline *deadline)
 {
     int wait = blocking == NULL ? 1 : PyObject_IsTrue(blocking);
     if (wait < 0 || timeout == NULL || timeout == Py_None) {
@@ -135,7 +136,7 @@ stoa__lock_acquire_method(PyObject *self, stoa_mutex *mutex, PyObject *const *ar
     int wait = 1;
     if ((count != 0 || keywords != NULL) &&
         (stoa__sync_args("acquire", args, count, keywords, names, 0, 2, given) < 0 ||
-         (wait = stoa__lock_patience(given[0], given[1], &deadline)) < 0)) {
+         (wait = lock_patience(given[0], given[1], &deadline)) < 0)) {
         return NULL;
     }
     int got = stoa__lock_acquire(self, mutex, 1, wait, deadline);

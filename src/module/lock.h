@@ -17,8 +17,6 @@ int stoa__lock_release(PyObject *wrapper, stoa_mutex *mutex);
 /* acquire(blocking=True, timeout=-1). */
 PyObject *stoa__lock_acquire_method(PyObject *wrapper, stoa_mutex *mutex, PyObject *const *args,
                                     Py_ssize_t count, PyObject *keywords);
-/* threading's rules for these two. 1: wait until *deadline (not written: for ever); 0: do not. */
-int stoa__lock_patience(PyObject *blocking, PyObject *timeout, stoa_deadline *deadline);
 /* Raise BrokenLock, RuntimeError. Always -1. */
 int stoa__lock_broken(stoa_mutex *mutex);
 int stoa__lock_not_held(const stoa_mutex *mutex);

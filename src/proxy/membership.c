@@ -81,8 +81,9 @@ stoa__ready(void)
 
 /* ---- leaving ----------------------------------------------------------------------------------------------------- */
 
-stoa_err
-stoa__member_drain(stoa_interp_record *record, uint32_t own, stoa_deadline deadline)
+/* Waits, with no GIL held, until nobody is inside but `own` entries of this thread. Returns as stoa__interp_wait_empty. */
+static stoa_err
+member_drain(stoa_interp_record *record, uint32_t own, stoa_deadline deadline)
 {
     PyThreadState *state = stoa__current_state();
     if (state != NULL) {
@@ -169,12 +170,12 @@ drain_firmly(stoa_interp_record *record)
     stoa_deadline deadline;
     (void)stoa__deadline_in(LEAVE_SECONDS, &deadline);
     stoa_err err;
-    while ((err = stoa__member_drain(record, 0, deadline)) == STOA_EINTERRUPTED) {
+    while ((err = member_drain(record, 0, deadline)) == STOA_EINTERRUPTED) {
     }
     if (err == STOA_ETIMEDOUT) {
         (void)stoa__thread_states_interrupt(record, PyExc_SystemExit);
         (void)stoa__deadline_in(1.0, &deadline);
-        while ((err = stoa__member_drain(record, 0, deadline)) == STOA_EINTERRUPTED) {
+        while ((err = member_drain(record, 0, deadline)) == STOA_EINTERRUPTED) {
         }
     }
     return err;

@@ -19,14 +19,13 @@ typedef struct stoa_kept stoa_kept; /* thread_state.c */
 typedef struct stoa_member {
     PyInterpreterState *interp; /* const */
     const int *gil;             /* const: its GIL's word for stoa__gil_is_held, or NULL */
-    PyThreadState *initial;  /* the keeper's own state in an interpreter that Stoa made, else NULL; const */
-    bool ours;               /* made by Stoa, so ended by Stoa; const */
-    bool shared_gil;         /* const */
-    bool left_open;          /* the program ends without it; guarded by the record's lock */
-    stoa_kept *kept;         /* guarded by the record's lock */
-    void *worker;            /* the host layer's thread for submitted work; guarded by the record's lock */
-    struct stoa_side *side;  /* proxy/proxy.h; guarded by the interpreter's GIL */
-    _Atomic bool main_ready; /* __main__ was prepared for exec */
+    PyThreadState *initial; /* the keeper's own state in an interpreter that Stoa made, else NULL; const */
+    bool ours;              /* made by Stoa, so ended by Stoa; const */
+    bool shared_gil;        /* const */
+    bool left_open;         /* the program ends without it; guarded by the record's lock */
+    stoa_kept *kept;        /* guarded by the record's lock */
+    void *worker;           /* the host layer's thread for submitted work; guarded by the record's lock */
+    struct stoa_side *side; /* proxy/proxy.h; guarded by the interpreter's GIL */
 } stoa_member;
 
 /* What the host layer does when an interpreter reaches its atexit phase, before it stops being a member. The record is
@@ -71,8 +70,5 @@ PyObject *stoa__receive(PyObject *object);
 void stoa__let_go_anywhere(const void *object);
 /* The same for an object that is read on this thread, in an interpreter that it is inside. */
 void stoa__let_go_below(const void *object);
-
-/* Waits, with no GIL held, until nobody is inside but `own` entries of this thread. Returns as stoa__interp_wait_empty. */
-stoa_err stoa__member_drain(stoa_interp_record *record, uint32_t own, stoa_deadline deadline);
 
 #endif

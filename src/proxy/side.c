@@ -228,7 +228,7 @@ stoa__side_apply_releases(stoa_interp_record *record)
     size_t count = RELEASES_AT_ONCE;
     for (int round = 0; round < RELEASE_ROUNDS && count == RELEASES_AT_ONCE && side != NULL && !side->left;
          round++) {
-        count = stoa__handle_take_released_at(record, objects, homes, RELEASES_AT_ONCE);
+        count = stoa__handle_take_released(record, objects, homes, RELEASES_AT_ONCE);
         for (size_t i = 0; i < count; i++) {
             remove_export(side, objects[i]);
         }

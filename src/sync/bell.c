@@ -190,8 +190,8 @@ stoa__ticket_new(stoa_bell *bell, uint32_t serial, void *user)
     return ticket;
 }
 
-stoa_ticket *
-stoa__ticket_ref(stoa_ticket *ticket)
+static stoa_ticket *
+ticket_ref(stoa_ticket *ticket)
 {
     (void)atomic_fetch_add_explicit(&ticket->refs, 1, memory_order_relaxed); /* as above */
     return ticket;
@@ -252,7 +252,7 @@ stoa__ticket_ring(stoa_ticket *ticket)
         return; /* it would ring in the parent */
     }
     if (bell->fd >= 0) {
-        stoa__ticket_ref(ticket);
+        ticket_ref(ticket);
         bool silent = bell->first == NULL;
         ticket->next = NULL;
         if (silent) {

@@ -64,7 +64,6 @@ size_t stoa__bell_users(stoa_bell *bell, void **users, size_t room);
 
 /* One reference. NULL: no memory. `serial`: the interpreter of the loop. */
 stoa_ticket *stoa__ticket_new(stoa_bell *bell, uint32_t serial, void *user);
-stoa_ticket *stoa__ticket_ref(stoa_ticket *ticket);
 void stoa__ticket_unref(stoa_ticket *ticket);
 void stoa__ticket_ring(stoa_ticket *ticket); /* locks below STOA_RANK_BELL may be held */
 

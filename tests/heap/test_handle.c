@@ -47,16 +47,16 @@ the_last_reference_queues_the_release_with_the_owner(void **state)
     assert_int_equal(stoa__handle_new(owner, object(7), &h), STOA_OK);
     assert_int_equal(stoa__handle_ref(h), STOA_OK);
     stoa__handle_unref(h);
-    assert_int_equal(stoa__handle_take_released(owner, &thing, 1), 0);
+    assert_int_equal(stoa__handle_take_released(owner, &thing, NULL, 1), 0);
     assert_int_equal(stoa__handle_get(h, &got, &thing), STOA_OK);
     stoa__handle_unref(h);
     assert_int_equal(stoa__handle_get(h, &got, &thing), STOA_EGONE);
     assert_int_equal(stoa__handle_ref(h), STOA_EGONE);
     stoa__handle_unref(h); /* stale: nothing */
-    assert_int_equal(stoa__handle_take_released(other, &thing, 1), 0);
-    assert_int_equal(stoa__handle_take_released(owner, &thing, 1), 1);
+    assert_int_equal(stoa__handle_take_released(other, &thing, NULL, 1), 0);
+    assert_int_equal(stoa__handle_take_released(owner, &thing, NULL, 1), 1);
     assert_ptr_equal(thing, object(7));
-    assert_int_equal(stoa__handle_take_released(owner, &thing, 1), 0);
+    assert_int_equal(stoa__handle_take_released(owner, &thing, NULL, 1), 0);
     end_owner(owner);
     end_owner(other);
 }
@@ -75,8 +75,8 @@ releases_are_taken_in_portions_each_once(void **state)
     }
     void *things[7];
     size_t total = 0, n;
-    assert_int_equal(stoa__handle_take_released(owner, things, 0), 0);
-    while ((n = stoa__handle_take_released(owner, things, 7)) != 0) {
+    assert_int_equal(stoa__handle_take_released(owner, things, NULL, 0), 0);
+    while ((n = stoa__handle_take_released(owner, things, NULL, 7)) != 0) {
         for (size_t i = 0; i < n; i++) {
             size_t which = ((size_t)things[i] - 0x1000) / 16;
             assert_true(which < N && !seen[which]);
@@ -97,7 +97,7 @@ stale_and_made_up_handles_are_errors(void **state)
     stoa_handle h, again;
     assert_int_equal(stoa__handle_new(owner, object(1), &h), STOA_OK);
     stoa__handle_unref(h);
-    assert_int_equal(stoa__handle_take_released(owner, &thing, 1), 1);
+    assert_int_equal(stoa__handle_take_released(owner, &thing, NULL, 1), 1);
     assert_int_equal(stoa__handle_new(owner, object(2), &again), STOA_OK);
     assert_int_equal((uint32_t)again, (uint32_t)h); /* the same slot */
     assert_true(again != h);
@@ -138,7 +138,7 @@ an_owner_that_is_gone_makes_its_handles_stale(void **state)
     stoa__interp_gone(owner);
     assert_int_equal(stoa__handle_get(live, &got, &thing), STOA_EGONE);
     assert_int_equal(stoa__handle_ref(live), STOA_EGONE);
-    assert_int_equal(stoa__handle_take_released(owner, &thing, 1), 0);
+    assert_int_equal(stoa__handle_take_released(owner, &thing, NULL, 1), 0);
     assert_int_equal(stoa__handle_new(owner, object(3), &h), STOA_EGONE);
     assert_non_null(strstr(stoa_error_message(), "'shop'"));
     stoa__handle_owner_gone(owner);
@@ -172,7 +172,7 @@ a_million_handles_leave_memory_flat(void **state)
         assert_int_equal(stoa__handle_new(owner, object(1), &h), STOA_OK);
         stoa__handle_unref(h);
         if (i % 64 == 63) {
-            while (stoa__handle_take_released(owner, things, 64) != 0) {
+            while (stoa__handle_take_released(owner, things, NULL, 64) != 0) {
             }
         }
         if (i == 10000) {
@@ -224,7 +224,7 @@ a_slot_whose_generations_are_used_up_is_left_alone(void **state)
     stoa_handle last = (uint64_t)UINT32_MAX << 32 | index;
     assert_int_equal(stoa__handle_get(last, &got, &thing), STOA_OK);
     stoa__handle_unref(last);
-    assert_int_equal(stoa__handle_take_released(owner, &thing, 1), 1);
+    assert_int_equal(stoa__handle_take_released(owner, &thing, NULL, 1), 1);
     assert_int_equal(stoa__handle_get(last, &got, &thing), STOA_EGONE);
     for (int i = 0; i < 3000; i++) {
         assert_int_equal(stoa__handle_new(owner, object(1), &h), STOA_OK);
@@ -310,7 +310,7 @@ threads_share_handles(void **state)
     void *things[16];
     size_t released = 0, n;
     while (atomic_load(&c.running) > 0) {
-        n = stoa__handle_take_released(c.owner, things, 16);
+        n = stoa__handle_take_released(c.owner, things, NULL, 16);
         for (size_t i = 0; i < n; i++) {
             assert_ptr_equal(things[i], object(3));
         }
@@ -319,7 +319,7 @@ threads_share_handles(void **state)
     for (int i = 0; i < WORKERS; i++) {
         pthread_join(threads[i], NULL);
     }
-    while ((n = stoa__handle_take_released(c.owner, things, 16)) != 0) {
+    while ((n = stoa__handle_take_released(c.owner, things, NULL, 16)) != 0) {
         released += n;
     }
     assert_int_equal(atomic_load(&c.wrong), 0);

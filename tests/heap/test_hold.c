@@ -28,7 +28,7 @@ static size_t
 released(stoa_interp_record *owner)
 {
     void *objects[4];
-    return stoa__handle_take_released(owner, objects, 4);
+    return stoa__handle_take_released(owner, objects, NULL, 4);
 }
 
 static void

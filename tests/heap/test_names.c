@@ -146,9 +146,9 @@ a_name_holds_a_reference_of_its_handle(void **state)
     assert_int_equal(stoa__name_lookup("h", 1, NULL, &got), STOA_OK); /* with a reference for us */
     assert_int_equal(got.handle, value.handle);
     assert_int_equal(replace("h", 5), STOA_OK);
-    assert_int_equal(stoa__handle_take_released(owner, &object, 1), 0);
+    assert_int_equal(stoa__handle_take_released(owner, &object, NULL, 1), 0);
     stoa__handle_unref(got.handle);
-    assert_int_equal(stoa__handle_take_released(owner, &object, 1), 1);
+    assert_int_equal(stoa__handle_take_released(owner, &object, NULL, 1), 1);
     assert_int_equal(stoa__handle_new(owner, things, &value.handle), STOA_OK);
     assert_int_equal(stoa__name_replace("h", 1, &value), STOA_OK);
     stoa__handle_unref(value.handle);

@@ -81,8 +81,8 @@ test_equal_keys(void **state)
         "len(x) == 2 and list(x.items()) == [(1, True), ('same text', False)] and type(list(x)[0]) is int"));
     assert_true(stoa_test_holds(text, "dict(x) == {'same text': True}"));
     assert_ptr_equal(stoa__mapping_find(image, Py_True), Py_True);
-    assert_ptr_equal(stoa__mapping_find_text(image, 1, "same text", 9), Py_False);
-    assert_null(stoa__mapping_find_text(image, 1, "same texT", 9));
+    assert_ptr_equal(stoa__mapping_find(image, stoa_test_freeze("'same text'")), Py_False);
+    assert_null(stoa__mapping_find(image, stoa_test_freeze("'same texT'")));
     assert_null(stoa__mapping_find(image, Py_None));
 }
 

@@ -7,9 +7,6 @@
 
 #include <Python.h>
 
-#define STOA_PY_OLDEST 12
-#define STOA_PY_NEWEST 15
-
 #if PY_MAJOR_VERSION != 3
 #error "Stoa supports CPython 3.12 to 3.15"
 #elif PY_MINOR_VERSION == 12
