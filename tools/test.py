@@ -218,7 +218,7 @@ def show(test, outcome, number, total, verbose):
         sys.stdout.flush()
 
 
-def main():
+def read_options():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("-j", "--jobs", type=int, default=os.cpu_count() or 1)
     parser.add_argument("-R", dest="only", help="only tests whose name matches")
@@ -228,7 +228,11 @@ def main():
     parser.add_argument("--slowest", type=int, default=10, metavar="N", help="how many of the slowest are named at the end")
     parser.add_argument("--list", action="store_true")
     parser.add_argument("build")
-    options = parser.parse_args()
+    return parser.parse_args()
+
+
+def main():
+    options = read_options()
     # what a script starts with `&` ignores Ctrl-C and hands that on, and a program that ignores it cannot show what it does
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
@@ -244,6 +248,9 @@ def main():
     if options.list:
         print(*(t.name for t in tests), sep="\n")
         return 0
+    if not tests:
+        print(f"no test of {options.build} has such a name or label; {sys.argv[0]} --list {options.build} names all\n0 passed, 0 failed")
+        return 1
 
     runner = Runner(build, options.verbose)
     passed = failed = skipped = number = 0
