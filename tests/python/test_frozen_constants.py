@@ -30,10 +30,11 @@ class FreezeCode(unittest.TestCase):
         """The comparison itself: a case that fails in the frozen run only must come out as a problem."""
         class Fake:
             crashed, finished, status, output, seconds, last = False, True, 0, "", 0.0, None
+            cases = {"good", "bad"}
 
-            def __init__(self, module, kind, mode, excluded, options):
-                self.outcomes = {"case": "ok" if mode == "plain" else "fail"}
-                self.details = {"case": "why"}
+            def __init__(self, module, kind, mode, excluded, options, only=()):
+                self.outcomes = {"good": "ok", "bad": "fail" if mode == "frozen" else "ok"}
+                self.details = {"bad": "why"}
 
         before, frozen_constants.Run = frozen_constants.Run, Fake
         try:

@@ -2,9 +2,10 @@
 
     build/python -m stoa_tests.frozen_constants [options] [test_x ...]     (no name: the whole list below)
 
-Each module of the standard `test` package runs twice in the same kind of interpreter, in a process of its own: as it
-is, and compiled with all co_consts, of nested code objects too, replaced by shared objects, the write guard strict.
-Wanted: no write into the heap, and no failure that the plain run does not have. A crash or a hang is one failure, with
+Each module of the standard `test` package runs in a process of its own, compiled with all co_consts, of nested code
+objects too, replaced by shared objects, the write guard strict; and in another one, in the same kind of interpreter, as it
+is. Wanted: no write into the heap, and no failure that the plain run does not have. So of the plain module only the
+cases that did not pass are run, and all of them where that leaves anything open. A crash or a hang is one failure, with
 the stacks. Where the plain run itself crashes, the case that crashed is left out of both.
 
 Only constants are replaced: names tuples (co_names, co_varnames ...) are what hazard W13 is about.
@@ -102,8 +103,9 @@ def stand_in_for_test_extensions():
 
 
 # ---- the child: one module, one interpreter --------------------------------------------------------------------------
-def run_module(module, frozen, everything, excluded, path):
-    """Runs the tests of test.<module> in this interpreter; a line for each event goes to the file `path`."""
+def run_module(module, frozen, everything, excluded, only, path):
+    """Runs the tests of test.<module> in this interpreter, with `only` those of that list; a line for each event goes to the
+    file `path`."""
     import unittest
     from test import support
 
@@ -151,6 +153,10 @@ def run_module(module, frozen, everything, excluded, path):
                 leave_out(test)
             elif test.id() in excluded or (elsewhere and any(part in test.id() for part in ENDLESS)):
                 suite._tests[index] = unittest.TestSuite()
+            else:
+                result.event("there", test)
+                if only is not None and test.id() not in only:
+                    suite._tests[index] = unittest.TestSuite()
         return suite
 
     stand_in_for_test_extensions()
@@ -177,7 +183,8 @@ def child(options):
     faulthandler.dump_traceback_later(options.timeout - 5, exit=True)
     import stoa
 
-    arguments = (options.modules[0], options.mode == "frozen", options.everything, options.exclude, options.result)
+    only = None if options.mode != "some" else options.only
+    arguments = (options.modules[0], options.mode == "frozen", options.everything, options.exclude, only, options.result)
     if options.kind == "main":
         run_module(*arguments)
     else:
@@ -188,16 +195,18 @@ def child(options):
 
 # ---- the parent ------------------------------------------------------------------------------------------------------
 class Run:
-    """One child: what each case came to ("ok", "skip", "fail"), the details of failures, and how the process ended."""
+    """One child: what each case came to ("ok", "skip", "fail"), the details of failures, and how the process ended.
+    `mode`: "frozen"; "plain"; "some", which is plain, but of the cases in `only`."""
 
-    def __init__(self, module, kind, mode, excluded, options):
-        self.outcomes, self.details = {}, {}
+    def __init__(self, module, kind, mode, excluded, options, only=()):
+        self.cases, self.outcomes, self.details = set(), {}, {}
         self.last, self.finished = None, False
         started = time.perf_counter()
         with tempfile.TemporaryDirectory() as folder:
             result = os.path.join(folder, "result")
             command = [sys.executable, "-m", "stoa_tests.frozen_constants", "--child", "--kind", kind, "--mode", mode, "--result", result,
-                       "--timeout", str(options.timeout), *[part for name in excluded for part in ("--exclude", name)], module]
+                       "--timeout", str(options.timeout), *[part for name in excluded for part in ("--exclude", name)],
+                       *[part for name in only for part in ("--only", name)], module]
             if options.everything:
                 command.append("--everything")
             environment = dict(os.environ, STOA_GUARD="strict", PYTHONDONTWRITEBYTECODE="1")
@@ -228,7 +237,9 @@ class Run:
         with open(path) as file:
             for line in file:
                 what, case, details = json.loads(line)
-                if what == "start":
+                if what == "there":
+                    self.cases.add(case)
+                elif what == "start":
                     self.last = case
                 elif what == "end":
                     self.finished = True
@@ -245,8 +256,30 @@ def documented(module, case):
     return next((reason for part, reason in DOCUMENTED.get(module, {}).items() if part in case), None)
 
 
+def table_line(module, kind, outcomes, worse, plain, frozen):
+    counts = [sum(1 for outcome in outcomes.values() if outcome == what) for what in ("ok", "skip", "fail")]
+    return f"{module:<24} {kind:<5} {counts[0]:>6} {counts[1]:>6} {counts[2]:>6} {worse:>6} {plain.seconds:>7.1f} {frozen.seconds:>7.1f}"
+
+
+def agrees(frozen, plain, doubtful):
+    """Is a frozen run all that it should be, as far as plain ones of the cases that did not pass tell?"""
+    return (not plain.crashed and plain.finished and any(what == "ok" for what in frozen.outcomes.values())
+            and plain.cases <= frozen.outcomes.keys() and all(plain.outcomes.get(case) == frozen.outcomes[case] for case in doubtful))
+
+
 def compare(module, kind, options):
     """(line for the table, [problems], [notes]) of one module in one kind of interpreter."""
+    frozen = Run(module, kind, "frozen", [], options)
+    if not frozen.crashed and frozen.finished:
+        doubtful = [case for case, what in frozen.outcomes.items() if what != "ok"]
+        plain = Run(module, kind, "some", [], options, doubtful)
+        if agrees(frozen, plain, doubtful):
+            return table_line(module, kind, frozen.outcomes, 0, plain, frozen), [], []
+    return compare_whole(module, kind, frozen, options)
+
+
+def compare_whole(module, kind, frozen, options):
+    """As compare(), against a plain run of all cases."""
     problems, notes, excluded = [], [], []
     while True:
         plain = Run(module, kind, "plain", excluded, options)
@@ -258,7 +291,8 @@ def compare(module, kind, options):
         return None, [f"{module} [{kind}]: the plain run crashes ({plain.status})\n{plain.output[-3000:]}"], notes
     if plain.crashed:
         notes.append(f"{module} [{kind}]: after its tests the plain run crashes ({plain.status})")
-    frozen = Run(module, kind, "frozen", excluded, options)
+    if excluded:
+        frozen = Run(module, kind, "frozen", excluded, options)
     if frozen.crashed and not (frozen.finished and frozen.status == plain.status):
         problems.append(f"{module} [{kind}]: crash or write in {frozen.last} ({frozen.status})\n{frozen.output[-6000:]}")
     for case, what in plain.outcomes.items():
@@ -273,11 +307,9 @@ def compare(module, kind, options):
             problems.append(f"{module} [{kind}]: {case}: plain {what}, frozen {now}\n{frozen.details.get(case, '')}")
         else:
             notes.append(f"{module} [{kind}]: {case}: {reason}")
-    counts = [sum(1 for outcome in plain.outcomes.values() if outcome == what) for what in ("ok", "skip", "fail")]
-    if not any(counts):
+    if not plain.outcomes:
         problems.append(f"{module} [{kind}]: no case ran\n{plain.output[-2000:]}")
-    line = f"{module:<24} {kind:<5} {counts[0]:>6} {counts[1]:>6} {counts[2]:>6} {len(problems):>6} {plain.seconds:>7.1f} {frozen.seconds:>7.1f}"
-    return line, problems, notes
+    return table_line(module, kind, plain.outcomes, len(problems), plain, frozen), problems, notes
 
 
 def available(module):
@@ -299,7 +331,8 @@ def main(arguments=None):
     for hidden in ("--kind", "--mode", "--result"):
         parser.add_argument(hidden, help=argparse.SUPPRESS)
     parser.add_argument("--child", action="store_true", help=argparse.SUPPRESS)
-    parser.add_argument("--exclude", action="append", default=[], help=argparse.SUPPRESS)
+    for hidden in ("--exclude", "--only"):
+        parser.add_argument(hidden, action="append", default=[], help=argparse.SUPPRESS)
     options = parser.parse_args(arguments)
     if options.child:
         child(options)
