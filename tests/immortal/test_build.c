@@ -467,7 +467,7 @@ static void
 nesting_has_no_limit(void **state)
 {
     (void)state;
-    const size_t levels = 3000000;
+    const size_t levels = 1000000;
     stoa_region *region;
     OK(stoa__region_new("deep", 0, &region));
     stoa_builder *b = new_builder(region, STOA_BUILD_NO_INTERN);

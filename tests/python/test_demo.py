@@ -88,13 +88,13 @@ class Runs(Case):
 
     def test_a_further_interpreter_costs_no_copy(self):
         for number in range(40):
-            text = "".join(f"word{number}_{n} and some more text that is stored with it\n" for n in range(3000))
+            text = "".join(f"word{number}_{n} and some more text that is stored with it\n" for n in range(1500))
             self.write(f"file{number}", text.encode())
         figures = self.figures("--no-report", "-n", "3")
         shared, private = figures["shared"], figures["private"]
         self.assertIs(figures["same"], True)
         self.assertEqual(figures["built_by"], 3)
-        self.assertGreater(private["memory_each"], 10e6)
+        self.assertGreater(private["memory_each"], 5e6)
         self.assertLess(shared["memory_each"], private["memory_each"] / 20)
         self.assertLess(shared["ready"][-1], private["ready"][-1])
 
@@ -114,8 +114,8 @@ class Runs(Case):
 
     def test_more_interpreters_than_files(self):
         self.write("one", b"hello hello\n")
-        figures = self.figures("-n", "5", "--no-report")
-        self.assertEqual((figures["interpreters"], figures["built_by"]), (5, 1))
+        figures = self.figures("-n", "3", "--no-report", "--no-baseline")
+        self.assertEqual((figures["interpreters"], figures["built_by"]), (3, 1))
 
     def test_same_figures_whatever_the_number_of_interpreters(self):
         self.fill()
@@ -197,7 +197,7 @@ class BadInput(Case):
         self.assertIn("cannot be written: No such file", done.stderr)
 
     def test_heap_limit(self):
-        self.write("large", b"".join(b"word%d\n" % n for n in range(400_000)))
+        self.write("large", b"".join(b"word%d\n" % n for n in range(100_000)))
         done = self.fails("--no-report", env={**os.environ, "STOA_HEAP_LIMIT": str(2 << 20)})
         self.assertRegex(done.stderr, "out of memory: .*raise STOA_HEAP_LIMIT")
 

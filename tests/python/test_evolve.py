@@ -14,6 +14,7 @@ import unittest
 from collections.abc import Mapping
 
 import stoa
+from stoa_tests import SLOW_BUILD
 
 try:
     import hypothesis
@@ -412,7 +413,7 @@ class AnyChange(unittest.TestCase):
     if hypothesis is not None:
         KEYS = st.one_of(st.integers(-3, 40), st.text(max_size=2), st.tuples(st.integers(0, 3), st.text(max_size=1)), st.none(), st.booleans())
 
-        @hypothesis.settings(max_examples=80, deadline=None, database=None, derandomize=True)
+        @hypothesis.settings(max_examples=30 if SLOW_BUILD else 80, deadline=None, database=None, derandomize=True)
         @hypothesis.given(st.dictionaries(KEYS, st.integers(), max_size=60),
                           st.lists(st.tuples(st.dictionaries(KEYS, st.integers(), max_size=6), st.sets(KEYS, max_size=4)), max_size=12))
         def test_as_a_dict_does(self, wanted, steps):

@@ -101,26 +101,20 @@ class Exit(unittest.TestCase):
         while not futures[0].running(): time.sleep(0.001)
         """, timeout=20)
 
-    def test_endless_submitted_work(self):
-        check(self, """
-        import stoa, time
-        interp = stoa.Interpreter()
-        interp.exec("def f():\\n    while True: pass")
-        future = interp.submit("__main__:f")
-        while not future.running(): time.sleep(0.001)
-        """, timeout=40)
-
-    def test_endless_daemon_call(self):
+    def test_endless_work(self):
+        """Submitted, and called by a daemon thread: together they have a few seconds."""
         check(self, """
         import stoa, threading, time
-        interp = stoa.Interpreter()
+        submitted, called = stoa.Interpreter(), stoa.Interpreter()
+        submitted.exec("def f():\\n    while True: pass")
+        future = submitted.submit("__main__:f")
         def run():
             try:
-                interp.exec("while True: pass")
+                called.exec("while True: pass")
             except BaseException:
                 pass
         threading.Thread(target=run, daemon=True).start()
-        while not interp.running: time.sleep(0.001)
+        while not (future.running() and called.running): time.sleep(0.001)
         """, timeout=40)
 
     def test_non_daemon_threads_are_waited_for(self):

@@ -1,8 +1,6 @@
 """Proxies when things go wrong: objects that raise, results that cannot cross, recursion, signals, many threads.
 """
-import os
 import signal
-import sys
 import threading
 import time
 import types
@@ -12,8 +10,8 @@ import child
 import stoa
 from proxied import there_name
 from proxy_support import Case, resident, wait_for
+from stoa_tests import SLOW_BUILD
 
-SLOW = os.environ.get("STOA_SANITIZE") or hasattr(sys, "gettotalrefcount")
 
 
 class Objects(Case):
@@ -173,7 +171,7 @@ class Threads(unittest.TestCase):
     def test_many_over_time(self):
         """Each comes, crosses into four interpreters, and goes: what was made for it goes with it. 10,000 of them; fewer where
         each costs ten times as much, under a sanitizer or on a debug Python."""
-        count = 200 if SLOW else 10_000
+        count = 200 if SLOW_BUILD else 10_000
         interps = [stoa.Interpreter() for _ in range(4)]
         proxies = [interp.call(there_name("make"), "list") for interp in interps]
 

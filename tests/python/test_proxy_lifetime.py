@@ -12,8 +12,8 @@ import proxied as there
 import stoa
 from proxied import there_name
 from proxy_support import Case, resident, wait_for
+from stoa_tests import SLOW_BUILD
 
-SLOW = os.environ.get("STOA_SANITIZE") or hasattr(sys, "gettotalrefcount")
 
 
 class Dropping(Case):
@@ -78,7 +78,7 @@ class Dropping(Case):
     def test_many_made_and_dropped(self):
         """A million; fewer where each costs ten times as much, under a sanitizer or on a debug Python. Memory stays flat, and
         nothing stays in the owner."""
-        rounds, count = (20, 1000) if SLOW else (100, 10_000)
+        rounds, count = (20, 1000) if SLOW_BUILD else (100, 10_000)
 
         def make_and_drop():
             made = self.call("many_counted", count)

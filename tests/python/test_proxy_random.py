@@ -7,16 +7,15 @@ import collections
 import gc
 import os
 import random
-import sys
 import threading
 import time
 import unittest
 
 import stoa
 from proxied import there_name
+from stoa_tests import SLOW_BUILD
 
-SLOW = os.environ.get("STOA_SANITIZE") or hasattr(sys, "gettotalrefcount")
-OPERATIONS = int(os.environ.get("STOA_TEST_OPERATIONS", 10_000 if SLOW else 100_000))
+OPERATIONS = int(os.environ.get("STOA_TEST_OPERATIONS", 10_000 if SLOW_BUILD else 100_000))
 SEED = int(os.environ.get("STOA_TEST_SEED", 0)) or random.SystemRandom().randrange(1, 1 << 32)
 SLOTS = 4
 

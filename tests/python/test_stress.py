@@ -5,6 +5,9 @@ import sys
 import unittest
 
 
+SECONDS = float(os.environ.get("STOA_STRESS_SECONDS", 8))
+
+
 def run(module, *arguments, timeout):
     done = subprocess.run([sys.executable, "-W", "ignore::DeprecationWarning", "-m", module, *arguments], env=dict(os.environ, STOA_GUARD="strict"),
                           stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=timeout)
@@ -13,21 +16,20 @@ def run(module, *arguments, timeout):
 
 class Stress(unittest.TestCase):
     def test_random_steps_everywhere(self):
-        seconds = float(os.environ.get("STOA_STRESS_SECONDS", 8))
-        status, text = run("stoa_tests.stress", timeout=seconds + 110)
+        status, text = run("stoa_tests.stress", timeout=SECONDS + 110)
         print(text.splitlines()[0], flush=True)
         self.assertEqual(status, 0, text)
 
     def test_fixed_seeds(self):
         for seed in (1, 2, 3):
             with self.subTest(seed=seed):
-                status, text = run("stoa_tests.stress", "--seed", str(seed), "--seconds", "2", timeout=110)
+                status, text = run("stoa_tests.stress", "--seed", str(seed), "--seconds", str(min(SECONDS / 4, 2)), timeout=110)
                 self.assertEqual(status, 0, text)
 
 
 class Hammer(unittest.TestCase):
     def test_four_interpreters_on_one_graph(self):
-        status, text = run("stoa_tests.hammer", "--interpreters", "4", "--seconds", "3", timeout=110)
+        status, text = run("stoa_tests.hammer", "--interpreters", "4", "--seconds", str(min(SECONDS / 4, 3)), timeout=110)
         self.assertEqual(status, 0, text)
 
 

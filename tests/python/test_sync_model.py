@@ -7,15 +7,14 @@ waits run out. STOA_TEST_SEED=n repeats a run, STOA_TEST_STEPS=n makes it longer
 import os
 import queue
 import random
-import sys
 import threading
 import time
 import unittest
 
 import stoa
+from stoa_tests import SLOW_BUILD
 
-SLOW = os.environ.get("STOA_SANITIZE") or hasattr(sys, "gettotalrefcount")
-STEPS = int(os.environ.get("STOA_TEST_STEPS", 0)) or (40 if SLOW else 150)
+STEPS = int(os.environ.get("STOA_TEST_STEPS", 0)) or (40 if SLOW_BUILD else 150)
 SHORT = 0.002  # a time limit that runs out
 WORK = """
 import stoa

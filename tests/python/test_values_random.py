@@ -18,6 +18,7 @@ import stoa
 
 import beside
 import values_zoo as zoo
+from stoa_tests import SLOW_BUILD
 
 try:
     import hypothesis
@@ -26,7 +27,7 @@ except ImportError:
     hypothesis = None
 
 SEED = int(os.environ.get("STOA_SEED") or random.SystemRandom().randrange(2**32))
-ROUNDS = int(os.environ.get("STOA_TEST_VALUES") or 300)
+ROUNDS = int(os.environ.get("STOA_TEST_VALUES") or (100 if SLOW_BUILD else 300))
 ZONES = [None, datetime.timezone.utc, datetime.timezone(datetime.timedelta(hours=-3, minutes=30), "X")]
 MEMBERS = [*zoo.Color, *zoo.Level, zoo.Perm.R, zoo.Perm.R | zoo.Perm.W, zoo.Perm(0)]
 

@@ -1,5 +1,11 @@
 """Batteries and runners of Stoa's tests, importable wherever `build/python` runs. Not installed."""
+import os
+import sys
+
 import stoa
+
+SANITIZED = bool(os.environ.get("STOA_SANITIZE"))
+SLOW_BUILD = SANITIZED or hasattr(sys, "gettotalrefcount")  # a debug build: all takes several times as long, so less of it has to do
 
 
 def used_bytes():
