@@ -3,6 +3,7 @@
 #include "heap/fill.h"
 #include "heap/fork.h"
 #include "heap/region.h"
+#include "heap/utf8.h"
 #include "immortal/array.h"
 #include "immortal/read.h"
 
@@ -45,7 +46,10 @@ read_spec(const stoa_array_spec *spec, stoa_layout *layout, int64_t *shape)
                           STOA_ARRAY_MAX_NDIM);
     }
     const char *format = spec->format != NULL ? spec->format : "B";
-    size_t known = stoa__format_itemsize(format);
+    size_t known = stoa__format_itemsize(format), at;
+    if (!stoa__utf8_valid(format, strlen(format), &at)) {
+        return stoa__fail(STOA_EINVAL, "the format of the array is no UTF-8 from byte %zu on", at);
+    }
     if (has_objects(format)) {
         return stoa__fail(STOA_EINVAL, "format \"%.64s\" holds pointers, which mean nothing to others", format);
     }
