@@ -48,7 +48,17 @@ started = time.perf_counter_ns()
 for i in indices:
     found[i]
 again = (time.perf_counter_ns() - started) / len(indices)
-stoa.replace("bench/values/times", (delivered / 1000, first / 1000, again / 1000))
+started = time.perf_counter_ns()
+mapping = stoa.lookup("bench/values/mapping")
+mapped = time.perf_counter_ns() - started
+keys = list(range(7, len(mapping), len(mapping) // 100))
+for key in keys:
+    mapping[key]
+started = time.perf_counter_ns()
+for _ in range(100):
+    assert stoa.freeze(mapping) is mapping
+frozen = (time.perf_counter_ns() - started) / 100
+stoa.replace("bench/values/times", (delivered / 1000, first / 1000, again / 1000, mapped / 1000, frozen / 1000))
 """
 
 
@@ -64,6 +74,7 @@ def rows(group, quick):
         freezes.append(timed(lambda: stoa.Region("bench-values").freeze(records)))
     gc.enable()
     loaded = timed(lambda blob=pickle.dumps(records, pickle.HIGHEST_PROTOCOL): pickle.loads(blob))
+    stoa.publish("bench/values/mapping", dict(enumerate(records[: count // 10])))
     stoa.publish("bench/values", records)
     times = []
     for _ in range(5):
@@ -71,7 +82,7 @@ def rows(group, quick):
             other.exec(DELIVER.format(here=os.path.dirname(os.path.abspath(__file__)), count=count))
         times.append(stoa.lookup("bench/values/times"))
     ratio = median_ratio(freezes, dumps)
-    delivered, first, again = (median(each) for each in zip(*times))
+    delivered, first, again, mapped, frozen = (median(each) for each in zip(*times))
     settings = {"records": count, "fields": 5}
     return [
         row("F14", "freeze of a list of dataclasses", median(freezes), "s", "pickle.dumps", median(dumps), ratio=ratio, bar="<= 0.5",
@@ -79,4 +90,5 @@ def rows(group, quick):
         row("F14", "delivery of it to another interpreter", delivered, "us", "pickle.loads", loaded * 1e6, bar="<= 10 us", ok=delivered <= 10,
             **settings),
         row("F14", "first touch of an item", first, "us", "second touch", again, bar="<= 1 us", ok=first <= 1, **settings),
+        row("F14", f"delivery of a mapping of {count // 10:,} of them", mapped, "us", "freezing it again, 100 touched", frozen, **settings),
     ]

@@ -148,6 +148,20 @@ stoa__late_traverse(PyObject *self, visitproc visit, void *arg)
     return 0;
 }
 
+PyObject *
+stoa__late_sizeof(PyObject *self, PyObject *Py_UNUSED(none))
+{
+    const stoa_late *late = as_late(self);
+    size_t size = sizeof(*late), at = 0;
+    for (size_t i = 0; late->blocks != NULL && i < block_count(late); i++) {
+        size += sizeof(*late->blocks) + (late->blocks[i] == NULL ? 0 : sizeof(*late->blocks[i]));
+    }
+    while (next_leaf(late, &at) != NULL) {
+        size += LEAF * sizeof(PyObject *);
+    }
+    return PyLong_FromSize_t(size);
+}
+
 PyMemberDef stoa__late_members[] = {
     {"__weaklistoffset__", Py_T_PYSSIZET, offsetof(stoa_late, weak_references), Py_READONLY, NULL},
     {NULL, 0, 0, 0, NULL},

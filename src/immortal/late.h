@@ -93,8 +93,13 @@ size_t stoa__late_next_changeable(const stoa_late *late, size_t from);
 void stoa__late_dealloc(PyObject *self);
 int stoa__late_traverse(PyObject *self, visitproc visit, void *arg);
 int stoa__late_clear(PyObject *self);
+PyObject *stoa__late_sizeof(PyObject *self, PyObject *none); /* METH_NOARGS */
 extern PyMemberDef stoa__late_members[];
 
+#define STOA_LATE_SIZEOF                                                                                  \
+    {                                                                                                     \
+        "__sizeof__", stoa__late_sizeof, METH_NOARGS, "Bytes of it, and of the places of what was built." \
+    }
 #define STOA_LATE_SLOTS                                                         \
     {Py_tp_dealloc, stoa__late_dealloc}, {Py_tp_traverse, stoa__late_traverse}, \
         {Py_tp_clear, stoa__late_clear},                                        \

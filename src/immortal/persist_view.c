@@ -109,12 +109,13 @@ stoa__persist_as_dict(PyObject *self, bool keep)
     PyObject *dict = PyDict_New(), *key, *value;
     stoa_persist_cursor cursor = {0};
     while (dict != NULL && stoa__persist_next(version_of(self), &cursor, &key, &value)) {
-        stoa_step where = {STOA_STEP_VALUE, 0, key, NULL};
         uint64_t number = cursor.next - 1;
-        value = keep ? stoa__late_value(late, number, value, &where)
-                     : stoa__late_look(late, number, value, &where);
-        key = value == NULL ? NULL : stoa__deliver(key);
-        if (key == NULL || PyDict_SetItem(dict, key, value) < 0) {
+        key = stoa__deliver(key);
+        stoa_step where = {STOA_STEP_VALUE, 0, key, NULL};
+        value = key == NULL ? NULL
+                : keep      ? stoa__late_value(late, number, value, &where)
+                            : stoa__late_look(late, number, value, &where);
+        if (value == NULL || PyDict_SetItem(dict, key, value) < 0) {
             Py_CLEAR(dict);
         }
         Py_XDECREF(key);
@@ -203,8 +204,8 @@ equal_pairs(PyObject *self, PyObject *dict, PyObject *other)
     PyObject *key, *value;
     int equal = 1;
     while (equal > 0 && stoa__persist_next(version_of(self), &cursor, &key, &value)) {
-        stoa_step where = {STOA_STEP_VALUE, 0, key, NULL};
         key = stoa__deliver(key);
+        stoa_step where = {STOA_STEP_VALUE, 0, key, NULL};
         PyObject *theirs = key == NULL ? NULL : find_in(dict, other, key), *mine = NULL;
         if (theirs == NULL) {
             equal = PyErr_Occurred() ? -1 : 0;
@@ -308,6 +309,7 @@ static PyMethodDef mapping_methods[] = {
     {"__reversed__", mapping_reversed, METH_NOARGS,
      "__reversed__($self, /)\n--\n\nThe keys from the last to the first."},
     {"__copy__", mapping_copied, METH_NOARGS, "It cannot change: itself."},
+    STOA_LATE_SIZEOF,
     {"__reduce__", mapping_reduce, METH_NOARGS, "Pickles as the pairs."},
     {"__class_getitem__", Py_GenericAlias, METH_O | METH_CLASS, "PersistentMapping[K, V], for type hints."},
     {NULL, NULL, 0, NULL},
@@ -410,15 +412,13 @@ iterator_next(PyObject *self)
     if (it->kind == KEYS) {
         return stoa__deliver(stored);
     }
-    stoa_step where = {STOA_STEP_VALUE, 0, stored, NULL};
-    value = stoa__late_value(it->mapping, it->cursor.next - 1, value, &where);
-    if (it->kind == VALUES || value == NULL) {
-        return value;
-    }
+    uint64_t number = it->cursor.next - 1;
     PyObject *key = stoa__deliver(stored);
-    if (key == NULL) {
-        Py_DECREF(value);
-        return NULL;
+    stoa_step where = {STOA_STEP_VALUE, 0, key, NULL};
+    value = key == NULL ? NULL : stoa__late_value(it->mapping, number, value, &where);
+    if (it->kind == VALUES || value == NULL) {
+        Py_XDECREF(key);
+        return value;
     }
     return give_pair(it, key, value);
 }

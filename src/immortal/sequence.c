@@ -231,6 +231,7 @@ static PyMethodDef methods[] = {
     {"count", sequence_count, METH_O, "count($self, value, /)\n--\n\nHow often value is in it."},
     {"__reduce__", sequence_reduce, METH_NOARGS, "As a tuple."},
     {"__copy__", sequence_copy, METH_NOARGS, "It cannot change: itself."},
+    STOA_LATE_SIZEOF,
     {"__class_getitem__", Py_GenericAlias, METH_O | METH_CLASS, "See PEP 585"},
     {NULL, NULL, 0, NULL},
 };

@@ -6,6 +6,7 @@ import gc
 import json
 import pickle
 import random
+import sys
 import threading
 import types
 import unittest
@@ -14,6 +15,7 @@ import stoa
 
 import values_zoo as zoo
 from beside import interpreter
+from region_retires import region_retires
 
 
 def there(other, expression):
@@ -102,6 +104,32 @@ class Frozen(unittest.TestCase):
             other.exec("import weakref\ngone = weakref.ref(x)\nold, x = x['key 9'], None\nfor i in range(15000): stoa.freeze(zoo.Fixed(('sweep', i)))\n"
                        "gc.collect()\nassert gone() is None and count() < 1000, count()\nx = stoa.lookup('mapping.x')\nassert x['key 9'] is old")
             other.exec("assert stoa.freeze(x) is x and stoa.is_shared(x) and stoa.thaw(x)['key 20'] == zoo.Point(20, 10.0, '20')")
+
+    def test_costs_its_holder_what_was_touched(self):
+        m, s = stoa.freeze({i: zoo.Fixed(i) for i in range(60_000)}), stoa.freeze([zoo.Fixed(i) for i in range(60_000)])
+        version = stoa.evolve(m, {0: 1})
+        for each in (m, s, version):
+            self.assertLess(sys.getsizeof(each), 200)
+            for i in range(7, 60_000, 6000):
+                each[i]
+            self.assertLess(sys.getsizeof(each), 5000)
+            list(each.values() if each is not s else each)
+            self.assertGreater(sys.getsizeof(each), 480_000)
+
+    def test_a_region_goes_when_its_mapping_is_let_go(self):
+        region = stoa.Region("mapping.goes")
+        m = region.freeze(points(2000))
+        m["key 5"].x = "changed"
+        self.assertIs(stoa.replace("mapping.goes", m) and stoa.lookup("mapping.goes"), stoa.lookup("mapping.goes"))
+        stoa.unpublish("mapping.goes")
+        iterator = iter(m.items())
+        del m
+        with self.assertRaises(stoa.Error):
+            region.retire()
+        self.assertFalse(region.closed)
+        self.assertEqual(next(iterator)[0], "key 0")
+        del iterator
+        region_retires(self, region)
 
     def test_what_is_kept_is_seen_by_the_collector(self):
         m = stoa.freeze(points())
