@@ -79,15 +79,15 @@ def equal(mapping, other):
     return True
 
 
-def hash_of(mapping):
+def hash_of(pairs):
     if sys.version_info >= (3, 15):
-        return hash(frozendict(mapping._iter_items()))  # noqa: F821 - equal mappings have equal hashes
-    return hash(frozenset(mapping._iter_items()))
+        return hash(frozendict(pairs))  # noqa: F821 - equal mappings have equal hashes
+    return hash(frozenset(pairs.items()))
 
 
-def represent(mapping):
-    return f"PersistentMapping({mapping.copy()!r})"
+def represent(pairs):
+    return f"PersistentMapping({pairs!r})"
 
 
-def reduce(mapping):
-    return evolve, (mapping.copy(),)
+def reduce(pairs):
+    return evolve, (pairs,)

@@ -50,21 +50,23 @@ call_helper(const char *name, PyObject *a, PyObject *b)
 
 /* ---- the mapping ------------------------------------------------------------------------------------------------- */
 
-/* New reference to the value; NULL without an exception: not there. */
-static PyObject *
-find(PyObject *self, PyObject *key)
+/* New reference to the value; NULL without an exception: not there. `keep`: as stoa__persist_as_dict. */
+static inline PyObject *
+find(PyObject *self, PyObject *key, bool keep)
 {
     Py_hash_t hash = PyObject_Hash(key);
     uint64_t number;
     PyObject *part = hash == -1 ? NULL : stoa__persist_find(version_of(self), key, hash, &number);
     stoa_step where = {STOA_STEP_VALUE, 0, key, NULL};
-    return part == NULL ? NULL : stoa__late_value(as_late(self), number, part, &where);
+    return part == NULL ? NULL
+           : keep       ? stoa__late_value(as_late(self), number, part, &where)
+                        : stoa__late_look(as_late(self), number, part, &where);
 }
 
 static PyObject *
 mapping_subscript(PyObject *self, PyObject *key)
 {
-    PyObject *value = find(self, key);
+    PyObject *value = find(self, key, true);
     if (value == NULL && !PyErr_Occurred()) {
         PyObject *arguments = PyTuple_Pack(1, key); /* a tuple as a key is not to be taken for arguments */
         if (arguments != NULL) {
@@ -98,7 +100,7 @@ mapping_get(PyObject *self, PyObject *const *args, Py_ssize_t count)
     if (count < 1 || count > 2) {
         return PyErr_Format(PyExc_TypeError, "get() takes 1 or 2 arguments (%zd given)", count);
     }
-    PyObject *value = find(self, args[0]);
+    PyObject *value = find(self, args[0], true);
     return value != NULL || PyErr_Occurred() ? value : Py_NewRef(count == 2 ? args[1] : Py_None);
 }
 
@@ -177,23 +179,33 @@ mapping_items(PyObject *self, PyObject *Py_UNUSED(none))
     return call_helper("Items", self, NULL);
 }
 
+/* A helper that takes the pairs, which nobody else gets hold of: values that are built for it are not kept. */
+static PyObject *
+call_with_pairs(const char *name, PyObject *self)
+{
+    PyObject *pairs = stoa__persist_as_dict(self, false);
+    PyObject *result = pairs == NULL ? NULL : call_helper(name, pairs, NULL);
+    Py_XDECREF(pairs);
+    return result;
+}
+
 static PyObject *
 mapping_reduce(PyObject *self, PyObject *Py_UNUSED(none))
 {
-    return call_helper("reduce", self, NULL);
+    return call_with_pairs("reduce", self);
 }
 
 static PyObject *
 mapping_repr(PyObject *self)
 {
-    return call_helper("represent", self, NULL);
+    return call_with_pairs("represent", self);
 }
 
 /* What `dict`, or the persistent mapping `other`, has under a key: new reference; NULL: nothing, or an exception is set. */
 static PyObject *
 find_in(PyObject *dict, PyObject *other, PyObject *key)
 {
-    return dict != NULL ? Py_XNewRef(PyDict_GetItemWithError(dict, key)) : find(other, key);
+    return dict != NULL ? Py_XNewRef(PyDict_GetItemWithError(dict, key)) : find(other, key, false);
 }
 
 /* As dict or another persistent mapping. 1, 0; -1 with an exception. */
@@ -290,7 +302,7 @@ mapping_hash(PyObject *self)
 {
     stoa_late *late = as_late(self);
     if (late->hash == -1) {
-        PyObject *hash = call_helper("hash_of", self, NULL);
+        PyObject *hash = call_with_pairs("hash_of", self);
         late->hash = hash == NULL ? -1 : PyLong_AsSsize_t(hash);
         Py_XDECREF(hash);
     }

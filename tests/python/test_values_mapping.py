@@ -112,6 +112,9 @@ class Frozen(unittest.TestCase):
             self.assertLess(sys.getsizeof(each), 200)
             for i in range(7, 60_000, 6000):
                 each[i]
+            if each is not s:  # who only reads it all keeps nothing
+                self.assertEqual(len(repr(each)) > 0 and stoa.thaw(each), each)
+                self.assertEqual((hash(each), pickle.loads(pickle.dumps(each))), (hash(each), each))
             self.assertLess(sys.getsizeof(each), 5000)
             list(each.values() if each is not s else each)
             self.assertGreater(sys.getsizeof(each), 480_000)
