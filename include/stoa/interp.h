@@ -66,7 +66,8 @@ STOA_API void stoa_interp_leave(stoa_scope *scope);
  * Threads: any; a GIL that is held is given up meanwhile. */
 STOA_API stoa_err stoa_interp_close(stoa_interp *interp, double timeout);
 
-/* Raises KeyboardInterrupt in the Python code that runs in it on other threads by Stoa's doing. `out_count` (may be NULL):
+/* Raises KeyboardInterrupt in the Python code that runs in it on other threads by Stoa's doing, or in what that code has
+ * called in another interpreter. `out_count` (may be NULL):
  * on how many threads; 0: it is idle, or closed. STOA_EINVAL: NULL. Threads: any; waits for the interpreter's GIL. */
 STOA_API stoa_err stoa_interp_interrupt(stoa_interp *interp, size_t *out_count);
 

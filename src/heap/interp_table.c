@@ -13,6 +13,7 @@
 #include <string.h>
 
 #define NOT_LIVE STOA_INTERP_NOT_LIVE
+#define SEALED STOA_INTERP_SEALED
 
 static stoa_interps *
 table(void)
@@ -278,10 +279,22 @@ stoa__interp_leave(stoa_interp_record *record)
     }
 }
 
+stoa_err
+stoa__interp_enter_occupied(stoa_interp_record *record)
+{
+    uint32_t seen = atomic_load(&record->inside);
+    do {
+        if ((seen & SEALED) || seen == NOT_LIVE) {
+            return STOA_EGONE;
+        }
+    } while (!atomic_compare_exchange_weak(&record->inside, &seen, seen + 1));
+    return STOA_OK;
+}
+
 uint32_t
 stoa__interp_inside(const stoa_interp_record *record)
 {
-    return atomic_load(&record->inside) & ~NOT_LIVE;
+    return atomic_load(&record->inside) & ~(NOT_LIVE | SEALED);
 }
 
 /* ---- closing ------------------------------------------------------------------------------------------------------ */
@@ -295,10 +308,10 @@ change_state(stoa_interp_record *record, uint32_t from, uint32_t to)
     }
     atomic_store(&record->state, to);
     if (to == STOA_INTERP_LIVE) {
-        atomic_fetch_and(&record->inside, ~NOT_LIVE);
+        atomic_fetch_and(&record->inside, ~(NOT_LIVE | SEALED));
     }
     else {
-        atomic_fetch_or(&record->inside, NOT_LIVE);
+        atomic_fetch_or(&record->inside, to == STOA_INTERP_GONE ? NOT_LIVE | SEALED : NOT_LIVE);
     }
     return true;
 }
@@ -317,13 +330,27 @@ stoa__interp_start_close(stoa_interp_record *record)
     return mine;
 }
 
+/* One that is refused counts for a moment, too: so a few looks may be needed, and a caller that waits is woken for the next. */
+bool
+stoa__interp_seal(stoa_interp_record *record)
+{
+    uint32_t seen = NOT_LIVE;
+    return atomic_compare_exchange_strong(&record->inside, &seen, NOT_LIVE | SEALED) || (seen & SEALED) != 0;
+}
+
+void
+stoa__interp_abandon(stoa_interp_record *record)
+{
+    atomic_fetch_or(&record->inside, SEALED);
+}
+
 stoa_err
 stoa__interp_wait_empty(stoa_interp_record *record, uint32_t own, stoa_deadline deadline)
 {
     stoa__assert_no_locks("waiting for an interpreter to empty with");
     for (;;) {
         uint32_t seen = atomic_load(&record->inside);
-        if ((seen & ~NOT_LIVE) <= own) {
+        if (own == 0 ? stoa__interp_seal(record) : (seen & ~NOT_LIVE) <= own) {
             return STOA_OK;
         }
         switch (stoa__futex_wait(&record->inside, seen, deadline)) {
@@ -334,11 +361,11 @@ stoa__interp_wait_empty(stoa_interp_record *record, uint32_t own, stoa_deadline 
                               record->name);
         case STOA_TIMED_OUT:
             seen = stoa__interp_inside(record);
-            if (seen <= own) {
+            if (own == 0 ? stoa__interp_seal(record) : seen <= own) {
                 return STOA_OK;
             }
             return stoa__fail(STOA_ETIMEDOUT, "interpreter '%s' (serial %u) still has %u call(s) under way",
-                              record->name, record->serial, seen - own);
+                              record->name, record->serial, seen > own ? seen - own : 0);
         }
     }
 }
@@ -496,7 +523,7 @@ stoa__interps_fork_child_records(stoa_interps *interps)
         uint32_t own = 0;
         bool keep = interps->fork_hook != NULL && interps->fork_hook(record, &own);
         /* the threads that were inside are not here to leave */
-        atomic_store(&record->inside, own | (atomic_load(&record->inside) & NOT_LIVE));
+        atomic_store(&record->inside, own | (atomic_load(&record->inside) & (NOT_LIVE | SEALED)));
         atomic_store(&record->errand, 0);
         if (!keep) {
             stoa__interp_gone(record);

@@ -11,6 +11,8 @@
  *  1. top bit of `inside` set  <=>  state != LIVE (both change under `lock`). So entering is one atomic addition, which
  *     tells at once whether it was allowed, and the last leaver learns from its own subtraction that somebody waits: it
  *     touches the record no more after it, and the closer may free it.
+ *     While others are still inside, more may come whose business is with those (stoa__interp_enter_occupied), until the closer
+ *     seals it: from `inside` 0 on, in one step. SEALED is never set while LIVE.
  *  2. refs == 0  =>  state == GONE, the record is in no list and nobody but lock-free readers of handles looks at it.
  *  3. The memory of a record is only ever reused for another record: see heap/handle.h for who relies on it.
  */
@@ -27,6 +29,7 @@
 #define STOA_INTERP_GONE 3u
 
 #define STOA_INTERP_NOT_LIVE 0x80000000u /* in `inside` */
+#define STOA_INTERP_SEALED 0x40000000u   /* the same */
 
 typedef struct stoa_interp_record {
     uint32_t serial;        /* const, >= 1 */
@@ -91,6 +94,9 @@ stoa_interp_record *stoa__interp_find_python(int64_t python_id, uint32_t domain)
 /* inside += 1, unless not LIVE: STOA_EGONE with a message that names the interpreter. The caller holds a reference from
  * before the call until after it. */
 stoa_err stoa__interp_enter(stoa_interp_record *record);
+/* The same, and also while it is CLOSING, if somebody is inside: for what those who are still inside need to be told.
+ * STOA_EGONE without a message. A caller without a reference looks afterwards whether the record is still the one he means. */
+stoa_err stoa__interp_enter_occupied(stoa_interp_record *record);
 /* After it the record may be gone, unless the caller holds a reference. Who waits on it as a topic (heap/waiter.h) is woken,
  * when it is being closed. */
 void stoa__interp_leave(stoa_interp_record *record);
@@ -98,7 +104,11 @@ uint32_t stoa__interp_inside(const stoa_interp_record *record); /* threads put i
 /* LIVE -> CLOSING; false when somebody else is closing or has closed it. Who waits for a name on behalf of the
  * interpreter is woken and gets STOA_EGONE. */
 bool stoa__interp_start_close(stoa_interp_record *record);
-/* Waits until `inside` is at most `own` (the closer's own entries). STOA_ETIMEDOUT, STOA_EINTERRUPTED. */
+/* The closer: true when nobody is inside, and from then on nobody can be. */
+bool stoa__interp_seal(stoa_interp_record *record);
+/* Nobody comes in any more, though some will stay inside for ever. CLOSING. */
+void stoa__interp_abandon(stoa_interp_record *record);
+/* Waits until `inside` is at most `own` (the closer's own entries; 0: and seals it). STOA_ETIMEDOUT, STOA_EINTERRUPTED. */
 stoa_err stoa__interp_wait_empty(stoa_interp_record *record, uint32_t own, stoa_deadline deadline);
 /* CLOSING -> LIVE again after a close that gave up. */
 void stoa__interp_reopen(stoa_interp_record *record);

@@ -88,6 +88,7 @@ stoa__waiter_here(void)
     atomic_init(&self->waker_cpu, -1);
     self->thread = (uint64_t)syscall(SYS_gettid);
     stoa__mailbox_init(&self->home);
+    stoa__lock_init(&self->raise_lock, STOA_RANK_MESSAGE);
     enter_living(self);
     waiter_here = self;
     stoa__at_thread_end(end_of_thread, self);
@@ -493,6 +494,9 @@ stoa__waiters_fork_child(void)
     if (self != NULL) {
         self->next_living = self->prev_living = NULL;
         stoa__mailbox_fork_child(&self->home);
+        stoa__lock_reset(&self->raise_lock);
+        self->raises = self->put_state = NULL; /* whoever wanted to raise them is not here */
+        atomic_store(&self->to_raise, 0);
         for (stoa_wait_edge *edge = self->top; edge != NULL; edge = edge->below) {
             edge->whom = NULL; /* a thread of the parent, most likely; its waiter is left alone */
         }

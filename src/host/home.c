@@ -5,6 +5,7 @@
 
 #include "heap/error.h"
 #include "heap/os.h"
+#include "proxy/interrupt.h"
 #include "proxy/wait.h"
 
 static _Thread_local stoa_home *home_here;
@@ -427,11 +428,9 @@ stoa__home_interrupt(stoa_interp_record *record, PyObject *exception)
 {
     stoa_home *home = home_of(record);
     int raised = 0;
-    if (home != NULL && home->initial != NULL && is_at_work(home) && !stoa__home_is_here(record)) {
-        raised = PyThreadState_SetAsyncExc(home->thread_id, exception) > 0;
-        if (raised) {
-            stoa__waiter_interrupt(home->waiter); /* it may be waiting */
-        }
+    if (home != NULL && home->initial != NULL && is_at_work(home) && !stoa__home_is_here(record) &&
+        atomic_load(&home->waiter->innermost) != NULL) {
+        raised = stoa__interrupt_thread(home->waiter, home->thread_id, record, NULL, exception);
     }
     if (home != NULL) {
         stoa__home_unref(home);

@@ -132,7 +132,7 @@ is_decided(void *arg)
 static bool
 is_empty(void *arg)
 {
-    return stoa__interp_inside(arg) == 0;
+    return stoa__interp_seal(arg);
 }
 
 /* Somebody else closes it: until it is GONE, or LIVE again. */
@@ -243,7 +243,7 @@ stoa__interp_interrupt(stoa_interp_record *record, PyObject *exception)
 {
     stoa_visit visit;
     int raised = 0;
-    if (stoa__visit(record, &visit) == STOA_OK) {
+    if (stoa__interp_enter_occupied(record) == STOA_OK && stoa__visit_held(record, &visit) == STOA_OK) {
         raised = stoa__thread_states_interrupt(record, exception) + stoa__home_interrupt(record, exception);
         stoa__visit_end(&visit);
         stoa__bells_ring(record); /* what is raised in a loop's thread that sleeps is heard when it is awake */
@@ -350,6 +350,7 @@ hide_left_open(stoa_interp_record *record, void *arg)
     stoa__unlock(&record->lock);
     if (interp != NULL) {
         (void)stoa__interp_start_close(record); /* for good: nobody enters it any more, threads that end neither */
+        stoa__interp_abandon(record);
         (void)stoa__interp_list_hide(interp);
     }
 }

@@ -12,6 +12,7 @@
 #include "immortal/exceptions.h"
 #include "proxy/cross.h"
 #include "proxy/exception.h"
+#include "proxy/interrupt.h"
 #include "proxy/proxy.h"
 
 /* ---- inside the other interpreter -------------------------------------------------------------------------------- */
@@ -36,7 +37,8 @@ stoa__main_globals(void)
 static void
 remember_source(PyObject *source, PyObject *label)
 {
-    PyObject *raised = PyErr_GetRaisedException();
+    PyObject *raised = PyErr_GetRaisedException(), *before = PyErr_GetHandledException();
+    PyErr_SetHandledException(raised); /* so that code which is stopped is seen to be ending: proxy/interrupt.h */
     PyObject *linecache = PyImport_ImportModule("linecache");
     PyObject *cache = linecache == NULL ? NULL : PyObject_GetAttrString(linecache, "cache");
     PyObject *lines = cache == NULL ? NULL : PyUnicode_Splitlines(source, 1);
@@ -50,6 +52,8 @@ remember_source(PyObject *source, PyObject *label)
     Py_XDECREF(lines);
     Py_XDECREF(cache);
     Py_XDECREF(linecache);
+    PyErr_SetHandledException(before);
+    Py_XDECREF(before);
     PyErr_SetRaisedException(raised);
 }
 
@@ -523,7 +527,7 @@ run_submitted(stoa_job *job, stoa_interp_record *record)
     bool good = false;
     stoa_err err = stoa__visit_held(record, &visit);
     if (err == STOA_OK) {
-        (void)PyThreadState_SetAsyncExc(visit.entry.entered->thread_id, NULL); /* an interrupt of the job before */
+        stoa__interrupts_forget(record); /* of the job before */
         good = stoa__call_inside(record, &work->call, STOA_PACK_DETACHED, &outcome);
         stoa__home_job_over(); /* who has the result is not told afterwards that it was interrupted */
         stoa__visit_end(&visit);

@@ -9,6 +9,7 @@
 #include "host/message.h"
 #include "host/pool_struct.h"
 #include "proxy/exception.h"
+#include "proxy/interrupt.h"
 #include "proxy/proxy.h"
 #include "proxy/wait.h"
 
@@ -141,7 +142,7 @@ run_task(stoa_worker *worker, stoa_task *task)
         if (task->caller != NULL && worker->last_caller == NULL) {
             worker->last_caller = stoa__interp_ref(task->caller);
         }
-        (void)PyThreadState_SetAsyncExc(PyThreadState_Get()->thread_id, NULL); /* meant for the task before */
+        stoa__interrupts_forget(worker->record); /* of the task before */
         task->ops->run(task, worker->record);
         atomic_store_explicit(&worker->done, worker->done + 1, memory_order_relaxed); /* a figure */
         stoa__task_finished(worker->pool, task);

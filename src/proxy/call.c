@@ -135,13 +135,12 @@ stoa__work_init(stoa_work *work, stoa_interp_record *owner, void (*inside)(stoa_
     work->free = free_work;
     work->err = STOA_OK;
     work->runner = NULL;
-    work->stopped_in = NULL;
+    work->entry = NULL;
     work->outer = work->beneath = NULL;
     work->caller = PyThread_get_thread_ident();
     work->served_until = 0;
     work->called_back = false;
     atomic_init(&work->late, false);
-    atomic_init(&work->wanted, 0);
     atomic_init(&work->stop, STOA_STOP_NOT_BEGUN);
     return STOA_OK;
 }

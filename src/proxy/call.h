@@ -35,15 +35,15 @@ typedef struct stoa_work {
     stoa_err err;                     /* written before it is over: STOA_OK, or why `inside` was not called */
     stoa_waiter *runner;              /* a reference, written before `stop` first changes: who runs it */
     unsigned long thread;             /* the same: that thread as Python counts */
-    stoa_interp_record *stopped_in;   /* written before STOPPED */
+    struct stoa_entry *entry;         /* its runner's own: by which that one is in the owner */
     struct stoa_work *outer;          /* its runner's own: the work in the midst of which this one is run */
     struct stoa_work *beneath; /* const once served: the served work in the midst of which it was sent, a reference; or NULL */
     unsigned long caller;                       /* const: the caller's thread as Python counts */
     stoa_deadline served_until;                 /* const once served; 0: not served */
     uint32_t caller_inside[STOA_CALLER_INSIDE]; /* the same: serials of the interpreters the caller is in; 0: none */
     _Atomic bool late;                          /* its caller's time was up while he could not leave */
-    bool called_back;              /* const: the caller's thread is asked, who waits for the work that asks */
-    _Atomic uint32_t stop, wanted; /* proxy/stop.h */
+    bool called_back;      /* const: the caller's thread is asked, who waits for the work that asks */
+    _Atomic uint32_t stop; /* proxy/stop.h; futex of who stops it */
 } stoa_work;
 
 /* One reference for the caller. GIL or none. STOA_ENOMEM: this thread cannot wait. */

@@ -178,12 +178,15 @@ stoa__exception_describe(PyObject *exception)
 void
 stoa__exception_pack(stoa_parcel *out)
 {
-    PyObject *exception = PyErr_GetRaisedException();
+    PyObject *exception = PyErr_GetRaisedException(), *before = PyErr_GetHandledException();
+    PyErr_SetHandledException(exception); /* so that code which is stopped is seen to be ending: proxy/interrupt.h */
     PyObject *description = exception == NULL ? NULL : describe(exception, 0);
     if (description == NULL ||
         stoa__pack(description, "exception", STOA_PACK_DETACHED | STOA_PACK_EXCEPTION, out) < 0) {
         stoa__parcel_init(out); /* empty: stands for MemoryError */
     }
+    PyErr_SetHandledException(before);
+    Py_XDECREF(before);
     Py_XDECREF(description);
     Py_XDECREF(exception);
     PyErr_Clear();
@@ -208,8 +211,8 @@ follow_path(PyObject *object, PyObject *qualname)
 static PyObject *
 find_own_class(PyObject *qualname)
 {
-    for (int i = 0; i < STOA_EXC_COUNT; i++) {
-        PyObject *type = stoa__exception((stoa_exc)i);
+    for (int i = 0; i <= STOA_EXC_COUNT; i++) {
+        PyObject *type = i < STOA_EXC_COUNT ? stoa__exception((stoa_exc)i) : stoa__exception_out_of_time();
         PyObject *name = type == NULL ? NULL : PyObject_GetAttrString(type, "__qualname__");
         int same = name == NULL ? -1 : PyUnicode_Compare(name, qualname);
         Py_XDECREF(name);

@@ -10,6 +10,7 @@
 #include "immortal/cpython/eval.h"
 #include "immortal/cpython/gilstate.h"
 #include "immortal/exceptions.h"
+#include "proxy/interrupt.h"
 #include "proxy/thread_table.h"
 
 /* C stack that an entry leaves to the code it calls; below it, STOA_ESTATE */
@@ -106,12 +107,22 @@ stoa__enter_held(stoa_interp_record *record, stoa_entry *entry)
     entry->below = table->top;
     table->top = entry;
     stoa__thread_stays_in(table, record);
+    if (previous == NULL) {
+        atomic_thread_fence(memory_order_seq_cst); /* no GIL orders this with who looks where we are */
+    }
+    bool interrupted = stoa__interrupts_wait(table->waiter);
+    if (interrupted) {
+        stoa__interrupts_recall(table->waiter);
+    }
     if (state != previous) {
         stoa_kept *kept = stoa__kept_find(table, record->serial);
         if (kept != NULL && kept->state == state) {
             kept->depth++;
         }
         (void)PyThreadState_Swap(state);
+    }
+    if (interrupted) {
+        stoa__interrupts_settle(table->waiter, NULL);
     }
     STOA_COUNT(&stoa__process->counters, calls);
     return STOA_OK;
@@ -146,17 +157,23 @@ stoa__leave(stoa_entry *entry)
     check_generation(entry);
     table->top = entry->below;
     stoa__thread_stays_in(table, entry->below == NULL ? NULL : entry->below->record);
+    bool interrupted = stoa__interrupts_wait(table->waiter);
+    if (interrupted) {
+        stoa__interrupts_recall(table->waiter);
+        stoa__interrupts_forget_left(table->waiter);
+    }
     if (entry->entered != entry->previous) {
         stoa_kept *kept = stoa__kept_find(table, record->serial);
-        if (kept != NULL && kept->state == entry->entered && --kept->depth == 0 && kept->interrupted) {
-            /* it may have come too late for what was running: it is not for what this thread will run there next */
-            kept->interrupted = false;
-            (void)PyThreadState_SetAsyncExc(kept->state->thread_id, NULL);
+        if (kept != NULL && kept->state == entry->entered) {
+            kept->depth--;
         }
         (void)PyThreadState_Swap(entry->previous);
         if (entry->previous == NULL) {
             stoa__gilstate_set(entry->remembered);
         }
+    }
+    if (interrupted) {
+        stoa__interrupts_settle(table->waiter, entry->below == NULL ? NULL : entry->below->entered);
     }
     stoa__interp_leave(record);
 }

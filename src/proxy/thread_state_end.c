@@ -4,6 +4,7 @@
 #include "heap/counters.h"
 #include "heap/process_struct.h" // stoa__process->counters
 #include "immortal/cpython/gilstate.h"
+#include "proxy/interrupt.h"
 #include "proxy/thread_table.h"
 
 void
@@ -64,11 +65,13 @@ take_down_own(stoa_kept *kept)
         stoa__kept_free(kept);
         return;
     }
-    PyThreadState_Clear(state); /* may run Python code, which may enter and leave */
+    PyThreadState_Clear(state); /* may run Python code, which may enter and leave, and be interrupted */
     stoa__lock(&record->lock);
     (void)stoa__kept_unlink(record->cookie, kept);
     stoa__unlock(&record->lock);
     stoa__thread_table_here->top = entry.below;
+    stoa__interrupts_recall(kept->waiter);
+    stoa__interrupts_forget_left(kept->waiter);
     stoa__thread_stays_in(stoa__thread_table_here, entry.below == NULL ? NULL : entry.below->record);
     PyThreadState_DeleteCurrent();
     stoa__gilstate_set(entry.remembered);
@@ -112,6 +115,7 @@ stoa__thread_table_end(void *arg)
 typedef struct target {
     unsigned long thread;
     stoa_waiter *waiter; /* a reference */
+    const stoa_kept *kept;
 } target;
 
 /* The threads that are inside. *out: malloc'ed; as many as there was memory for. */
@@ -134,8 +138,7 @@ list_targets(stoa_interp_record *record, target **out)
             }
             *out = more;
         }
-        kept->interrupted = true;
-        (*out)[count++] = (target){kept->state->thread_id, stoa__waiter_ref(kept->waiter)};
+        (*out)[count++] = (target){kept->state->thread_id, stoa__waiter_ref(kept->waiter), kept};
     }
     stoa__unlock(&record->lock);
     return count;
@@ -148,10 +151,8 @@ stoa__thread_states_interrupt(stoa_interp_record *record, PyObject *exception)
     size_t count = list_targets(record, &targets);
     int raised = 0;
     for (size_t i = 0; i < count; i++) {
-        if (PyThreadState_SetAsyncExc(targets[i].thread, exception) > 0) {
-            raised++;
-            stoa__waiter_interrupt(targets[i].waiter); /* it may be waiting */
-        }
+        raised += stoa__interrupt_thread(targets[i].waiter, targets[i].thread, record, targets[i].kept,
+                                         exception);
         stoa__waiter_unref(targets[i].waiter);
     }
     free(targets);

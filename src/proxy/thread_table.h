@@ -1,4 +1,5 @@
-/* The tables behind thread_state.h: what a thread keeps, and what an interpreter's list of it is. Private to thread_state*.c. */
+/* The tables behind thread_state.h: what a thread keeps, and what an interpreter's list of it is. Private to thread_state*.c, and
+ * to those who raise exceptions in threads: stop.c, interrupt.c. */
 #ifndef STOA_PROXY_THREAD_TABLE_H
 #define STOA_PROXY_THREAD_TABLE_H
 
@@ -12,9 +13,9 @@ struct stoa_kept {
     stoa_interp_record *record;    /* const: a reference is held */
     struct stoa_kept *prev, *next; /* guarded by the record's lock: the member's list */
     stoa_waiter *waiter;           /* const: its thread's; a reference */
-    uint32_t depth;   /* written by its thread; read by stoa__thread_states_interrupt under the GIL */
-    bool interrupted; /* under the GIL: an exception was raised in it from outside, since it was entered */
-    bool orphan;      /* guarded by the record's lock: its thread is gone, who takes it down frees it */
+    uint32_t depth;                /* how often it is entered. Its thread's; others read it under the GIL */
+    uint32_t shadow; /* the same, before the innermost work of others began: proxy/interrupt.h */
+    bool orphan;     /* guarded by the record's lock: its thread is gone, who takes it down frees it */
 };
 
 /* All of a thread; touched by that thread only. */

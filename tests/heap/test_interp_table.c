@@ -117,6 +117,35 @@ closing_refuses_entries_and_reopening_lets_in(void **state)
     stoa__interp_unref(r);
 }
 
+/* Who has to do with those who are still inside may come in while it closes, until nobody is. */
+static void
+those_inside_are_reached_until_it_is_sealed(void **state)
+{
+    (void)state;
+    stoa_interp_record *r = make_owner("reached");
+    assert_int_equal(stoa__interp_enter_occupied(r), STOA_OK); /* LIVE: as anybody */
+    assert_true(stoa__interp_start_close(r));
+    assert_int_equal(stoa__interp_enter(r), STOA_EGONE);
+    assert_int_equal(stoa__interp_enter_occupied(r), STOA_OK);
+    assert_int_equal(stoa__interp_inside(r), 2);
+    assert_false(stoa__interp_seal(r));
+    stoa__interp_leave(r);
+    stoa__interp_leave(r);
+    assert_int_equal(stoa__interp_enter_occupied(r), STOA_EGONE); /* empty */
+    assert_true(stoa__interp_seal(r));
+    assert_true(stoa__interp_seal(r));
+    assert_int_equal(stoa__interp_enter_occupied(r), STOA_EGONE);
+    assert_int_equal(stoa__interp_inside(r), 0);
+    stoa__interp_reopen(r);
+    assert_int_equal(stoa__interp_enter(r), STOA_OK);
+    assert_true(stoa__interp_start_close(r));
+    stoa__interp_abandon(r);
+    assert_int_equal(stoa__interp_enter_occupied(r), STOA_EGONE);
+    assert_int_equal(stoa__interp_inside(r), 1);
+    stoa__interp_leave(r);
+    end_owner(r);
+}
+
 static void
 nothing(int number)
 {
@@ -143,6 +172,7 @@ waiting_to_close_can_be_interrupted(void **state)
 typedef struct contest {
     stoa_interp_record *record;
     _Atomic int in, after_close, closed;
+    bool occupied; /* they come in while others are inside, too */
 } contest;
 
 static void *
@@ -150,7 +180,8 @@ go_in_and_out(void *arg)
 {
     contest *c = arg;
     for (;;) {
-        if (stoa__interp_enter(c->record) != STOA_OK) {
+        stoa_err err = c->occupied ? stoa__interp_enter_occupied(c->record) : stoa__interp_enter(c->record);
+        if (err != STOA_OK) {
             break;
         }
         atomic_fetch_add(&c->in, 1);
@@ -169,7 +200,7 @@ nobody_is_inside_after_the_wait(void **state)
 {
     (void)state;
     for (int round = 0; round < 50; round++) {
-        contest c = {.record = make_owner("contest")};
+        contest c = {.record = make_owner("contest"), .occupied = round % 2 == 1};
         pthread_t threads[3];
         for (int i = 0; i < 3; i++) {
             stoa__interp_ref(c.record);
@@ -286,6 +317,7 @@ main(void)
         cmocka_unit_test(names_are_kept_or_made_and_cut),
         cmocka_unit_test(found_by_serial_and_by_python_id),
         cmocka_unit_test(closing_refuses_entries_and_reopening_lets_in),
+        cmocka_unit_test(those_inside_are_reached_until_it_is_sealed),
         cmocka_unit_test(waiting_to_close_can_be_interrupted),
         cmocka_unit_test(nobody_is_inside_after_the_wait),
         cmocka_unit_test(each_visits_all_that_are_not_gone),

@@ -32,11 +32,4 @@ stoa__current_state(void)
 #endif
 }
 
-/* Is an exception of PyThreadState_SetAsyncExc on its way, and not raised yet? GIL of its interpreter. */
-static inline bool
-stoa__awaits_async_exception(PyThreadState *state)
-{
-    return state->async_exc != NULL;
-}
-
 #endif
