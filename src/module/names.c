@@ -161,6 +161,20 @@ freeze_as_value(const stoa_module_state *state, PyObject *object, stoa_region *r
     return frozen == NULL ? NULL : stoa__receive(frozen);
 }
 
+/* The name cannot stand for `object`: that one's reference is given up. Always NULL. */
+static PyObject *
+refused(PyObject *object, stoa_err err)
+{
+    if (stoa__is_proxy(object) && err == STOA_EGONE) {
+        stoa__proxy_failed(stoa__proxy(object), err);
+    }
+    else {
+        stoa__raise(err);
+    }
+    Py_DECREF(object);
+    return NULL;
+}
+
 PyDoc_STRVAR(publish_doc,
              "publish($module, name, obj, /, *, region=None)\n--\n\n"
              "Freezes obj, makes it known as name to all interpreters, and returns the frozen object.\n\n"
@@ -193,8 +207,7 @@ publish(PyObject *module, PyObject *args, PyObject *kwargs)
     }
     PyObject *frozen = freeze_as_value(stoa__module_state(module), object, region, &value);
     if (frozen != NULL && (err = stoa__name_publish(text, size, &value)) != STOA_OK) {
-        Py_DECREF(frozen);
-        return stoa__raise(err);
+        return refused(frozen, err);
     }
     return frozen;
 }
@@ -222,8 +235,7 @@ replace(PyObject *module, PyObject *const *args, Py_ssize_t count)
     stoa_value value;
     PyObject *frozen = freeze_as_value(stoa__module_state(module), args[1], NULL, &value);
     if (frozen != NULL && (err = stoa__name_replace(text, size, &value)) != STOA_OK) {
-        Py_DECREF(frozen);
-        return stoa__raise(err);
+        return refused(frozen, err);
     }
     return frozen;
 }
@@ -312,11 +324,7 @@ make_value(const stoa_module_state *state, const char *text, size_t size, uint64
         Py_DECREF(frozen); /* somebody published it meanwhile: all get that one */
         return receive(state, &value);
     }
-    if (err != STOA_OK && err != STOA_EEXIST) {
-        Py_DECREF(frozen);
-        return stoa__raise(err);
-    }
-    return frozen;
+    return err == STOA_OK || err == STOA_EEXIST ? frozen : refused(frozen, err);
 }
 
 PyDoc_STRVAR(once_doc,

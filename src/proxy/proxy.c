@@ -86,6 +86,15 @@ stoa__proxy_release(PyObject *object)
     return 0;
 }
 
+PyObject *
+stoa__proxy_failed(const stoa_proxy_object *proxy, stoa_err err)
+{
+    if (err == STOA_EGONE) { /* the proxy holds one: it is the owner that has gone */
+        (void)stoa__fail(err, "interpreter '%s' is closed, and its objects with it", proxy->owner->name);
+    }
+    return stoa__raise(err);
+}
+
 int
 stoa__proxy_handle_of(stoa_side *side, PyObject *object, stoa_handle *out)
 {
@@ -109,11 +118,8 @@ stoa__proxy_handle_of(stoa_side *side, PyObject *object, stoa_handle *out)
         return -1;
     }
     stoa_err err = stoa__handle_ref(proxy->handle);
-    if (err == STOA_EGONE) {
-        (void)stoa__fail(err, "interpreter '%s' is closed, and its objects with it", proxy->owner->name);
-    }
     if (err != STOA_OK) {
-        stoa__raise(err);
+        stoa__proxy_failed(proxy, err);
         return -1;
     }
     *out = proxy->handle;

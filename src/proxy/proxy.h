@@ -103,6 +103,8 @@ size_t stoa__side_apply_releases(stoa_interp_record *record);
 
 /* A handle for whatever `object` is: a proxy's own, else a new reference of its export. -1 with an exception. GIL. */
 int stoa__proxy_handle_of(stoa_side *side, PyObject *object, stoa_handle *out);
+/* Raises why a reference of the handle of a settled proxy, which is not released, could not be had; always NULL. GIL. */
+PyObject *stoa__proxy_failed(const stoa_proxy_object *proxy, stoa_err err);
 
 bool stoa__is_proxy(const PyObject *object);
 /* Gives up the handle; later use raises ReleasedProxy. -1 with an exception: buffers of it are in use. */

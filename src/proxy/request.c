@@ -3,7 +3,6 @@
 #include <assert.h>
 #include <stdlib.h>
 
-#include "heap/error.h"
 #include "heap/process.h"
 #include "heap/region.h"
 #include "immortal/exceptions.h"
@@ -330,8 +329,8 @@ new_routed(stoa_proxy_object *proxy, stoa_route *route, const request *like, PyO
     q->route = stoa__route_ref(route);
     q->r.home = q->route->home;
     stoa_err err = stoa__handle_ref(proxy->handle);
-    if (err != STOA_OK) { /* the proxy holds one: it is the owner that has gone */
-        stoa__raise(stoa__fail(err, "interpreter '%s' is closed, and its objects with it", proxy->owner->name));
+    if (err != STOA_OK) {
+        stoa__proxy_failed(proxy, err);
     }
     else {
         q->handle = proxy->handle;

@@ -316,7 +316,7 @@ stoa__side_make_routed(PyObject *proxy, stoa_route *route)
     PyObject *made = NULL;
     stoa_err err = STOA_EPYTHON;
     if (stoa__proxy_settle(proxy) == 0 && (err = stoa__handle_ref(from->handle)) != STOA_OK) {
-        stoa__raise(stoa__fail(err, "interpreter '%s' is closed, and its objects with it", from->owner->name));
+        stoa__proxy_failed(from, err);
     }
     if (err == STOA_OK) {
         made = stoa__side_make_proxy(from->side, from->handle, false);

@@ -228,8 +228,12 @@ class Ends(Case):
                     lambda x: next(iterator)):
             with self.assertRaisesRegex(stoa.InterpreterGone, "owner"):
                 use(p)
-        with stoa.Interpreter() as other, self.assertRaises(stoa.InterpreterGone):
+        with stoa.Interpreter() as other, self.assertRaisesRegex(stoa.InterpreterGone, "owner"):
             other.call(there_name("identity"), p)
+        for make_known in (stoa.publish, stoa.replace, lambda name, p: stoa.once(name, lambda: p)):
+            with self.assertRaisesRegex(stoa.InterpreterGone, "'owner' is closed"):
+                make_known("test.closed owner", p)
+        self.assertNotIn("test.closed owner", stoa.names())
         self.assertEqual(stoa.owner(p), self.interp)
         stoa.release(p)
 
