@@ -17,12 +17,12 @@
  * Work of others that the thread does in the midst (it waits, and serves them) is in the way, and gets none of it.
  *
  * Why nothing is lost: the thread changes `innermost` under the GIL of where it was (or, in C code that has given it up, with a
- * fence between that and the glance at `to_raise`), and exceptions are set under the GIL of `innermost`. So who finds the thread in
- * an interpreter whose GIL he has sets it before the thread leaves; who finds that it has moved on, follows.
+ * fence between that and the glance at `to_raise`), and exceptions are set under the GIL of `innermost`. So who finds the thread
+ * in an interpreter whose GIL he has sets it before the thread leaves; who finds that it has moved on, follows.
  *
  * A stop is raised again when the code runs on: Python swallows exceptions in __del__, callbacks of weak references and the
- * like, and code may do so, too. As long as it is handled (an except or finally clause, __exit__), the code cleans up; and who imports
- * something, such as the traceback module to tell of the exception, is left time for that.
+ * like, and code may do so, too. As long as it is handled (an except or finally clause, __exit__), the code cleans up; and who
+ * imports something, such as the traceback module to tell of the exception, is left time for that.
  */
 #ifndef STOA_PROXY_INTERRUPT_H
 #define STOA_PROXY_INTERRUPT_H
