@@ -47,13 +47,23 @@ step_back(aside *a)
     Py_XDECREF(a->handled);
 }
 
+/* Do all wait still, up to the outermost, whose thread this is about? If not, it may be another one of that number by now. */
+static bool
+callers_wait(const stoa_work *work)
+{
+    while (work != NULL && stoa__stop_is_away(work)) {
+        work = work->beneath;
+    }
+    return work == NULL;
+}
+
 /* Served work is done in the caller's stead: with what the caller's thread keeps in this interpreter. Its state is there: to be
  * deleted it needs the GIL, which we have had since the caller was found waiting. */
 static void
 do_served(stoa_work *work, PyThreadState *state)
 {
     stoa_thread_values values;
-    PyThreadState *callers = stoa__thread_values_find(work->caller);
+    PyThreadState *callers = callers_wait(work) ? stoa__thread_values_find(work->caller) : NULL;
     bool lent = callers != NULL && stoa__thread_values_get(callers, &values);
     if (lent) {
         stoa__thread_values_exchange(state, &values);
@@ -61,7 +71,7 @@ do_served(stoa_work *work, PyThreadState *state)
     work->inside(work);
     if (lent) {
         stoa__thread_values_exchange(state, &values);
-        callers = stoa__stop_is_away(work) ? stoa__thread_values_find(work->caller) : NULL;
+        callers = callers_wait(work) ? stoa__thread_values_find(work->caller) : NULL;
         stoa__thread_values_put_back(callers, &values);
     }
 }
@@ -322,6 +332,7 @@ by_service(stoa_deadline deadline, stoa_work *work)
     work->beneath = served_here();
     if (work->beneath != NULL) {
         stoa__call_ref(&work->beneath->call);
+        work->caller = work->beneath->caller; /* this thread is there in that one's stead */
     }
     work->served_until = deadline;
     size_t count = stoa__current_state() == NULL /* such a wait serves nobody */

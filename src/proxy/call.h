@@ -38,7 +38,7 @@ typedef struct stoa_work {
     struct stoa_entry *entry;         /* its runner's own: by which that one is in the owner */
     struct stoa_work *outer;          /* its runner's own: the work in the midst of which this one is run */
     struct stoa_work *beneath; /* const once served: the served work in the midst of which it was sent, a reference; or NULL */
-    unsigned long caller;                       /* const: the caller's thread as Python counts */
+    unsigned long caller; /* const once served: the outermost caller's thread as Python counts, who all of this is done for */
     stoa_deadline served_until;                 /* const once served; 0: not served */
     uint32_t caller_inside[STOA_CALLER_INSIDE]; /* the same: serials of the interpreters the caller is in; 0: none */
     _Atomic bool late;                          /* its caller's time was up while he could not leave */

@@ -9,8 +9,8 @@
  *
  * So that is written down, in a list of the thread's waiter, and whoever can sees to it that the state of the interpreter in
  * which the thread is has the exception set: who wants it raised, if the thread is at rest in there, or else the thread
- * itself at the next crossing. On each crossing it takes back what has not been raised, and sets it where it arrives; when what was
- * meant is over, it is off the list. Calls pay a load for it, there and back.
+ * itself at the next crossing. On each crossing it takes back what has not been raised, and sets it where it arrives; when what
+ * was meant is over, it is off the list. Calls pay a load for it, there and back.
  *
  *   listed  ->  sent  ->  raised: an interrupt is off the list; a stop stays
  *                     ->  listed again: the thread crossed

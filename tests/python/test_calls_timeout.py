@@ -255,6 +255,28 @@ class TestInTheCallersStead(Owner):
         self.assertEqual(seen, [0, 100, 200])
         self.assertEqual(timed_see(), ("unset", None, None))
 
+    def test_what_the_thread_keeps_two_limits_away(self):
+        with stoa.Interpreter() as near:
+            near.exec("import stoa\ndef timed(f, *args): return stoa.options(f, timeout=60)(*args)")
+            timed = stoa.options(near.call(eval, "timed"), timeout=60)
+            put, see = self.get("put"), self.get("see")
+
+            def body(value):
+                self.assertEqual(see(), ("unset", None, None))
+                timed(put, value)
+                self.assertEqual((see(), timed(see)), ((value,) * 3,) * 2)
+                put(value + 1)
+                self.assertEqual((timed(see), see()), ((value + 1,) * 3,) * 2)
+                seen.append(value)
+
+            seen = []
+            for value in range(0, 300, 100):
+                thread = threading.Thread(target=body, args=(value,))
+                thread.start()
+                thread.join(100)
+            self.assertEqual(seen, [0, 100, 200])
+            self.assertEqual(timed(see), ("unset", None, None))
+
     def test_callbacks_run_on_the_callers_thread(self):
         var = contextvars.ContextVar("var", default=0)
         lock, local, here = threading.RLock(), threading.local(), threading.get_ident()
