@@ -247,11 +247,14 @@ class World:
         return model.values() if type(model) is dict else model
 
     def interrupt_running(self):
-        home, raised = self.home(), []
+        home, other, raised = self.home(), self.home(), []
+        endless = "while True: pass"
+        # in there, or from there in another one, by way of us
+        way = self.random.choice([(home.interp.exec, endless), (home.interp.call, there_name("apply"), other.interp.exec, endless)])
 
         def run():
             try:
-                home.interp.exec("while True: pass")
+                way[0](*way[1:])
             except KeyboardInterrupt:
                 raised.append(True)
 
