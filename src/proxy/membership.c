@@ -165,20 +165,77 @@ stoa__let_go_below(const void *object)
 
 /* Interrupts what still runs in there and waits again: whoever ends the interpreter does not wait for ever. */
 static stoa_err
-drain_firmly(stoa_interp_record *record)
+drain_firmly(stoa_interp_record *record, uint32_t own)
 {
     stoa_deadline deadline;
     (void)stoa__deadline_in(LEAVE_SECONDS, &deadline);
     stoa_err err;
-    while ((err = member_drain(record, 0, deadline)) == STOA_EINTERRUPTED) {
+    while ((err = member_drain(record, own, deadline)) == STOA_EINTERRUPTED) {
     }
     if (err == STOA_ETIMEDOUT) {
         (void)stoa__thread_states_interrupt(record, PyExc_SystemExit);
         (void)stoa__deadline_in(1.0, &deadline);
-        while ((err = member_drain(record, 0, deadline)) == STOA_EINTERRUPTED) {
+        while ((err = member_drain(record, own, deadline)) == STOA_EINTERRUPTED) {
         }
     }
     return err;
+}
+
+/* Inside the interpreter, which is CLOSING by us. `own`: entries of this thread, which end here. Nothing of ours is left in it
+ * afterwards. */
+static void
+leave_closing(stoa_interp_record *record, uint32_t own)
+{
+    bool is_main = stoa__member(record)->interp == PyInterpreterState_Main();
+    if (stoa__member_leaving != NULL) {
+        stoa_deadline deadline;
+        (void)stoa__deadline_in(LEAVE_SECONDS, &deadline);
+        stoa__member_leaving(record, deadline);
+    }
+    stoa_err err = drain_firmly(record, own);
+    if (is_main) {
+        if (stoa__main_leaving != NULL) {
+            stoa__main_leaving();
+        }
+        stoa__parameter_names_keep();
+    }
+    for (; own > 0; own--) {
+        stoa__interp_leave(record);
+    }
+    if (err == STOA_OK) {
+        stoa__side_leave(record);
+        stoa__thread_states_take_down(record, false);
+        stoa__member_gone(record);
+    }
+}
+
+/* One that others made and have not ended, at the end of the program. CPython ends it, after our hook in the main interpreter
+ * and before the one in there: it frees the first thread state that it finds, which may be ours, and up to 3.12 it ends the
+ * process if there are more. So it is left now, in a state that is known to nobody else. */
+static void
+leave_anothers(stoa_interp_record *record, void *unused)
+{
+    (void)unused;
+    if (stoa__interp_enter(record) != STOA_OK) {
+        return;
+    }
+    stoa_member *member = stoa__member(record);
+    bool others = !member->ours && member->interp != PyInterpreterState_Main();
+    if (!others || !stoa__interp_start_close(record)) {
+        stoa__interp_leave(record);
+        return;
+    }
+    PyThreadState *state = PyThreadState_New(member->interp);
+    if (state == NULL) {
+        stoa__interp_reopen(record);
+        stoa__interp_leave(record);
+        return;
+    }
+    PyThreadState *here = PyThreadState_Swap(state);
+    leave_closing(record, 1);
+    PyThreadState_Clear(state);
+    (void)PyThreadState_Swap(here);
+    PyThreadState_Delete(state);
 }
 
 /* The atexit hook of an interpreter: nothing of ours may be left in it when it returns. */
@@ -199,26 +256,10 @@ leave(PyObject *capsule, PyObject *unused)
             stoa__main_leaving();
         }
         stoa__reaper_stop();
+        (void)stoa__interp_each(leave_anothers, NULL);
     }
-    if (!stoa__interp_start_close(record)) {
-        Py_RETURN_NONE;
-    }
-    if (stoa__member_leaving != NULL) {
-        stoa_deadline deadline;
-        (void)stoa__deadline_in(LEAVE_SECONDS, &deadline);
-        stoa__member_leaving(record, deadline);
-    }
-    stoa_err err = drain_firmly(record);
-    if (member->interp == PyInterpreterState_Main()) {
-        if (stoa__main_leaving != NULL) {
-            stoa__main_leaving();
-        }
-        stoa__parameter_names_keep();
-    }
-    if (err == STOA_OK) {
-        stoa__side_leave(record);
-        stoa__thread_states_take_down(record, false);
-        stoa__member_gone(record);
+    if (stoa__interp_start_close(record)) {
+        leave_closing(record, 0);
     }
     Py_RETURN_NONE;
 }

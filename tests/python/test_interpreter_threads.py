@@ -301,6 +301,25 @@ class OthersInterpreters(unittest.TestCase):
         print("done")
         """, stdout="done\n")
 
+    def test_left_open_at_the_end(self):
+        """CPython ends it, and frees thread states that it finds there: none of them may be ours by then."""
+        check(self, self.PRELUDE + """
+        interp = create()
+        must(run(interp, "import stoa; items = []; stoa.publish('items', stoa.proxy(items))"))
+        items = stoa.lookup("items")
+        items.append(1)
+        assert stoa.owner(items).submit(pow, 2, 3).result() == 8
+        if sys.version_info >= (3, 13):  # 3.12 itself cannot end with an interpreter and a daemon thread, with Stoa or without
+            ready, leave = threading.Event(), threading.Event()
+            def visit():
+                items.append(2)
+                ready.set()
+                leave.wait()
+            threading.Thread(target=visit, daemon=True).start()
+            ready.wait()
+        print("end")
+        """, stdout="end\n", quiet=False)  # from 3.14 on CPython warns of it
+
 
 if __name__ == "__main__":
     unittest.main()
