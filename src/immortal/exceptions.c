@@ -181,10 +181,16 @@ stoa__raise(stoa_err err)
     if (err == STOA_EINTERRUPTED && (PyErr_CheckSignals() < 0 || PyErr_Occurred())) {
         return NULL;
     }
+    return stoa__raise_as(err == STOA_ENOMEM         ? PyExc_MemoryError
+                          : err == STOA_EINTERRUPTED ? PyExc_InterruptedError
+                                                     : class_of(err),
+                          err);
+}
+
+PyObject *
+stoa__raise_as(PyObject *type, stoa_err err)
+{
     PyObject *text = message_text(err);
-    PyObject *type = err == STOA_ENOMEM         ? PyExc_MemoryError
-                     : err == STOA_EINTERRUPTED ? PyExc_InterruptedError
-                                                : class_of(err);
     if (text != NULL && type != NULL) {
         PyErr_SetObject(type, text);
     }

@@ -34,6 +34,8 @@ PyObject *stoa__exception_out_of_time(void);
  * STOA_EEXIST -> NameTaken, STOA_EGONE -> InterpreterGone, STOA_ETIMEDOUT -> Timeout, STOA_EDEADLOCK -> Deadlock,
  * STOA_EVERSION -> UnsupportedPython, STOA_EPYTHON -> leaves the one set, … Always returns NULL. */
 PyObject *stoa__raise(stoa_err err);
+/* The same message, as an exception of another type. */
+PyObject *stoa__raise_as(PyObject *type, stoa_err err);
 /* NotFreezable with .path and .type_name. Always returns NULL. */
 PyObject *stoa__raise_not_freezable(const char *path, const char *type_name, const char *why_and_remedy);
 

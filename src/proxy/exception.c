@@ -1,6 +1,7 @@
 #include "proxy/exception.h"
 
 #include <string.h>
+#include <structmember.h>
 
 #include "immortal/exceptions.h"
 #include "immortal/names_of.h"
@@ -56,11 +57,10 @@ crossable_tuple(PyObject *items)
 }
 
 /* name, value, name, value … of a dict of attributes; notes apart. */
-static PyObject *
-crossable_attributes(PyObject *dict)
+static void
+add_attributes(PyObject *dict, PyObject *flat)
 {
-    PyObject *flat = PyList_New(0);
-    PyObject *copy = flat == NULL || !PyDict_Check(dict) ? NULL : PyDict_Copy(dict);
+    PyObject *copy = !PyDict_Check(dict) ? NULL : PyDict_Copy(dict);
     PyObject *key, *value;
     Py_ssize_t position = 0;
     while (copy != NULL && PyDict_Next(copy, &position, &key, &value)) {
@@ -74,6 +74,62 @@ crossable_attributes(PyObject *dict)
         Py_DECREF(sent);
     }
     Py_XDECREF(copy);
+}
+
+/* In the tuple itself, or in a tuple in it, as SyntaxError has it. */
+static bool
+is_in(PyObject *tuple, PyObject *object, int depth)
+{
+    for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(tuple); i++) {
+        PyObject *item = PyTuple_GET_ITEM(tuple, i);
+        if (item == object || (depth > 0 && PyTuple_CheckExact(item) && is_in(item, object, depth - 1))) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* The C fields of builtin classes that neither the arguments fill nor the attributes name: NameError's `name`, and whatever
+ * was assigned later. Not what an AttributeError found nothing in: asking is no reason to hold the object. */
+static int
+add_fields(PyObject *exception, PyObject *arguments, PyObject *dict, PyObject *flat)
+{
+    PyTypeObject *type = Py_TYPE(exception);
+    for (; type != (PyTypeObject *)PyExc_BaseException && type != &PyBaseObject_Type; type = type->tp_base) {
+        PyMemberDef *member = type->tp_flags & Py_TPFLAGS_HEAPTYPE ? NULL : type->tp_members;
+        for (; member != NULL && member->name != NULL; member++) {
+            if ((member->flags & READONLY) || (member->type != T_OBJECT && member->type != T_OBJECT_EX) ||
+                type == (PyTypeObject *)PyExc_AttributeError) {
+                continue;
+            }
+            PyObject *value = *(PyObject **)((char *)exception + member->offset);
+            if (value == NULL || value == Py_None || value == arguments || is_in(arguments, value, 1) ||
+                (dict != NULL && PyDict_Check(dict) && PyDict_GetItemString(dict, member->name) != NULL)) {
+                continue;
+            }
+            PyObject *name = PyUnicode_FromString(member->name), *sent = crossable(value);
+            int result = name == NULL || PyList_Append(flat, name) < 0 ? -1 : PyList_Append(flat, sent);
+            Py_XDECREF(name);
+            Py_DECREF(sent);
+            if (result < 0) {
+                return -1;
+            }
+        }
+    }
+    return 0;
+}
+
+/* `arguments` as they are, `dict` (NULL: none): new references. */
+static PyObject *
+take_attributes(PyObject *exception, PyObject *arguments, PyObject *dict)
+{
+    PyObject *flat = PyList_New(0);
+    if (flat != NULL && dict != NULL) {
+        add_attributes(dict, flat);
+    }
+    if (flat != NULL && add_fields(exception, arguments, dict, flat) < 0) {
+        PyErr_Clear();
+    }
     PyObject *result = flat == NULL ? NULL : PyList_AsTuple(flat);
     Py_XDECREF(flat);
     return result;
@@ -89,20 +145,25 @@ take_apart(PyObject *exception, PyObject **arguments, PyObject **attributes)
         reduced = PyObject_CallOneArg(method, exception);
     }
     Py_XDECREF(method);
-    PyObject *dict = NULL;
+    PyObject *dict = NULL, *args;
     if (reduced != NULL && PyTuple_CheckExact(reduced) && PyTuple_GET_SIZE(reduced) >= 2) {
-        *arguments = or_none(crossable_tuple(PyTuple_GET_ITEM(reduced, 1)));
+        args = Py_NewRef(PyTuple_GET_ITEM(reduced, 1));
         dict = PyTuple_GET_SIZE(reduced) > 2 ? Py_NewRef(PyTuple_GET_ITEM(reduced, 2)) : NULL;
     }
     else {
         PyErr_Clear();
-        PyObject *args = PyObject_GetAttrString(exception, "args");
-        *arguments = or_none(args == NULL ? NULL : crossable_tuple(args));
-        Py_XDECREF(args);
+        args = PyObject_GetAttrString(exception, "args");
         dict = PyObject_GetAttrString(exception, "__dict__");
+        PyErr_Clear();
     }
     Py_XDECREF(reduced);
-    *attributes = or_none(dict == NULL ? NULL : crossable_attributes(dict));
+    if (args != NULL && !PyTuple_CheckExact(args)) {
+        Py_SETREF(args, PySequence_Tuple(args));
+    }
+    PyErr_Clear();
+    *arguments = or_none(args == NULL ? NULL : crossable_tuple(args));
+    *attributes = or_none(args == NULL ? NULL : take_attributes(exception, args, dict));
+    Py_XDECREF(args);
     Py_XDECREF(dict);
 }
 

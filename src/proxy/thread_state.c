@@ -182,8 +182,7 @@ PyObject *
 stoa__enter_failed(stoa_err err)
 {
     if (err == STOA_ESTATE) {
-        PyErr_SetString(PyExc_RecursionError, stoa_error_message());
-        return NULL;
+        return stoa__raise_as(PyExc_RecursionError, err);
     }
     return stoa__raise(err);
 }

@@ -2,6 +2,7 @@
 
 import traceback
 import unittest
+import urllib.error
 
 import stoa
 
@@ -51,6 +52,9 @@ def throw(what):
         "generator": lambda: GeneratorExit(),
         "key": lambda: KeyError(("a", 1)),
         "import": lambda: ImportError("no", name="x", path="y"),
+        "name": make_name,
+        "http": lambda: urllib.error.HTTPError("u", 404, "m", None, None),
+        "later": make_later,
         "uncrossable": lambda: Plain(object(), BadRepr(), [1, {2}]),
         "ownreduce": lambda: OwnReduce("r"),
         "badstr": lambda: BadStr("s"),
@@ -70,6 +74,16 @@ def make_local():
         pass
 
     return Local("only here")
+
+
+def make_name():
+    return nowhere  # noqa: F821
+
+
+def make_later():
+    error = SyntaxError("bad", ("a.py", 3, 1, "text"))
+    error.filename = "b.py"
+    return error
 
 
 def make_notes():
@@ -141,6 +155,11 @@ class Exceptions(unittest.TestCase):
         self.assertEqual(self.caught("key", KeyError).args, (("a", 1),))
         error = self.caught("import", ImportError)
         self.assertEqual((error.name, error.path, error.msg), ("x", "y", "no"))
+        self.assertEqual(self.caught("name", NameError).name, "nowhere")  # no argument, no attribute: CPython puts it there
+        error = self.caught("http", urllib.error.HTTPError)  # its own __init__, which does not run here, did
+        self.assertEqual((error.filename, error.code), ("u", 404))
+        error = self.caught("later", SyntaxError)
+        self.assertEqual((error.msg, error.filename, error.lineno), ("bad", "b.py", 3))
 
     def test_what_is_no_exception(self):
         self.assertEqual(self.caught("exit", SystemExit).code, 3)
