@@ -44,6 +44,9 @@ class _Quiet:
 class _StandIn(type):
     """The type of stand-ins."""
 
+    def __init_subclass__(cls, **kwargs):
+        pass  # one that is the type of another class, too: no event for that either
+
     def mro(cls):
         return [cls, _Quiet, *type.__getattribute__(cls, "__dict__")["_stoa_below"], object]  # it has no order to look in yet
 
@@ -97,12 +100,22 @@ def _find(module, qualname):
     return found if isinstance(found, type) else None
 
 
+def _kind(cls):
+    """The type of a stand-in that really inherits from `cls`."""
+    if cls is object or type(cls) is type:
+        return _StandIn
+    return _AbstractStandIn if type(cls) is abc.ABCMeta else type("_StandIn", (_StandIn, type(cls)), {})
+
+
 def _layouts(below):
-    """What is really inherited from: nothing, unless some class has a layout of its own. Then that one; CPython says which it is."""
-    bases = [(_StandIn, object)]
-    bases += [(_StandIn if type(cls) is type else _AbstractStandIn, cls) for cls in below if type(cls) in (type, abc.ABCMeta)]
-    yield from ((kind, cls, below) for kind, cls in bases)
-    yield from ((kind, cls, [c for c in below if c in cls.__mro__]) for kind, cls in bases[1:] + bases[:1])
+    """What is really inherited from: nothing, unless some class has a layout of its own. Then that one; CPython says which it is.
+    Those whose type says what inheriting means come last."""
+    usual = [cls for cls in below if type(cls) in (type, abc.ABCMeta)]
+    bases = usual + [cls for cls in below if cls not in usual]
+    yield object, below
+    yield from ((cls, below) for cls in bases)
+    yield from ((cls, [c for c in below if c in cls.__mro__]) for cls in bases)
+    yield object, []
 
 
 def stand_in(proxy, rows):
@@ -111,21 +124,19 @@ def stand_in(proxy, rows):
     made = _known.get(id(proxy))
     if made is not None:
         return made
-    below, namespace = [], {}
-    for cls, module, qualname, names, nothing in rows:
-        cls = cls if isinstance(cls, type) else _find(module, qualname)
-        if cls is None:
-            for name in names:
-                if name not in _LEFT_OUT:
-                    namespace.setdefault(name, None if name in nothing else _placeholder)
-        elif cls is not object:
-            below.append(cls)
+    here = [cls if isinstance(cls, type) else _find(module, qualname) for cls, module, qualname, _, _ in rows]
     _, module, qualname, _, _ = rows[0]
-    namespace |= {"__module__": module, "__qualname__": qualname, "_stoa_proxy": proxy, "_stoa_hash": hash(proxy)}
-    for kind, base, order in _layouts(below):
-        namespace["_stoa_below"] = tuple(order)
+    told = {"__module__": module, "__qualname__": qualname, "_stoa_proxy": proxy, "_stoa_hash": hash(proxy)}
+    for base, order in _layouts([cls for cls in here if cls not in (None, object)]):
+        namespace = {}
+        for cls, (_, _, _, names, nothing) in zip(here, rows):
+            if cls is not object and cls not in order:  # what is in it is not inherited: it does not exist here, or cannot be below
+                for name in names:
+                    if name not in _LEFT_OUT:
+                        namespace.setdefault(name, None if name in nothing else _placeholder)
+        namespace |= told | {"_stoa_below": tuple(order)}
         try:
-            made = type.__new__(kind, qualname.rpartition(".")[2], (base,), dict(namespace))
+            made = type.__new__(_kind(base), qualname.rpartition(".")[2], (base,), namespace)
         except TypeError:
             continue
         _known[id(proxy)] = made

@@ -300,6 +300,24 @@ proxy_describe(PyObject *self, PyObject *object, PyObject *type)
 
 /* ---- the type ---------------------------------------------------------------------------------------------------- */
 
+/* Python takes the type of a base for a metaclass: `class X(proxy)` comes here, too. */
+static PyObject *
+proxy_new(PyTypeObject *type, PyObject *args, PyObject *keywords)
+{
+    (void)type;
+    (void)keywords;
+    if (PyTuple_GET_SIZE(args) == 3 && PyTuple_Check(PyTuple_GET_ITEM(args, 1))) {
+        return PyErr_Format(PyExc_TypeError,
+                            "class '%.200S' cannot inherit from a proxy: make it in the interpreter that the "
+                            "object belongs to",
+                            PyTuple_GET_ITEM(args, 0));
+    }
+    PyErr_SetString(PyExc_TypeError,
+                    "a proxy is made by stoa.proxy(object), or when an object goes to another "
+                    "interpreter");
+    return NULL;
+}
+
 static PyMemberDef members[] = {
     {"__weaklistoffset__", T_PYSSIZET, offsetof(stoa_proxy_object, weak_references), READONLY, NULL},
     {"__vectorcalloffset__", T_PYSSIZET, offsetof(stoa_proxy_object, vectorcall), READONLY, NULL},
@@ -311,6 +329,7 @@ PyDoc_STRVAR(proxy_doc,
 
 static const PyType_Slot basic_slots[] = {
     {Py_tp_doc, (void *)proxy_doc},
+    {Py_tp_new, (void *)proxy_new},
     {Py_tp_dealloc, (void *)proxy_dealloc},
     {Py_tp_members, (void *)members},
     {Py_tp_getattro, (void *)proxy_get_attribute},
@@ -340,8 +359,7 @@ stoa__proxy_type_new(void)
     PyType_Spec spec = {
         .name = "stoa.Proxy",
         .basicsize = sizeof(stoa_proxy_object),
-        .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_DISALLOW_INSTANTIATION | Py_TPFLAGS_IMMUTABLETYPE |
-                 Py_TPFLAGS_HAVE_VECTORCALL,
+        .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_IMMUTABLETYPE | Py_TPFLAGS_HAVE_VECTORCALL,
         .slots = slots,
     };
     PyTypeObject *metatype = stoa__proxy_metatype_new();

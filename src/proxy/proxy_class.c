@@ -198,6 +198,36 @@ told_mro(PyObject *type, void *unused)
     return mro;
 }
 
+/* What type.__dict__ gives. */
+static PyObject *
+told_dict(PyObject *unused, PyObject *type)
+{
+    (void)unused;
+    PyObject *dict = PyType_GetDict(&PyType_Type);
+    PyObject *descriptor = dict == NULL ? NULL : PyDict_GetItemString(dict, "__dict__"); /* the type holds it */
+    Py_XDECREF(dict);
+    return descriptor == NULL ? NULL
+                              : Py_TYPE(descriptor)->tp_descr_get(descriptor, type, (PyObject *)Py_TYPE(type));
+}
+
+static PyMethodDef told_dict_method = {"__dict__", told_dict, METH_O, NULL};
+
+/* inspect.getattr_static, by which typing's protocols look for special methods, passes over a class whose type has a
+ * __dict__ that is not the usual descriptor. So they judge by the object's class (p.__class__), as those of collections.abc
+ * do. */
+static int
+hide_dict(PyTypeObject *metatype)
+{
+    PyObject *function = PyCFunction_New(&told_dict_method, NULL), *dict = PyType_GetDict(metatype);
+    PyObject *property = function == NULL ? NULL : PyObject_CallOneArg((PyObject *)&PyProperty_Type, function);
+    int result = property == NULL || dict == NULL ? -1 : PyDict_SetItemString(dict, "__dict__", property);
+    PyType_Modified(metatype);
+    Py_XDECREF(property);
+    Py_XDECREF(dict);
+    Py_XDECREF(function);
+    return result;
+}
+
 static PyGetSetDef metatype_getset[] = {
     {"__mro__", told_mro, NULL, NULL, NULL},
     {NULL, NULL, NULL, NULL, NULL},
@@ -218,5 +248,9 @@ static PyType_Spec metatype_spec = {
 PyTypeObject *
 stoa__proxy_metatype_new(void)
 {
-    return (PyTypeObject *)PyType_FromSpec(&metatype_spec);
+    PyTypeObject *metatype = (PyTypeObject *)PyType_FromSpec(&metatype_spec);
+    if (metatype != NULL && hide_dict(metatype) < 0) {
+        Py_CLEAR(metatype);
+    }
+    return metatype;
 }

@@ -20,7 +20,6 @@ enum {
     AENTER,
     AEXIT,
     REVERSED,
-    LENGTH_HINT,
     FORMAT,
     ROUND,
     TRUNC,
@@ -36,11 +35,11 @@ enum {
 };
 
 static const special_row rows[] = {
-    {NULL, "__enter__"},      {NULL, "__exit__"},          {NULL, "__aenter__"},   {NULL, "__aexit__"},
-    {"builtins", "reversed"}, {"operator", "length_hint"}, {"builtins", "format"}, {"builtins", "round"},
-    {"math", "trunc"},        {"math", "floor"},           {"math", "ceil"},       {"builtins", "bytes"},
-    {"builtins", "complex"},  {"builtins", "dir"},         {NULL, "__sizeof__"},   {"os", "fspath"},
-    {"copy", "copy"},         {"copy", "deepcopy"},
+    {NULL, "__enter__"},      {NULL, "__exit__"},     {NULL, "__aenter__"},  {NULL, "__aexit__"},
+    {"builtins", "reversed"}, {"builtins", "format"}, {"builtins", "round"}, {"math", "trunc"},
+    {"math", "floor"},        {"math", "ceil"},       {"builtins", "bytes"}, {"builtins", "complex"},
+    {"builtins", "dir"},      {NULL, "__sizeof__"},   {"os", "fspath"},      {"copy", "copy"},
+    {"copy", "deepcopy"},
 };
 
 /* ---- inside the owner -------------------------------------------------------------------------------------------- */
@@ -71,6 +70,20 @@ do_special(PyObject *target, PyObject *const *args, Py_ssize_t count, stoa_opera
     PyObject *result = function == NULL ? NULL : call_with_target(function, target, args, count);
     Py_XDECREF(function);
     return result;
+}
+
+/* An object that has neither a size nor a hint says so: who asked knows better what to take for it. */
+static PyObject *
+do_length_hint(PyObject *target, PyObject *const *args, Py_ssize_t count, stoa_operation *op)
+{
+    (void)args;
+    (void)count;
+    (void)op;
+    Py_ssize_t hint = PyObject_LengthHint(target, -1);
+    if (hint < 0) {
+        return PyErr_Occurred() ? NULL : Py_NewRef(Py_NotImplemented);
+    }
+    return PyLong_FromSsize_t(hint);
 }
 
 /* The exception has arrived as one of this interpreter's own: its type and traceback with it. */
@@ -127,7 +140,6 @@ leave(PyObject *self, PyObject *args, uintptr_t which)
 SPECIAL(enter, ENTER, 0)
 SPECIAL(aenter, AENTER, 0)
 SPECIAL(reversed, REVERSED, 0)
-SPECIAL(length_hint, LENGTH_HINT, 0)
 SPECIAL(format, FORMAT, 1)
 SPECIAL(round, ROUND, 1)
 SPECIAL(trunc, TRUNC, 0)
@@ -138,6 +150,13 @@ SPECIAL(complex, COMPLEX, 0)
 SPECIAL(sizeof, SIZEOF, 0)
 SPECIAL(fspath, FSPATH, 0)
 SPECIAL(copy, COPY, 0)
+
+static PyObject *
+special_length_hint(PyObject *self, PyObject *unused)
+{
+    (void)unused;
+    return stoa__request(self, do_length_hint, NULL, 0, 0, 0);
+}
 
 static PyObject *
 special_exit(PyObject *self, PyObject *args)
@@ -236,7 +255,7 @@ static PyMethodDef methods[] = {
     {"__aenter__", special_aenter, METH_VARARGS, NULL},
     {"__aexit__", special_aexit, METH_VARARGS, NULL},
     {"__reversed__", special_reversed, METH_VARARGS, NULL},
-    {"__length_hint__", special_length_hint, METH_VARARGS, NULL},
+    {"__length_hint__", special_length_hint, METH_NOARGS, NULL},
     {"__format__", special_format, METH_VARARGS, NULL},
     {"__round__", special_round, METH_VARARGS, NULL},
     {"__trunc__", special_trunc, METH_VARARGS, NULL},

@@ -220,7 +220,12 @@ go(request *r)
 static PyObject *
 stop(request *r, PyObject *value)
 {
-    if (value != NULL && !(value == Py_None && (r->flags & STOA_REQUEST_BARE_STOP))) {
+    if (value == Py_None) { /* raised without a value, by nearly everybody */
+        if (!(r->flags & STOA_REQUEST_BARE_STOP)) {
+            PyErr_SetNone(PyExc_StopIteration);
+        }
+    }
+    else if (value != NULL) {
         PyObject *raised = PyObject_CallOneArg(PyExc_StopIteration, value);
         if (raised != NULL) {
             PyErr_SetRaisedException(raised);

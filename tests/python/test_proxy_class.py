@@ -17,9 +17,10 @@ import unittest
 import weakref
 
 import stoa
+from stoa import _classes
 
 THERE = """
-import abc, collections, dataclasses, enum, fractions, functools, io, random, threading
+import abc, collections, dataclasses, enum, fractions, functools, io, random, stoa, threading
 class Plain: pass
 class Counts:
     def __len__(self): return 1
@@ -76,6 +77,24 @@ class Closes(typing.Protocol):
     def close(self): ...
 
 
+@typing.runtime_checkable
+class Adds(typing.Protocol):
+    def __add__(self, other): ...
+
+
+@typing.runtime_checkable
+class Sizes(typing.Protocol):
+    def __len__(self): ...
+
+
+PROTOCOLS = [typing.SupportsInt, typing.SupportsIndex, typing.SupportsFloat, typing.SupportsAbs, typing.SupportsBytes, typing.SupportsComplex,
+             typing.SupportsRound, Adds, Sizes, Closes]  # fmt: skip
+
+
+def is_instance(x, name):
+    return isinstance(x, getattr(typing, name, None) or globals()[name])
+
+
 class Classes(unittest.TestCase):
     def setUp(self):
         self.interp = stoa.Interpreter(name="owner")
@@ -105,6 +124,48 @@ class Classes(unittest.TestCase):
                 self.assertIsInstance(p, cls)
                 self.assertNotIsInstance(p, bytes)
         self.assertNotIsInstance(self.get("Plain()"), Closes)
+
+    def test_protocols(self):
+        """typing looks for special methods past __getattribute__, and the proxy's own type has them all."""
+        for kind in ("[]", "Plain()", "Counts()", "Number(1)", "stoa.proxy(5)", "stoa.proxy('a')", "io.StringIO()"):
+            p = self.get(kind)
+            for protocol in PROTOCOLS:
+                with self.subTest(kind=kind, protocol=protocol.__name__):
+                    self.assertIs(isinstance(p, protocol), self.interp.call(is_instance, p, protocol.__name__))
+        self.assertIn("__add__", vars(stoa.Proxy))
+
+    def test_layouts_of_other_types_of_types(self):
+        """ctypes says by a type of its own what inheriting from its classes means."""
+        try:
+            self.interp.exec("import ctypes\nclass Pair(ctypes.Structure): _fields_ = [('x', ctypes.c_int)]")
+        except ImportError as error:
+            self.skipTest(str(error))
+        import ctypes
+
+        numbers, pair = self.get("(ctypes.c_int * 3)(1, 2)"), self.get("Pair(3)")
+        self.assertIsInstance(numbers, ctypes.Array)
+        self.assertIsInstance(numbers, collections.abc.Sized)
+        self.assertNotIsInstance(numbers, ctypes.Structure)
+        self.assertIsInstance(pair, ctypes.Structure)
+        self.assertNotIsInstance(pair, collections.abc.Sized)
+        self.assertEqual((list(numbers), pair.x, pair.__class__(4).x), ([1, 2, 0], 3, 4))
+
+    def test_names_of_classes_that_it_cannot_inherit_from(self):
+        """Of two layouts it has one; the other class's special methods count all the same."""
+        rows = tuple((None, module, name, names, ()) for module, name, names in (
+            ("__main__", "Gone", ()), ("builtins", "int", ("__int__",)), ("builtins", "list", ("__len__", "__iter__"))))  # fmt: skip
+        made = _classes.stand_in(self.get("Plain"), rows)
+        for name in ("__int__", "__len__", "__iter__"):
+            self.assertTrue(any(name in vars(cls) for cls in made.__mro__), name)
+
+    def test_nothing_is_made_of_it(self):
+        with self.assertRaisesRegex(TypeError, "class 'Derived' cannot inherit from a proxy: make it in the interpreter"):
+
+            class Derived(self.get("Plain")):
+                pass
+
+        for make in (stoa.Proxy, lambda: stoa.Proxy([])):
+            self.assertRaisesRegex(TypeError, "a proxy is made by stoa.proxy", make)
 
     def test_making_it_is_no_event(self):
         p = self.get("Plugged()")

@@ -28,7 +28,7 @@ def outcome(operation, thing):
     try:
         return ("value", plain(operation(thing)))
     except BaseException as error:
-        return ("raised", type(error).__name__)
+        return ("raised", type(error).__name__, plain(error.args) if isinstance(error, StopIteration) else ())
 
 
 def inplace(op, value):
@@ -97,7 +97,7 @@ OPERATIONS = {
     "list ==": lambda x: [3, 1, 2, [4]] == x, "== dict": lambda x: {"a": 1, "b": [2], 3: None} == x,
     "!= set": lambda x: x != {1, 2, 3}, "<": lambda x: x < 5, "> list": lambda x: x > [1], "<= set": lambda x: x <= {1, 2, 3, 4},
     "== object": lambda x: x == object(), "negative": operator.neg, "positive": operator.pos, "invert": operator.invert, "abs": abs, "int": int, "float": float,
-    "complex": complex, "index": operator.index, "range": lambda x: range(10)[x], "round": round,
+    "complex": complex, "index": operator.index, "range": lambda x: range(10)[x], "length hint": lambda x: operator.length_hint(x, 8), "round": round,
     "round 1": lambda x: round(x, 1), "trunc": lambda x: __import__("math").trunc(x),
     "floor": lambda x: __import__("math").floor(x), "ceil": lambda x: __import__("math").ceil(x),
     "format": lambda x: format(x, "q"), "format none": lambda x: f"{x}", "bytes": bytes, "fspath": os.fspath,
