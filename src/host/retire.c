@@ -271,6 +271,7 @@ look_everywhere(retirement *r, bool *out_found)
     if (err == STOA_OK && *out_found) {
         tell_holders(r);
     }
+    r->place = r->target = NULL; /* others who look meanwhile would take this for a holder */
     return err;
 }
 
