@@ -240,6 +240,7 @@ static PyType_Slot slots[] = {
     STOA_LATE_SLOTS,
     {Py_tp_repr, sequence_repr},
     {Py_tp_hash, sequence_hash},
+    {Py_tp_iter, PySeqIter_New},
     {Py_tp_richcompare, sequence_compare},
     {Py_tp_methods, methods},
     {Py_sq_length, sequence_length},
@@ -261,10 +262,13 @@ static PyType_Spec spec = {
 
 /* ---- making -------------------------------------------------------------------------------------------------------- */
 
-/* Borrowed. */
-static PyTypeObject *
-sequence_type(stoa_foreign_side *side)
+PyTypeObject *
+stoa__sequence_type(void)
 {
+    stoa_foreign_side *side = stoa__foreign_side();
+    if (side == NULL) {
+        return NULL;
+    }
     if (side->sequence_type == NULL) {
         PyObject *type = stoa__late_type_new(&spec, "Sequence");
         if (type == NULL || side->sequence_type != NULL) { /* another thread was faster */
@@ -282,7 +286,6 @@ stoa__sequence_of(const stoa_node *node)
     if (node->count < STOA_LATE_MIN) {
         return NULL;
     }
-    stoa_foreign_side *side = stoa__foreign_side();
-    PyTypeObject *type = side == NULL ? NULL : sequence_type(side);
+    PyTypeObject *type = stoa__sequence_type();
     return type == NULL ? NULL : stoa__late_new(type, node, node->count);
 }

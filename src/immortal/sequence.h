@@ -12,4 +12,7 @@
 /* As stoa_foreign_kind.build_lazily of TUPLE. */
 PyObject *stoa__sequence_of(const stoa_node *node);
 
+/* The type, of this interpreter: borrowed, or NULL with an exception. GIL. */
+PyTypeObject *stoa__sequence_type(void);
+
 #endif

@@ -1,6 +1,7 @@
 #include "module/objects.h"
 
 #include "immortal/foreign.h"
+#include "immortal/sequence.h"
 #include "module/region.h"
 #include "stoa/python.h"
 
@@ -96,5 +97,9 @@ static PyMethodDef functions[] = {
 int
 stoa__module_add_objects(PyObject *module)
 {
-    return PyModule_AddFunctions(module, functions);
+    PyObject *type = (PyObject *)stoa__sequence_type();
+    return type == NULL ? -1
+           : PyModule_AddObjectRef(module, "SharedSequence", type) < 0
+               ? -1
+               : PyModule_AddFunctions(module, functions);
 }

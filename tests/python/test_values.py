@@ -155,7 +155,8 @@ class Sequences(unittest.TestCase):
 
     def test_like_the_tuple(self):
         s, t = self.frozen, tuple(self.points)
-        self.assertEqual(type(s).__name__, "SharedSequence")
+        self.assertIs(type(s), stoa.SharedSequence)
+        self.assertEqual(list(type(s).__iter__(s)), list(s[:]))
         self.assertIsInstance(s, collections.abc.Sequence)
         self.assertNotIsInstance(s, tuple)
         self.assertTrue(s == t and t == s and not s != t and s == stoa.freeze(self.points) and s <= s)
