@@ -5,10 +5,11 @@
 #include "heap/error.h"
 #include "heap/process_struct.h" // stoa__process->counters
 #include "immortal/cpython/gilstate.h"
-#include "immortal/cpython/thread_values.h"
 #include "immortal/exceptions.h"
 #include "proxy/service.h"
+#include "proxy/stead.h"
 #include "proxy/stop.h"
+#include "proxy/thread_table.h"
 #include "proxy/wait.h"
 
 /* After this a posted call that nobody has begun is taken back. */
@@ -47,32 +48,19 @@ step_back(aside *a)
     Py_XDECREF(a->handled);
 }
 
-/* Do all wait still, up to the outermost, whose thread this is about? If not, it may be another one of that number by now. */
-static bool
-callers_wait(const stoa_work *work)
-{
-    while (work != NULL && stoa__stop_is_away(work)) {
-        work = work->beneath;
-    }
-    return work == NULL;
-}
-
-/* Served work is done in the caller's stead: with what the caller's thread keeps in this interpreter. Its state is there: to be
- * deleted it needs the GIL, which we have had since the caller was found waiting. */
+/* In its caller's stead, here and in what it enters from here. */
 static void
 do_served(stoa_work *work, PyThreadState *state)
 {
-    stoa_thread_values values;
-    PyThreadState *callers = callers_wait(work) ? stoa__thread_values_find(work->caller) : NULL;
-    bool lent = callers != NULL && stoa__thread_values_get(callers, &values);
-    if (lent) {
-        stoa__thread_values_exchange(state, &values);
-    }
+    stoa_thread_table *table = stoa__thread_table_here;
+    const stoa_work *before = table->in_stead;
+    stoa_stead stead;
+    bool lent = stoa__stead_begin(&stead, work, state);
+    table->in_stead = work;
     work->inside(work);
+    table->in_stead = before;
     if (lent) {
-        stoa__thread_values_exchange(state, &values);
-        callers = callers_wait(work) ? stoa__thread_values_find(work->caller) : NULL;
-        stoa__thread_values_put_back(callers, &values);
+        stoa__stead_end(&stead, state);
     }
 }
 

@@ -11,6 +11,7 @@
 #include "immortal/cpython/gilstate.h"
 #include "immortal/exceptions.h"
 #include "proxy/interrupt.h"
+#include "proxy/stead.h"
 #include "proxy/thread_table.h"
 
 /* C stack that an entry leaves to the code it calls; below it, STOA_ESTATE */
@@ -83,6 +84,7 @@ stoa__enter_held(stoa_interp_record *record, stoa_entry *entry)
     entry->previous = previous;
     entry->remembered = previous == NULL ? PyGILState_GetThisThreadState() : NULL;
     entry->generation = stoa__fork_generation();
+    entry->stead = NULL;
     PyThreadState *state = NULL;
     if (table != NULL) {
         if ((uintptr_t)__builtin_frame_address(0) < table->stack_low + STACK_MARGIN) {
@@ -124,6 +126,9 @@ stoa__enter_held(stoa_interp_record *record, stoa_entry *entry)
     if (interrupted) {
         stoa__interrupts_settle(table->waiter, NULL);
     }
+    if (__builtin_expect(table->in_stead != NULL, 0)) {
+        stoa__stead_enter(entry, table->in_stead);
+    }
     STOA_COUNT(&stoa__process->counters, calls);
     return STOA_OK;
 }
@@ -155,6 +160,9 @@ stoa__leave(stoa_entry *entry)
     stoa_thread_table *table = stoa__thread_table_here;
     stoa_interp_record *record = entry->record;
     check_generation(entry);
+    if (__builtin_expect(entry->stead != NULL, 0)) {
+        stoa__stead_leave(entry);
+    }
     table->top = entry->below;
     stoa__thread_stays_in(table, entry->below == NULL ? NULL : entry->below->record);
     bool interrupted = stoa__interrupts_wait(table->waiter);

@@ -30,6 +30,7 @@ typedef struct stoa_entry {  /* on the caller's stack */
     PyThreadState *remembered;  /* previous NULL: what PyGILState_Ensure would have found */
     struct stoa_entry *below;   /* the entry of this thread that this one stands on */
     uint64_t generation;        /* stoa__fork_generation at the time */
+    struct stoa_stead *stead;   /* of the caller whom the thread stands in for; NULL: none */
 } stoa_entry;
 
 /* Makes `record`'s interpreter current on this thread: takes its GIL (and gives up the one held, if any). From any

@@ -1,5 +1,5 @@
 /* The tables behind thread_state.h: what a thread keeps, and what an interpreter's list of it is. Private to thread_state*.c, and
- * to those who raise exceptions in threads: stop.c, interrupt.c. */
+ * to those who raise exceptions in threads (stop.c, interrupt.c), or stand in for them (call.c). */
 #ifndef STOA_PROXY_THREAD_TABLE_H
 #define STOA_PROXY_THREAD_TABLE_H
 
@@ -27,6 +27,7 @@ typedef struct stoa_thread_table {
     uintptr_t stack_low; /* lowest address of this thread's stack; 0: unknown */
     stoa_waiter *waiter; /* a reference: others see there what this thread is inside */
     bool runs_signal_handlers;
+    const struct stoa_work *in_stead; /* served work that it does for another thread: proxy/stead.h; NULL: none */
 } stoa_thread_table;
 
 extern _Thread_local stoa_thread_table *stoa__thread_table_here; /* NULL: not made yet */

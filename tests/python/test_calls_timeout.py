@@ -277,6 +277,34 @@ class TestInTheCallersStead(Owner):
             self.assertEqual(seen, [0, 100, 200])
             self.assertEqual(timed(see), ("unset", None, None))
 
+    def test_what_the_thread_keeps_in_a_third_interpreter(self):
+        with stoa.Interpreter() as near:
+            near.exec("import stoa\ndef plain(f, *args): return f(*args), f(*args)\ndef owners(p, code): return stoa.owner(p).call(eval, code)")
+            timed = stoa.options(near.call(eval, "plain"), timeout=60)
+            timed_owners = stoa.options(near.call(eval, "owners"), timeout=60)
+            put, see, get = self.get("put"), self.get("see"), self.get("lambda f: call(see)")
+
+            def body(value):
+                self.assertEqual(see(), ("unset", None, None))  # from now on the thread has been there
+                timed(put, value)
+                self.assertEqual((see(), timed(see)), ((value,) * 3, ((value,) * 3,) * 2))
+                put(value + 1)
+                self.assertEqual((timed(see)[1], timed(get, None)[0], timed_owners(see, "see()")), ((value + 1,) * 3,) * 3)
+                self.assertEqual(near.call(eval, "owners", timeout=60)(see, "put(var.get() + 1)"), None)
+                self.assertEqual(near.call("builtins:list", (1, 2), timeout=60), [1, 2])
+                self.assertEqual(see(), (value + 2,) * 3)
+                with self.assertRaises(stoa.Timeout):  # nobody's, once the caller has left
+                    near.call("__main__:plain", self.get("time.sleep"), 0.3, timeout=0.05)
+                self.assertEqual(see(), (value + 2,) * 3)
+                seen.append(value)
+
+            seen = []
+            for value in range(0, 300, 100):  # service threads are used again: nothing of one caller is left for the next
+                thread = threading.Thread(target=body, args=(value,))
+                thread.start()
+                thread.join(100)
+            self.assertEqual(seen, [0, 100, 200])
+
     def test_callbacks_run_on_the_callers_thread(self):
         var = contextvars.ContextVar("var", default=0)
         lock, local, here = threading.RLock(), threading.local(), threading.get_ident()
