@@ -119,7 +119,12 @@ find_and_deliver(stoa_name_shard *shard, const stoa_name_key *key, const stoa_in
             return found;
         }
         if (out->value.handle == failed) {
-            *err = stoa__fail(STOA_EGONE, "the interpreter that owns what the name stands for is closed");
+            stoa_interp_record *owner; /* the memory of a record is never given back */
+            void *object;
+            bool known = stoa__handle_get_held(failed, &owner, &object) == STOA_OK;
+            *err = stoa__fail(
+                STOA_EGONE, "interpreter '%s', which owns what the name stands for, is closed; replace or unpublish the name",
+                known ? owner->name : "?");
             return true;
         }
         if (stoa__handle_ref(out->value.handle) == STOA_OK) {

@@ -154,6 +154,7 @@ a_name_holds_a_reference_of_its_handle(void **state)
     stoa__handle_unref(value.handle);
     stoa__interp_gone(owner);
     assert_int_equal(stoa__name_lookup("h", 1, NULL, &got), STOA_EGONE);
+    assert_non_null(strstr(stoa_error_message(), "'owner', which owns"));
     assert_int_equal(stoa__name_wait("h", 1, NULL, STOA_FOREVER, &got), STOA_EGONE);
     assert_int_equal(unpublish("h"), STOA_OK);
     assert_int_equal(atomic_load(&owner->refs), 1);
