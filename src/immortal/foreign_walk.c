@@ -192,6 +192,31 @@ refuse_changeable(stoa_walk *walk, PyObject *object)
     return STOA_VISIT_FAILED;
 }
 
+static bool
+is_mutable_builtin(PyObject *object)
+{
+    return PyList_CheckExact(object) || PyDict_CheckExact(object) || PySet_CheckExact(object) ||
+           PyByteArray_CheckExact(object);
+}
+
+/* share() takes exceptions for what they say. They are rebuilt with their arguments as they were given (reduce.c), so a list
+ * among these, or in a tuple there, would arrive as a list; what lies deeper the walk meets itself. */
+static bool
+has_mutable_argument(PyObject *object)
+{
+    PyObject *arguments = PyExceptionInstance_Check(object) ? PyException_GetArgs(object) : NULL;
+    bool found = false;
+    for (Py_ssize_t i = 0; arguments != NULL && !found && i < PyTuple_GET_SIZE(arguments); i++) {
+        PyObject *argument = PyTuple_GET_ITEM(arguments, i);
+        found = is_mutable_builtin(argument);
+        for (Py_ssize_t k = 0; PyTuple_CheckExact(argument) && !found && k < PyTuple_GET_SIZE(argument); k++) {
+            found = is_mutable_builtin(PyTuple_GET_ITEM(argument, k));
+        }
+    }
+    Py_XDECREF(arguments);
+    return found;
+}
+
 static stoa_visit_result
 step_planned(stoa_walk *walk, stoa_plan *plan, PyObject *object, bool in_memo, stoa_shared **out)
 {
@@ -206,6 +231,11 @@ step_planned(stoa_walk *walk, stoa_plan *plan, PyObject *object, bool in_memo, s
     }
     if (plan->mutable && !(walk->flags & STOA_FREEZE_CONVERT)) {
         return refuse_changeable(walk, object);
+    }
+    if (!(walk->flags & STOA_FREEZE_CONVERT) && has_mutable_argument(object)) {
+        stoa__refuse_because(
+            walk, object, "one of its args can be changed, and share() takes only what cannot; use freeze()");
+        return STOA_VISIT_FAILED;
     }
     return step_apart(walk, object, in_memo, out);
 }

@@ -454,6 +454,14 @@ class Hostile(unittest.TestCase):
         frozen = stoa.freeze([late])[0]
         self.assertEqual((vars(frozen), frozen.extra, point.extra), ({"x": 3, "y": 4.0, "name": "", "extra": 6}, 5, 5))
 
+    def test_share_takes_exceptions_for_what_they_say(self):
+        shared = stoa.share((ValueError("a", (1, (2,))), KeyError()))
+        self.assertEqual([error.args for error in shared], [("a", (1, (2,))), ()])
+        for inside in ([1], ([1],), {"a": 1}, {1}, bytearray(b"a"), (1, ((), [1]))):
+            with self.subTest(inside), self.assertRaisesRegex(stoa.NotFreezable, r"^\$\[0\]"):
+                stoa.share((ValueError("a", inside),))
+            self.assertEqual(len(stoa.freeze(ValueError("a", inside)).args), 2)
+
     def test_share_takes_what_cannot_change(self):
         for value in (zoo.Fixed(1), zoo.Slim(a=1), zoo.Color.RED, zoo.Pair(1, 2), decimal.Decimal(1), uuid.UUID(int=1), len, zoo.Point):
             self.assertEqual(stoa.share((value,)), (value,))
