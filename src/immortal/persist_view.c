@@ -320,7 +320,7 @@ static PyMethodDef mapping_methods[] = {
     {"copy", mapping_copy, METH_NOARGS, "copy($self, /)\n--\n\nA dict of the pairs."},
     {"__reversed__", mapping_reversed, METH_NOARGS,
      "__reversed__($self, /)\n--\n\nThe keys from the last to the first."},
-    {"__copy__", mapping_copied, METH_NOARGS, "It cannot change: itself."},
+    {"__copy__", mapping_copied, METH_NOARGS, "__copy__($self, /)\n--\n\nIt cannot change: itself."},
     STOA_LATE_SIZEOF,
     {"__reduce__", mapping_reduce, METH_NOARGS, "Pickles as the pairs."},
     {"__class_getitem__", Py_GenericAlias, METH_O | METH_CLASS, "PersistentMapping[K, V], for type hints."},

@@ -229,8 +229,8 @@ static PyMethodDef methods[] = {
      "index($self, value, start=0, stop=sys.maxsize, /)\n--\n\n"
      "The first position of value; ValueError if there is none."},
     {"count", sequence_count, METH_O, "count($self, value, /)\n--\n\nHow often value is in it."},
-    {"__reduce__", sequence_reduce, METH_NOARGS, "As a tuple."},
-    {"__copy__", sequence_copy, METH_NOARGS, "It cannot change: itself."},
+    {"__reduce__", sequence_reduce, METH_NOARGS, "__reduce__($self, /)\n--\n\nAs a tuple."},
+    {"__copy__", sequence_copy, METH_NOARGS, "__copy__($self, /)\n--\n\nIt cannot change: itself."},
     STOA_LATE_SIZEOF,
     {"__class_getitem__", Py_GenericAlias, METH_O | METH_CLASS, "See PEP 585"},
     {NULL, NULL, 0, NULL},
