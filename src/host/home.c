@@ -179,7 +179,7 @@ home_main(void *arg)
         }
         else if (phase == STOA_HOME_STOPPING) {
             while ((job = take_job(home, STOA_HOME_STOPPING)) != NULL) {
-                job->refuse(job, "it was closed before the call began");
+                job->refuse(job, NULL);
             }
             ask_for_phase(home, STOA_HOME_STOPPING, STOA_HOME_STOPPED); /* unless the closer gave up */
         }

@@ -27,7 +27,7 @@ enum {
 typedef struct stoa_job {
     struct stoa_job *next;
     void (*run)(struct stoa_job *job, stoa_interp_record *record); /* no GIL; frees the job */
-    void (*refuse)(struct stoa_job *job, const char *why);         /* the same */
+    void (*refuse)(struct stoa_job *job, const char *why); /* the same. NULL: it was closed before the job began */
     /* NULL, or: the interpreter is to be closed, end soon. Any thread, under a lock: may set flags and wake, no more. A job
      * that has one outlives its run. */
     void (*stop)(struct stoa_job *job);

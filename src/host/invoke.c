@@ -488,7 +488,8 @@ refuse_submitted(stoa_job *job, const char *why)
     if (stoa__visit(work->caller, &visit) == STOA_OK) { /* else the future is gone with its interpreter */
         if (future_starts(work->future)) {
             PyObject *class = stoa__exception(STOA_EXC_InterpreterGone);
-            PyObject *error = class == NULL ? NULL : PyObject_CallFunction(class, "s", why);
+            const char *text = why != NULL ? why : "it was closed before the call began";
+            PyObject *error = class == NULL ? NULL : PyObject_CallFunction(class, "s", text);
             tell_future(work->future, "set_exception", error);
             Py_XDECREF(error);
         }

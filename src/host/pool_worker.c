@@ -386,14 +386,14 @@ run_worker(stoa_job *job, stoa_interp_record *record)
     close_from_elsewhere(worker);
 }
 
-/* Its interpreter could not be made. */
+/* Its interpreter could not be made; or somebody was quick to close it, which another worker makes up for, as later. */
 static void
 refuse_worker(stoa_job *job, const char *why)
 {
     stoa_worker *worker = (stoa_worker *)job;
     char text[256];
-    (void)snprintf(text, sizeof(text), "a pool of interpreters could not make one: %s", why);
-    retire(worker, text);
+    (void)snprintf(text, sizeof(text), "a pool of interpreters could not make one: %s", why == NULL ? "" : why);
+    retire(worker, why == NULL ? NULL : text);
     gone(worker);
 }
 

@@ -83,6 +83,30 @@ class Tasks(unittest.TestCase):
             stdout="Deadlock\nRuntimeError True\n",
         )
 
+    def test_whose_worker_is_closed_before_it_begins(self):
+        child.check(
+            self,
+            """
+            import stoa, threading
+            done = threading.Event()
+            def close_all():
+                while not done.is_set():
+                    for worker in stoa.interpreters():
+                        if worker.name.startswith("brief"):
+                            worker.close(timeout=60)
+            closer = threading.Thread(target=close_all)
+            closer.start()
+            for n in range(15):
+                pool = stoa.InterpreterPoolExecutor(1, f"brief{n}")
+                assert [pool.submit(pow, 2, 3).result(60) for _ in range(2)] == [8, 8]
+                pool.shutdown()
+            done.set()
+            closer.join()
+            print("all done")
+            """,
+            stdout="all done\n",
+        )
+
     def test_that_are_interrupted(self):
         child.check(
             self,
