@@ -4,21 +4,10 @@
 #include <string.h>
 
 #include "immortal/equal.h"
+#include "immortal/foreign_walk.h"
 #include "immortal/hash.h"
 #include "immortal/image_parts.h"
-#include "immortal/late.h"
 #include "immortal/persist.h"
-
-static bool
-node_among(stoa_shared *const *children, size_t count, size_t step)
-{
-    for (size_t i = 0; i < count; i += step) {
-        if (stoa__is_node(children[i])) {
-            return true;
-        }
-    }
-    return false;
-}
 
 static stoa_shared *
 make_native(stoa_batch *batch, stoa_node_kind kind, stoa_shared *const *children, size_t count)
@@ -108,21 +97,14 @@ drop_equal(stoa_shared **children, size_t count, size_t step, const keyed *keys)
 
 /* ---- nodes --------------------------------------------------------------------------------------------------------- */
 
-static int
-by_address(const void *a, const void *b)
-{
-    const stoa_shared *const *first = a, *const *second = b;
-    return (*first > *second) - (*first < *second);
-}
-
 /* Of children of which no two are known to be equal. */
 static stoa_shared *
 make_keyed(stoa_batch *batch, stoa_node_kind kind, stoa_shared **children, size_t count)
 {
-    if (kind == STOA_NODE_FROZENSET) { /* as foreign_walk.c */
-        qsort(children, count, sizeof(*children), by_address);
+    if (kind == STOA_NODE_FROZENSET) {
+        stoa__node_sort_members(children, count);
     }
-    else if (count >= 2 * STOA_LATE_MIN && !node_among(children, count, 2)) {
+    else if (stoa__persist_suits(children, count / 2)) {
         stoa_shared *base = stoa__make_mapping(batch, children, (Py_ssize_t)count / 2);
         return base == NULL ? NULL : stoa__persist_first(batch, base, children, count / 2);
     }
@@ -133,7 +115,7 @@ stoa_shared *
 stoa__make_container(stoa_batch *batch, stoa_node_kind kind, stoa_shared *const *children, size_t count,
                      bool foreign)
 {
-    if (!foreign || !node_among(children, count, 1)) {
+    if (!foreign || !stoa__foreign_inside(children, count)) {
         return make_native(batch, kind, children, count);
     }
     if (kind == STOA_NODE_TUPLE) {

@@ -82,6 +82,9 @@ stoa_shared *stoa__make_node(stoa_batch *batch, stoa_node_kind kind, unsigned fl
  * keeps, in failure too. NULL and thread as above. */
 stoa_shared *stoa__make_handle_node(stoa_batch *batch, uint64_t handle);
 uint64_t stoa__handle_of_node(const stoa_node *node);
+/* Into the order that members of a FROZENSET node have: that of their addresses. A set's own is that of its table, another one
+ * in each interpreter. */
+void stoa__node_sort_members(stoa_shared **members, size_t count);
 /* Has it exactly these parts? */
 struct stoa_content;
 bool stoa__node_is(const PyObject *object, stoa_node_kind kind, const struct stoa_content *parts);

@@ -1,6 +1,5 @@
 #include "immortal/foreign_walk.h"
 
-#include <stdlib.h>
 #include <string.h>
 
 #include "heap/error.h"
@@ -339,13 +338,6 @@ kind_of_frame(const stoa_frame *frame)
     }
 }
 
-static int
-by_address(const void *a, const void *b)
-{
-    const stoa_shared *const *first = a, *const *second = b;
-    return (*first > *second) - (*first < *second);
-}
-
 stoa_shared *
 stoa__foreign_close(stoa_walk *walk, const stoa_frame *frame)
 {
@@ -361,9 +353,8 @@ stoa__foreign_close(stoa_walk *walk, const stoa_frame *frame)
     if (kind == STOA_NODE_SAME) {
         return stoa__numbers_lay(walk, frame) ? children[0] : NULL;
     }
-    if (kind ==
-        STOA_NODE_FROZENSET) { /* the order of a set is that of its table, another one in each interpreter */
-        qsort(children, count, sizeof(*children), by_address);
+    if (kind == STOA_NODE_FROZENSET) {
+        stoa__node_sort_members(children, count);
     }
     unsigned flags = frame->kind == STOA_FRAME_FOREIGN ? frame->node_flags : STOA_NODE_VALUE;
     /* what was delivered and was not changed is what it was */

@@ -8,7 +8,6 @@
 #include "immortal/exceptions.h"
 #include "immortal/foreign_walk.h"
 #include "immortal/keys.h"
-#include "immortal/late.h"
 #include "immortal/numbers.h"
 #include "immortal/persist.h"
 #include "immortal/step.h"
@@ -94,15 +93,8 @@ make_late_mapping(stoa_walk *walk, const stoa_frame *frame)
 static bool
 is_late_mapping(const stoa_walk *walk, const stoa_frame *frame)
 {
-    if (frame->kind != STOA_FRAME_MAPPING || walk->top - frame->base < 2 * STOA_LATE_MIN) {
-        return false;
-    }
-    for (size_t i = frame->base; i < walk->top; i += 2) {
-        if (stoa__slot_is_node(walk->slots[i])) {
-            return false;
-        }
-    }
-    return true;
+    return frame->kind == STOA_FRAME_MAPPING &&
+           stoa__persist_suits(walk->slots + frame->base, (walk->top - frame->base) / 2);
 }
 
 static stoa_shared *

@@ -5,6 +5,8 @@
 #include "immortal/content.h"
 #include "immortal/image_parts.h"
 
+#include <stdlib.h>
+
 PyTypeObject stoa__node_type = {
     PyVarObject_HEAD_INIT(&PyType_Type, 0) /* */
         .tp_name = "stoa.node",
@@ -24,6 +26,19 @@ same_node(const void *candidate, const void *wanted)
 {
     const node_content *c = wanted;
     return stoa__node_is(candidate, c->kind, c->parts);
+}
+
+static int
+by_address(const void *a, const void *b)
+{
+    const stoa_shared *const *first = a, *const *second = b;
+    return (*first > *second) - (*first < *second);
+}
+
+void
+stoa__node_sort_members(stoa_shared **members, size_t count)
+{
+    qsort(members, count, sizeof(*members), by_address);
 }
 
 bool

@@ -2,11 +2,12 @@
 
 #include "heap/error.h"
 #include "heap/process.h"
-#include "immortal/content.h"
 #include "immortal/equal.h"
 #include "immortal/hash.h"
 #include "immortal/image_parts.h"
+#include "immortal/late.h"
 #include "immortal/lookup.h"
+#include "immortal/numbers.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -27,8 +28,7 @@ stoa__persist_begin(stoa_persist *version, PyObject *mapping)
 static inline bool
 is_changeable(const PyObject *value)
 {
-    return !stoa__is_pending(value) && stoa__is_node(value) &&
-           ((const stoa_node *)value)->flags & STOA_NODE_CHANGEABLE;
+    return stoa__slot_is_node(value) && ((const stoa_node *)value)->flags & STOA_NODE_CHANGEABLE;
 }
 
 void
@@ -549,6 +549,17 @@ same_first(const void *candidate, const void *base)
     const stoa_node *node = candidate;
     return stoa__is_node(candidate) && node->kind == STOA_NODE_PERSISTENT && node->parts[0] == base &&
            stoa__persist_of_node(candidate)->changes == NULL;
+}
+
+bool
+stoa__persist_suits(stoa_shared *const *pairs, size_t count)
+{
+    for (size_t i = 0; i < count && count >= STOA_LATE_MIN; i++) {
+        if (stoa__slot_is_node(pairs[2 * i])) {
+            return false;
+        }
+    }
+    return count >= STOA_LATE_MIN;
 }
 
 stoa_shared *

@@ -108,6 +108,10 @@ typedef struct stoa_new_value {
  * memory of how many they are. No Python code. false: batch->err is set. */
 bool stoa__persist_set(stoa_batch *batch, stoa_persist *version, const stoa_new_value *values, size_t count);
 
+/* Are pairs, key, value, key, value …, with foreign nodes among them to be such a mapping: are they many, and no key is a node?
+ * (Numbers among them may wait: numbers.h.) */
+bool stoa__persist_suits(stoa_shared *const *pairs, size_t count);
+
 /* The node of the first version of a long mapping with foreign nodes among its values, as freezing lays it: `base` is what
  * stoa__make_mapping made of the pairs; one for each base where there is interning. NULL: batch->err is set. */
 stoa_shared *stoa__persist_first(stoa_batch *batch, stoa_shared *base, stoa_shared *const *pairs, size_t count);
