@@ -18,16 +18,6 @@
 
 #define OK(call) assert_int_equal((call), STOA_OK)
 
-static const stoa_object *
-shared(const char *expression)
-{
-    PyObject *source = stoa_test_eval(expression);
-    PyObject *twin = stoa__freeze(source, NULL, STOA_FREEZE_CONVERT | STOA_FREEZE_INTERN);
-    assert_non_null(twin);
-    Py_DECREF(source);
-    return (const stoa_object *)twin;
-}
-
 static void
 every_kind_is_told(void **state)
 {
@@ -43,10 +33,11 @@ every_kind_is_told(void **state)
         {"slice(1)", STOA_KIND_SLICE}, {"int", STOA_KIND_OTHER},      {"...", STOA_KIND_OTHER},
     };
     for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); i++) {
-        assert_int_equal(stoa_object_kind(shared(table[i].expression)), table[i].kind);
+        assert_int_equal(stoa_object_kind(stoa_test_frozen(table[i].expression)), table[i].kind);
     }
 #if STOA_NATIVE_DATES
-    assert_int_equal(stoa_object_kind(shared("__import__('datetime').date(2024, 1, 1)")), STOA_KIND_DATETIME);
+    assert_int_equal(stoa_object_kind(stoa_test_frozen("__import__('datetime').date(2024, 1, 1)")),
+                     STOA_KIND_DATETIME);
 #endif
     assert_int_equal(stoa_object_kind(NULL), STOA_KIND_OTHER);
     assert_string_equal(stoa_kind_name(STOA_KIND_MAPPING), "mapping");
@@ -68,21 +59,21 @@ numbers_are_read_exactly(void **state)
     double d, e;
     bool flag;
     for (size_t i = 0; i < sizeof(small) / sizeof(small[0]); i++) {
-        OK(stoa_get_int64(shared(small[i].expression), &i64));
+        OK(stoa_get_int64(stoa_test_frozen(small[i].expression), &i64));
         assert_int_equal(i64, small[i].value);
     }
-    assert_int_equal(stoa_get_int64(shared("2**63"), &i64), STOA_EINVAL);
-    assert_int_equal(stoa_get_int64(shared("-2**63 - 1"), &i64), STOA_EINVAL);
-    assert_int_equal(stoa_get_int64(shared("2**600"), &i64), STOA_EINVAL);
-    OK(stoa_get_uint64(shared("2**64 - 1"), &u64));
+    assert_int_equal(stoa_get_int64(stoa_test_frozen("2**63"), &i64), STOA_EINVAL);
+    assert_int_equal(stoa_get_int64(stoa_test_frozen("-2**63 - 1"), &i64), STOA_EINVAL);
+    assert_int_equal(stoa_get_int64(stoa_test_frozen("2**600"), &i64), STOA_EINVAL);
+    OK(stoa_get_uint64(stoa_test_frozen("2**64 - 1"), &u64));
     assert_true(u64 == UINT64_MAX);
-    assert_int_equal(stoa_get_uint64(shared("2**64"), &u64), STOA_EINVAL);
-    assert_int_equal(stoa_get_uint64(shared("-1"), &u64), STOA_EINVAL);
-    OK(stoa_get_double(shared("-0.0"), &d));
+    assert_int_equal(stoa_get_uint64(stoa_test_frozen("2**64"), &u64), STOA_EINVAL);
+    assert_int_equal(stoa_get_uint64(stoa_test_frozen("-1"), &u64), STOA_EINVAL);
+    OK(stoa_get_double(stoa_test_frozen("-0.0"), &d));
     assert_true(d == 0 && signbit(d));
-    OK(stoa_get_complex(shared("1-2j"), &d, &e));
+    OK(stoa_get_complex(stoa_test_frozen("1-2j"), &d, &e));
     assert_true(d == 1 && e == -2);
-    OK(stoa_get_bool(shared("True"), &flag));
+    OK(stoa_get_bool(stoa_test_frozen("True"), &flag));
     assert_true(flag);
 }
 
@@ -108,13 +99,14 @@ ints_become_doubles_as_python_rounds_them(void **state)
     double d;
     for (size_t i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++) {
         PyObject *number = stoa_test_eval(numbers[i]);
-        OK(stoa_get_double(shared(numbers[i]), &d));
+        OK(stoa_get_double(stoa_test_frozen(numbers[i]), &d));
         assert_true(d == PyLong_AsDouble(number));
         Py_DECREF(number);
     }
-    assert_int_equal(stoa_get_double(shared("2**1024 - 2**970"), &d), STOA_EINVAL); /* rounds up to 2**1024 */
-    assert_int_equal(stoa_get_double(shared("2**1024"), &d), STOA_EINVAL);
-    assert_int_equal(stoa_get_double(shared("-10**4000"), &d), STOA_EINVAL);
+    assert_int_equal(stoa_get_double(stoa_test_frozen("2**1024 - 2**970"), &d),
+                     STOA_EINVAL); /* rounds up to 2**1024 */
+    assert_int_equal(stoa_get_double(stoa_test_frozen("2**1024"), &d), STOA_EINVAL);
+    assert_int_equal(stoa_get_double(stoa_test_frozen("-10**4000"), &d), STOA_EINVAL);
 }
 
 static void
@@ -127,7 +119,7 @@ int_bytes_are_what_to_bytes_gives(void **state)
                                           "3**500", "-3**500", "2**90 - 1"};
     unsigned char buffer[200];
     for (size_t i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++) {
-        const stoa_object *o = shared(numbers[i]);
+        const stoa_object *o = stoa_test_frozen(numbers[i]);
         size_t needed = 0;
         OK(stoa_get_int_bytes(o, buffer, sizeof(buffer), &needed));
         PyObject *number = stoa_test_eval(numbers[i]);
@@ -178,15 +170,15 @@ text_and_bytes_are_lent(void **state)
     const void *bytes;
     size_t size, length;
     for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); i++) {
-        const stoa_object *o = shared(table[i].expression);
+        const stoa_object *o = stoa_test_frozen(table[i].expression);
         OK(stoa_get_text(o, &utf8, &size));
         assert_int_equal(size, table[i].size);
         assert_memory_equal(utf8, table[i].utf8, size + 1);
         OK(stoa_get_length(o, &length));
         assert_int_equal(length, table[i].characters);
     }
-    assert_int_equal(stoa_get_text(shared("'x\\ud800'"), &utf8, &size), STOA_EUTF8);
-    OK(stoa_get_bytes(shared("b'\\0\\xff'"), &bytes, &size));
+    assert_int_equal(stoa_get_text(stoa_test_frozen("'x\\ud800'"), &utf8, &size), STOA_EUTF8);
+    OK(stoa_get_bytes(stoa_test_frozen("b'\\0\\xff'"), &bytes, &size));
     assert_int_equal(size, 2);
     assert_memory_equal(bytes, "\0\xff\0", 3);
 }
@@ -195,7 +187,7 @@ static void
 items_of_tuples_ranges_and_slices(void **state)
 {
     (void)state;
-    const stoa_object *t = shared("(1000, 'b', None)"), *item, *const * items;
+    const stoa_object *t = stoa_test_frozen("(1000, 'b', None)"), *item, *const * items;
     size_t count;
     int64_t value;
     OK(stoa_tuple_items(t, &items, &count));
@@ -205,10 +197,10 @@ items_of_tuples_ranges_and_slices(void **state)
     OK(stoa_get_int64(item, &value));
     assert_int_equal(value, 1000);
     assert_int_equal(stoa_tuple_item(t, 3, &item), STOA_ENOTFOUND);
-    OK(stoa_tuple_item(shared("range(3, 900, 7)"), 1, &item));
+    OK(stoa_tuple_item(stoa_test_frozen("range(3, 900, 7)"), 1, &item));
     OK(stoa_get_int64(item, &value));
     assert_int_equal(value, 900);
-    OK(stoa_tuple_item(shared("slice(None, 5)"), 0, &item));
+    OK(stoa_tuple_item(stoa_test_frozen("slice(None, 5)"), 0, &item));
     assert_int_equal(stoa_object_kind(item), STOA_KIND_NONE);
 }
 
@@ -216,8 +208,9 @@ static void
 mappings_are_searched_and_walked(void **state)
 {
     (void)state;
-    const stoa_object *m = shared("{'a': 1, 'n\\xe4me': 2, '\\u20ac' * 400: 3, 7: 4, 2.5: 5, (1, 'x'): 6, "
-                                  "-2**70: 7, None: 8, '': 9, -3: 10}");
+    const stoa_object *m = stoa_test_frozen(
+        "{'a': 1, 'n\\xe4me': 2, '\\u20ac' * 400: 3, 7: 4, 2.5: 5, (1, 'x'): 6, "
+        "-2**70: 7, None: 8, '': 9, -3: 10}");
     const stoa_object *value, *key;
     char euros[1200];
     int64_t i64;
@@ -236,22 +229,22 @@ mappings_are_searched_and_walked(void **state)
     FINDS(stoa_mapping_get_text(m, NULL, 0, &value), 9);
     FINDS(stoa_mapping_get_int(m, 7, &value), 4);
     FINDS(stoa_mapping_get_int(m, -3, &value), 10);
-    FINDS(stoa_mapping_get(m, shared("7.0"), &value), 4);
-    FINDS(stoa_mapping_get(m, shared("5/2"), &value), 5);
-    FINDS(stoa_mapping_get(m, shared("(True, 'x')"), &value), 6);
-    FINDS(stoa_mapping_get(m, shared("-2**70"), &value), 7);
-    FINDS(stoa_mapping_get(m, shared("None"), &value), 8);
+    FINDS(stoa_mapping_get(m, stoa_test_frozen("7.0"), &value), 4);
+    FINDS(stoa_mapping_get(m, stoa_test_frozen("5/2"), &value), 5);
+    FINDS(stoa_mapping_get(m, stoa_test_frozen("(True, 'x')"), &value), 6);
+    FINDS(stoa_mapping_get(m, stoa_test_frozen("-2**70"), &value), 7);
+    FINDS(stoa_mapping_get(m, stoa_test_frozen("None"), &value), 8);
     value = NULL;
     assert_int_equal(stoa_mapping_get_text(m, "b", 1, &value), STOA_ENOTFOUND);
     assert_int_equal(stoa_mapping_get_int(m, 8, &value), STOA_ENOTFOUND);
     assert_int_equal(stoa_mapping_get_int(m, INT64_MIN, &value), STOA_ENOTFOUND);
-    assert_int_equal(stoa_mapping_get(m, shared("(1, 'y')"), &value), STOA_ENOTFOUND);
+    assert_int_equal(stoa_mapping_get(m, stoa_test_frozen("(1, 'y')"), &value), STOA_ENOTFOUND);
     assert_int_equal(stoa_mapping_get_text(m, "\xff", 1, &value), STOA_EUTF8);
     assert_int_equal(stoa_mapping_get_text(m, NULL, 1, &value), STOA_EINVAL);
     assert_null(value);
 #if !STOA_HAS_FROZENDICT
     assert_int_equal(stoa_mapping_get(m, m, &value), STOA_ETYPE);
-    assert_int_equal(stoa_mapping_get(m, shared("(1, {})"), &value), STOA_ETYPE);
+    assert_int_equal(stoa_mapping_get(m, stoa_test_frozen("(1, {})"), &value), STOA_ETYPE);
 #endif
     size_t position = 0, seen = 0;
     while (stoa_mapping_next(m, &position, &key, &value)) {
@@ -270,15 +263,15 @@ static void
 sets_are_searched_and_walked(void **state)
 {
     (void)state;
-    const stoa_object *s = shared("set(range(1000)) | {'text', (1, 2), 2.5}"), *member;
+    const stoa_object *s = stoa_test_frozen("set(range(1000)) | {'text', (1, 2), 2.5}"), *member;
     size_t position = 0, seen = 0;
     OK(stoa_set_contains_int(s, 999));
     OK(stoa_set_contains_text(s, "text", 4));
-    OK(stoa_set_contains(s, shared("(1.0, 2)")));
-    OK(stoa_set_contains(s, shared("5/2")));
+    OK(stoa_set_contains(s, stoa_test_frozen("(1.0, 2)")));
+    OK(stoa_set_contains(s, stoa_test_frozen("5/2")));
     assert_int_equal(stoa_set_contains_int(s, 1000), STOA_ENOTFOUND);
     assert_int_equal(stoa_set_contains_text(s, "Text", 4), STOA_ENOTFOUND);
-    assert_int_equal(stoa_set_contains(s, shared("(1, 3)")), STOA_ENOTFOUND);
+    assert_int_equal(stoa_set_contains(s, stoa_test_frozen("(1, 3)")), STOA_ENOTFOUND);
     while (stoa_set_next(s, &position, &member)) {
         OK(stoa_set_contains(s, member));
         seen++;
@@ -290,20 +283,22 @@ static void
 equality_is_pythons(void **state)
 {
     (void)state;
-    assert_true(stoa_object_equal(shared("(1, ('a', 2.0))"), shared("(1.0, ('a', 2))")));
-    assert_false(stoa_object_equal(shared("(1, 'a')"), shared("(1, b'a')")));
-    assert_true(stoa_object_equal(shared("{'a': [1], 'b': {2}}"), shared("{'b': {2.0}, 'a': [True]}")));
-    assert_false(stoa_object_equal(shared("{'a': [1], 'b': {2}}"), shared("{'b': {2}, 'a': [3]}")));
-    assert_false(stoa_object_equal(shared("{'a': 1}"), shared("{'a': 1, 'b': 2}")));
+    assert_true(stoa_object_equal(stoa_test_frozen("(1, ('a', 2.0))"), stoa_test_frozen("(1.0, ('a', 2))")));
+    assert_false(stoa_object_equal(stoa_test_frozen("(1, 'a')"), stoa_test_frozen("(1, b'a')")));
+    assert_true(stoa_object_equal(stoa_test_frozen("{'a': [1], 'b': {2}}"),
+                                  stoa_test_frozen("{'b': {2.0}, 'a': [True]}")));
+    assert_false(stoa_object_equal(stoa_test_frozen("{'a': [1], 'b': {2}}"),
+                                   stoa_test_frozen("{'b': {2}, 'a': [3]}")));
+    assert_false(stoa_object_equal(stoa_test_frozen("{'a': 1}"), stoa_test_frozen("{'a': 1, 'b': 2}")));
     assert_true(stoa_object_equal(NULL, NULL));
-    assert_false(stoa_object_equal(NULL, shared("1")));
+    assert_false(stoa_object_equal(NULL, stoa_test_frozen("1")));
 }
 
 static void
 other_kinds_are_refused_everywhere(void **state)
 {
     (void)state;
-    const stoa_object *objects[] = {NULL, shared("int"), shared("None")};
+    const stoa_object *objects[] = {NULL, stoa_test_frozen("int"), stoa_test_frozen("None")};
     for (size_t i = 0; i < 3; i++) {
         const stoa_object *o = objects[i], *out, *const * items;
         stoa_err wanted = o == NULL ? STOA_EINVAL : STOA_ETYPE;
@@ -325,17 +320,17 @@ other_kinds_are_refused_everywhere(void **state)
         assert_int_equal(stoa_get_length(o, &size), wanted);
         assert_int_equal(stoa_tuple_item(o, 0, &out), wanted);
         assert_int_equal(stoa_tuple_items(o, &items, &size), wanted);
-        assert_int_equal(stoa_mapping_get(o, shared("1"), &out), wanted);
+        assert_int_equal(stoa_mapping_get(o, stoa_test_frozen("1"), &out), wanted);
         assert_int_equal(stoa_mapping_get_text(o, "a", 1, &out), wanted);
         assert_int_equal(stoa_mapping_get_int(o, 1, &out), wanted);
-        assert_int_equal(stoa_set_contains(o, shared("1")), wanted);
+        assert_int_equal(stoa_set_contains(o, stoa_test_frozen("1")), wanted);
         assert_int_equal(stoa_set_contains_text(o, "a", 1), wanted);
         assert_int_equal(stoa_set_contains_int(o, 1), wanted);
         assert_false(stoa_mapping_next(o, &position, NULL, NULL));
         assert_false(stoa_set_next(o, &position, NULL));
     }
-    assert_int_equal(stoa_get_int64(shared("1"), NULL), STOA_EINVAL);
-    assert_int_equal(stoa_mapping_get(shared("{}"), NULL, NULL), STOA_EINVAL);
+    assert_int_equal(stoa_get_int64(stoa_test_frozen("1"), NULL), STOA_EINVAL);
+    assert_int_equal(stoa_mapping_get(stoa_test_frozen("{}"), NULL, NULL), STOA_EINVAL);
 }
 
 static void *
@@ -361,7 +356,8 @@ static void
 threads_read_at_once_without_a_gil(void **state)
 {
     (void)state;
-    const stoa_object *m = shared("{i: i * i for i in range(1000)} | {str(i): i for i in range(1000)}");
+    const stoa_object *m = stoa_test_frozen(
+        "{i: i * i for i in range(1000)} | {str(i): i for i in range(1000)}");
     pthread_t threads[3];
     for (int i = 0; i < 3; i++) {
         assert_int_equal(pthread_create(&threads[i], NULL, read_without_gil, (void *)(uintptr_t)m), 0);

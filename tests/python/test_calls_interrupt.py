@@ -252,33 +252,27 @@ class TestInterrupt(Three):
         self.assertEqual((seen, outcome), ([KeyboardInterrupt], ["never hit"]))
         self.nothing_is_left()
 
-    def test_what_closes_meanwhile(self):
+    def interrupted_while_closing(self, it):
+        """A runs endless code of B, is interrupted while `it` is being closed, and both come to their end."""
         begun = self.begin_in(self.b, self.get(self.a, "through"), self.get(self.b, "forever"))
-        closing, closed = self.begin(self.b.close)
-        while self.b in stoa.interpreters() and not closed:
+        closing, closed = self.begin(it.close)
+        while not closed:
             try:
-                self.b.call(abs, 1)
+                it.call(abs, 1)
             except stoa.InterpreterGone:
                 break
         self.assertTrue(self.a.interrupt())
         closing.join(60)
         begun[0].join(60)
         self.assertEqual((closed, begun[1]), ([None], [KeyboardInterrupt]))
+
+    def test_what_closes_meanwhile(self):
+        self.interrupted_while_closing(self.b)
         self.assertEqual(self.log(self.a), ["KeyboardInterrupt"])
         self.assertFalse(self.a.interrupt())
 
     def test_what_is_being_closed_itself(self):
-        begun = self.begin_in(self.b, self.get(self.a, "through"), self.get(self.b, "forever"))
-        closing, closed = self.begin(self.a.close)
-        while not closed:
-            try:
-                self.a.call(abs, 1)
-            except stoa.InterpreterGone:
-                break
-        self.assertTrue(self.a.interrupt())
-        closing.join(60)
-        begun[0].join(60)
-        self.assertEqual((closed, begun[1]), ([None], [KeyboardInterrupt]))
+        self.interrupted_while_closing(self.a)
         self.assertFalse(self.a.interrupt())
 
     def test_at_the_end_of_the_program(self):

@@ -234,6 +234,15 @@ class TestInTheCallersStead(Owner):
         p = self.get(name)
         return p, stoa.options(p, timeout=60)
 
+    def on_new_threads(self, body):
+        """One after the other: service threads are used again, and nothing of one caller is left for the next."""
+        seen = []
+        for value in range(0, 300, 100):
+            thread = threading.Thread(target=lambda value: (body(value), seen.append(value)), args=(value,))
+            thread.start()
+            thread.join(100)
+        self.assertEqual(seen, [0, 100, 200])
+
     def test_what_the_thread_keeps_in_the_owner(self):
         (put, timed_put), (see, timed_see) = self.both("put"), self.both("see")
 
@@ -245,14 +254,8 @@ class TestInTheCallersStead(Owner):
             self.assertEqual((timed_see(), self.it.call(eval, "see()", timeout=60)), ((value + 1,) * 3,) * 2)
             self.it.exec("put(var.get() + 1)", timeout=60)
             self.assertEqual(see(), (value + 2,) * 3)
-            seen.append(value)
 
-        seen = []
-        for value in range(0, 300, 100):  # service threads are used again: nothing of one caller is left for the next
-            thread = threading.Thread(target=body, args=(value,))
-            thread.start()
-            thread.join(100)
-        self.assertEqual(seen, [0, 100, 200])
+        self.on_new_threads(body)
         self.assertEqual(timed_see(), ("unset", None, None))
 
     def test_what_the_thread_keeps_two_limits_away(self):
@@ -267,14 +270,8 @@ class TestInTheCallersStead(Owner):
                 self.assertEqual((see(), timed(see)), ((value,) * 3,) * 2)
                 put(value + 1)
                 self.assertEqual((timed(see), see()), ((value + 1,) * 3,) * 2)
-                seen.append(value)
 
-            seen = []
-            for value in range(0, 300, 100):
-                thread = threading.Thread(target=body, args=(value,))
-                thread.start()
-                thread.join(100)
-            self.assertEqual(seen, [0, 100, 200])
+            self.on_new_threads(body)
             self.assertEqual(timed(see), ("unset", None, None))
 
     def test_what_the_thread_keeps_in_a_third_interpreter(self):
@@ -296,14 +293,8 @@ class TestInTheCallersStead(Owner):
                 with self.assertRaises(stoa.Timeout):  # nobody's, once the caller has left
                     near.call("__main__:plain", self.get("time.sleep"), 0.3, timeout=0.05)
                 self.assertEqual(see(), (value + 2,) * 3)
-                seen.append(value)
 
-            seen = []
-            for value in range(0, 300, 100):  # service threads are used again: nothing of one caller is left for the next
-                thread = threading.Thread(target=body, args=(value,))
-                thread.start()
-                thread.join(100)
-            self.assertEqual(seen, [0, 100, 200])
+            self.on_new_threads(body)
 
     def test_callbacks_run_on_the_callers_thread(self):
         var = contextvars.ContextVar("var", default=0)
