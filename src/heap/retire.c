@@ -11,18 +11,28 @@ mark_of(const stoa_region *region)
 }
 
 stoa_err
-stoa__retire_begin(stoa_region *region, uint64_t *out_mark)
+stoa__retire_begin(uint32_t id, const char *name, uint64_t *out_mark)
 {
+    stoa_regions *regions = &stoa__process->regions;
+    stoa_err err = STOA_OK;
     uint32_t nobody = 0;
-    if (region->id == 1) {
+    if (id == 1) {
         return stoa__fail(STOA_EINVAL,
                           "the default region lives as long as the process: it cannot be retired");
     }
-    if (!atomic_compare_exchange_strong(&region->retiring, &nobody, 1)) {
-        return stoa__fail(STOA_EGONE, "region '%s' is being retired by somebody else", region->name);
+    stoa__lock(&regions->lock); /* who is listed now has not been ended, and is not until we are through with it */
+    stoa_region *region = stoa__region_by_id(id);
+    if (region == NULL) {
+        err = stoa__fail(STOA_EGONE, "region '%s' was retired by somebody else", name);
     }
-    *out_mark = mark_of(region);
-    return STOA_OK;
+    else if (!atomic_compare_exchange_strong(&region->retiring, &nobody, 1)) {
+        err = stoa__fail(STOA_EGONE, "region '%s' is being retired by somebody else", name);
+    }
+    else {
+        *out_mark = mark_of(region);
+    }
+    stoa__unlock(&regions->lock);
+    return err;
 }
 
 void

@@ -17,9 +17,11 @@
 
 #include "heap/region.h"
 
-/* STOA_EINVAL: it is the default region. STOA_EGONE: somebody else is at it. `*out_mark`: for finish. */
-stoa_err stoa__retire_begin(stoa_region *region, uint64_t *out_mark);
-/* It was in use. */
+/* The region of that number; its name is for messages. STOA_EINVAL: it is the default region. STOA_EGONE: somebody else is at
+ * it, or it is no more, as whoever has let go of it for a while (a waiter) may find. From here to finish or cancel nobody else
+ * ends it. `*out_mark`: for finish. */
+stoa_err stoa__retire_begin(uint32_t id, const char *name, uint64_t *out_mark);
+/* It was in use. The caller has no more than its reference again. */
 void stoa__retire_cancel(stoa_region *region);
 
 /* How many hold the region as a whole beside the caller. */

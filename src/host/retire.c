@@ -33,6 +33,7 @@ typedef struct receiver {
 typedef struct retirement {
     stoa_region *region;
     uint32_t id;
+    const char *name;
     const void *stack, *top;
     receiver *receivers;
     size_t count, room;
@@ -272,17 +273,19 @@ look_everywhere(retirement *r, bool *out_found)
         tell_holders(r);
     }
     r->place = r->target = NULL; /* others who look meanwhile would take this for a holder */
+    stoa__search_wipe_stack();
     return err;
 }
 
 /* ---- the whole --------------------------------------------------------------------------------------------------- */
 
-/* STOA_OK: the region is no more. STOA_ESTATE: held, r->text says by whom. */
+/* STOA_OK: the region is no more. STOA_ESTATE: held, r->text says by whom. Before and after it the region may be no more, for
+ * somebody else has retired it; only its number is known. */
 static stoa_err
 try_once(retirement *r)
 {
     uint64_t mark;
-    stoa_err err = stoa__retire_begin(r->region, &mark);
+    stoa_err err = stoa__retire_begin(r->id, r->name, &mark);
     if (err != STOA_OK) {
         return err;
     }
@@ -313,9 +316,10 @@ try_once(retirement *r)
 stoa_err
 stoa__retire(stoa_region *region, stoa_deadline deadline, const void *stack, const void *top)
 {
-    retirement r = {.region = region, .id = stoa__region_id(region), .stack = stack, .top = top};
     stoa_region_stats stats;
     stoa__region_get_stats(region, &stats);
+    retirement r = {
+        .region = region, .id = stoa__region_id(region), .name = stats.name, .stack = stack, .top = top};
     int64_t pause = FIRST_PAUSE;
     int tries = 0;
     for (;;) {

@@ -73,14 +73,17 @@ read_shape(PyObject *shape, shape_argument *out)
     return result;
 }
 
+/* None or a region. */
 static bool
-begin(stoa_batch *batch, stoa_region *region)
+begin(stoa_batch *batch, PyObject *region_object)
 {
     const stoa_interp_record *here = stoa__current_record();
-    if (here == NULL) {
+    stoa_region *region;
+    if (here == NULL || stoa__region_argument(region_object, &region) < 0) {
         return false;
     }
     stoa_err err = stoa__batch_begin(batch, region, STOA_BATCH_INTERN);
+    stoa__region_unref(region);
     if (err != STOA_OK) {
         stoa__raise(err);
         return false;
@@ -96,15 +99,13 @@ array_of_buffer(PyObject *Py_UNUSED(module), PyObject *args)
     PyObject *object, *shape_object, *dtype_object, *region_object;
     const char *format;
     shape_argument shape;
-    stoa_region *region = NULL;
     stoa_batch batch;
     Py_buffer view;
     if (!PyArg_ParseTuple(args, "OzOOO:_array", &object, &format, &shape_object, &dtype_object, &region_object) ||
-        read_shape(shape_object, &shape) < 0 || stoa__region_argument(region_object, &region) < 0 ||
-        PyObject_GetBuffer(object, &view, PyBUF_FULL_RO) < 0) {
+        read_shape(shape_object, &shape) < 0 || PyObject_GetBuffer(object, &view, PyBUF_FULL_RO) < 0) {
         return NULL;
     }
-    if (!begin(&batch, region)) {
+    if (!begin(&batch, region_object)) {
         PyBuffer_Release(&view);
         return NULL;
     }
@@ -130,12 +131,10 @@ array_of_arrow(PyObject *Py_UNUSED(module), PyObject *args)
     PyObject *schema_capsule, *array_capsule, *region_object;
     const arrow_schema *schema;
     const arrow_array *array;
-    stoa_region *region = NULL;
     stoa_batch batch;
     bool other;
     if (!PyArg_ParseTuple(args, "OOO:_array_arrow", &schema_capsule, &array_capsule, &region_object) ||
-        stoa__region_argument(region_object, &region) < 0 ||
-        !stoa__arrow_open(schema_capsule, array_capsule, &schema, &array) || !begin(&batch, region)) {
+        !stoa__arrow_open(schema_capsule, array_capsule, &schema, &array) || !begin(&batch, region_object)) {
         return NULL;
     }
     const stoa_array *node = stoa__arrow_import(&batch, schema, array, &other);
@@ -159,17 +158,16 @@ array_of_file(PyObject *Py_UNUSED(module), PyObject *args)
     Py_ssize_t size;
     const char *format;
     shape_argument shape;
-    stoa_region *region = NULL;
     stoa_batch batch;
     if (!PyArg_ParseTuple(args, "iLnzOO:_array_file", &fd, &offset, &size, &format, &shape_object,
                           &region_object) ||
-        read_shape(shape_object, &shape) < 0 || stoa__region_argument(region_object, &region) < 0) {
+        read_shape(shape_object, &shape) < 0) {
         return NULL;
     }
     if (size < 0) {
         return PyErr_Format(PyExc_ValueError, "size cannot be negative: %zd", size);
     }
-    if (!begin(&batch, region)) {
+    if (!begin(&batch, region_object)) {
         return NULL;
     }
     return finish(&batch, stoa__array_of_file(&batch, fd, offset, (size_t)size, format,

@@ -191,11 +191,11 @@ begin_empty(stoa_batch *batch, stoa_persist *version)
 static PyObject *
 evolve(PyObject *Py_UNUSED(module), PyObject *const *args, Py_ssize_t count)
 {
-    stoa_region *region = NULL, *own = NULL;
+    stoa_region *region = NULL;
     frozen_list pairs, removed, old;
     stoa_persist version;
     stoa_batch batch;
-    PyObject *heap, *node = NULL;
+    PyObject *heap, *node = NULL, *evolved = NULL;
     size_t missing = 0;
     if (count != 4 || !PyList_Check(args[1]) || stoa__region_argument(args[3], &region) < 0) {
         return PyErr_Occurred()
@@ -204,16 +204,17 @@ evolve(PyObject *Py_UNUSED(module), PyObject *const *args, Py_ssize_t count)
     }
     PyObject *removed_list = args[2] == Py_None ? NULL : args[2];
     if (find_version(args[0], region, &version, &old, &heap) < 0) {
-        return NULL;
+        goto done;
     }
     bool same = PyList_GET_SIZE(args[1]) == 0 && (removed_list == NULL || PyList_GET_SIZE(removed_list) == 0);
     if (region == NULL) {
-        region = own = stoa__region_ref_of(heap);
+        region = stoa__region_ref_of(heap);
     }
     else if (!stoa__region_reaches(region, stoa__region_of(heap))) {
-        return PyErr_Format(PyExc_ValueError,
-                            "the mapping lies in another region, which may end earlier than the one that "
-                            "is named; evolve it in its own, or freeze a copy first");
+        PyErr_SetString(PyExc_ValueError,
+                        "the mapping lies in another region, which may end earlier than the one that "
+                        "is named; evolve it in its own, or freeze a copy first");
+        goto done;
     }
     if (same && stoa__is_node(heap) && ((const stoa_node *)heap)->kind == STOA_NODE_PERSISTENT) {
         node = heap;
@@ -246,8 +247,9 @@ evolve(PyObject *Py_UNUSED(module), PyObject *const *args, Py_ssize_t count)
             fail(err, removed_list, missing);
         }
     }
-    PyObject *evolved = node == NULL ? NULL : stoa__receive(node);
-    stoa__region_unref(own);
+    evolved = node == NULL ? NULL : stoa__receive(node);
+done:
+    stoa__region_unref(region);
     return evolved;
 }
 

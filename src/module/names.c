@@ -182,6 +182,25 @@ PyDoc_STRVAR(publish_doc,
              "NameTaken if the name is in use.");
 
 static PyObject *
+publish_in(const stoa_module_state *state, const char *text, size_t size, PyObject *object, stoa_region *region)
+{
+    bool in_use;
+    stoa_value value;
+    stoa_err err = stoa__name_in_use(text, size, &in_use); /* before anything is frozen for it, which would stay */
+    if (err == STOA_OK && in_use) {
+        err = stoa__fail(STOA_EEXIST, "name '%s' is in use; replace() it, or unpublish() it first", text);
+    }
+    if (err != STOA_OK) {
+        return stoa__raise(err);
+    }
+    PyObject *frozen = freeze_as_value(state, object, region, &value);
+    if (frozen != NULL && (err = stoa__name_publish(text, size, &value)) != STOA_OK) {
+        return refused(frozen, err);
+    }
+    return frozen;
+}
+
+static PyObject *
 publish(PyObject *module, PyObject *args, PyObject *kwargs)
 {
     static char *keywords[] = {"", "", "region", NULL};
@@ -195,20 +214,8 @@ publish(PyObject *module, PyObject *args, PyObject *kwargs)
     if (text == NULL || stoa__region_argument(region_object, &region) < 0) {
         return NULL;
     }
-    bool in_use;
-    stoa_err err = stoa__name_in_use(text, size, &in_use); /* before anything is frozen for it, which would stay */
-    if (err != STOA_OK) {
-        return stoa__raise(err);
-    }
-    stoa_value value;
-    if (in_use) {
-        err = stoa__fail(STOA_EEXIST, "name '%s' is in use; replace() it, or unpublish() it first", text);
-        return stoa__raise(err);
-    }
-    PyObject *frozen = freeze_as_value(stoa__module_state(module), object, region, &value);
-    if (frozen != NULL && (err = stoa__name_publish(text, size, &value)) != STOA_OK) {
-        return refused(frozen, err);
-    }
+    PyObject *frozen = publish_in(stoa__module_state(module), text, size, object, region);
+    stoa__region_unref(region);
     return frozen;
 }
 

@@ -1,5 +1,6 @@
 #include "module/objects.h"
 
+#include "heap/region.h"
 #include "immortal/foreign.h"
 #include "immortal/sequence.h"
 #include "module/region.h"
@@ -24,18 +25,18 @@ static PyObject *
 call_freezer(freezer f, const char *function, PyObject *const *args, Py_ssize_t count, PyObject *names)
 {
     stoa_region *region = NULL;
-    bool intern = true;
+    bool intern = true, good = true;
     if (count != 1) {
         PyErr_Format(PyExc_TypeError, "%s() takes exactly one positional argument (%zd given)", function,
                      count);
         return NULL;
     }
-    for (Py_ssize_t i = 0; names != NULL && i < PyTuple_GET_SIZE(names); i++) {
-        if (parse_keyword(PyTuple_GET_ITEM(names, i), args[1 + i], function, &region, &intern) < 0) {
-            return NULL;
-        }
+    for (Py_ssize_t i = 0; good && names != NULL && i < PyTuple_GET_SIZE(names); i++) {
+        good = parse_keyword(PyTuple_GET_ITEM(names, i), args[1 + i], function, &region, &intern) == 0;
     }
-    return f(args[0], region, intern ? 0 : STOA_NO_INTERN);
+    PyObject *frozen = good ? f(args[0], region, intern ? 0 : STOA_NO_INTERN) : NULL;
+    stoa__region_unref(region);
+    return frozen;
 }
 
 static PyObject *

@@ -352,11 +352,12 @@ stoa__region_argument(PyObject *argument, stoa_region **out)
                      Py_TYPE(argument)->tp_name);
         return -1;
     }
-    *out = ((region_object *)argument)->region;
-    if (*out == NULL) {
+    stoa_region *region = ((region_object *)argument)->region;
+    if (region == NULL) {
         (void)raise_closed();
         return -1;
     }
+    *out = stoa__region_ref(region);
     return 0;
 }
 

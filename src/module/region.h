@@ -12,7 +12,8 @@ int stoa__module_add_region(PyObject *module);
 /* What a region holds, as a dict: new reference. */
 PyObject *stoa__region_figures(const stoa_region_info *info);
 
-/* What a `region=` argument means: None (or NULL) is the default region, *out NULL. -1: TypeError. */
+/* What a `region=` argument means: None (or NULL) is the default region, *out NULL. Else *out is a reference of the caller's:
+ * whatever code runs before the region is used, another thread may retire it. -1: TypeError; *out is as it was. */
 int stoa__region_argument(PyObject *argument, stoa_region **out);
 
 /* One optional flag argument: *out keeps its value when `argument` is NULL. -1: what its __bool__ raised. */

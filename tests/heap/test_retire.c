@@ -21,7 +21,7 @@ static bool
 retire(stoa_region *region)
 {
     uint64_t mark;
-    assert_int_equal(stoa__retire_begin(region, &mark), STOA_OK);
+    assert_int_equal(stoa__retire_begin(stoa__region_id(region), "a region", &mark), STOA_OK);
     bool done = stoa__retire_finish(region, mark);
     if (!done) {
         stoa__retire_cancel(region);
@@ -48,7 +48,7 @@ the_default_region_stays(void **state)
 {
     (void)state;
     uint64_t mark;
-    assert_int_equal(stoa__retire_begin(stoa__region_default(), &mark), STOA_EINVAL);
+    assert_int_equal(stoa__retire_begin(1, "a region", &mark), STOA_EINVAL);
 }
 
 static void
@@ -106,17 +106,21 @@ what_happens_meanwhile_keeps_it(void **state)
     stoa_region *region = new_region();
     const toy *object = toy_freeze(region, 1, 64);
     uint64_t mark, other;
-    assert_int_equal(stoa__retire_begin(region, &mark), STOA_OK);
-    assert_int_equal(stoa__retire_begin(region, &other), STOA_EGONE); /* one at a time */
-    (void)toy_freeze(region, 2, 64);                                  /* goes on as ever */
+    assert_int_equal(stoa__retire_begin(stoa__region_id(region), "a region", &mark), STOA_OK);
+    assert_int_equal(stoa__retire_begin(stoa__region_id(region), "a region", &other),
+                     STOA_EGONE);    /* one at a time */
+    (void)toy_freeze(region, 2, 64); /* goes on as ever */
     assert_false(stoa__retire_finish(region, mark));
     stoa__retire_cancel(region);
-    assert_int_equal(stoa__retire_begin(region, &mark), STOA_OK);
+    assert_int_equal(stoa__retire_begin(stoa__region_id(region), "a region", &mark), STOA_OK);
     stoa__region_mark_delivered(object, 7);
     assert_false(stoa__retire_finish(region, mark));
     stoa__retire_cancel(region);
     assert_non_null(toy_freeze(region, 3, 64));
+    uint32_t id = stoa__region_id(region);
     assert_true(retire(region));
+    assert_int_equal(stoa__retire_begin(id, "a region", &mark),
+                     STOA_EGONE); /* who comes later finds nothing, and touches nothing */
 }
 
 static void
@@ -166,13 +170,15 @@ children_keep_what_they_have(void **state)
     pid_t retirer = fork();
     if (retirer == 0) {
         uint64_t mark;
-        CHECK(stoa__retire_begin(region, &mark) == STOA_OK && stoa__retire_finish(region, mark));
+        CHECK(stoa__retire_begin(stoa__region_id(region), "a region", &mark) == STOA_OK &&
+              stoa__retire_finish(region, mark));
         CHECK(stoa__is_retired(object));
         stoa_region *own;
         CHECK(stoa__region_new("the child's", 0, &own) == STOA_OK);
         const toy *mine = toy_freeze(own, 5, 64);
         CHECK(toy_is_whole(mine, 5));
-        CHECK(stoa__retire_begin(own, &mark) == STOA_OK && stoa__retire_finish(own, mark));
+        CHECK(stoa__retire_begin(stoa__region_id(own), "a region", &mark) == STOA_OK &&
+              stoa__retire_finish(own, mark));
         _exit(0);
     }
     int status = 0;

@@ -216,6 +216,37 @@ class Waiting(RetireCase):
             thread.join(100)
         self.assertEqual(outcomes, ["retired"])
 
+    @unittest.skipUnless(EXACT, "an address may stay behind")
+    def test_what_a_waiter_has_seen_stays_behind_nowhere(self):
+        texts = []
+        for i in range(10):
+            region = stoa.Region("seen")
+            holder = [region.freeze(("for a while", 1.5))]
+            outcomes = []
+
+            def wait():
+                try:
+                    region.retire(timeout=60)
+                    outcomes.append("retired")
+                except stoa.Error as error:
+                    outcomes.append(str(error))
+
+            thread = threading.Thread(target=wait)
+            thread.start()
+            time.sleep(0.02)  # it has looked and waits, most likely
+            holder.clear()
+            while not region.closed:
+                try:
+                    region.retire(timeout=0)
+                    outcomes.append("retired")
+                except stoa.Error as error:
+                    texts.append(str(error))
+            thread.join()
+            self.assertEqual(outcomes.count("retired"), 1, outcomes)
+            if outcomes[0] == "retired" and len(outcomes) > 1:
+                self.assertRegex(outcomes[1], "region 'seen' (was|is being) retired by somebody else")
+        self.assertLess(sum("the memory at" in text for text in texts), 5, texts)
+
     def test_ctrl_c(self):
         code = """
             import os, signal, threading, stoa

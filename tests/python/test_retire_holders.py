@@ -146,6 +146,36 @@ class Holders(RetireCase):
         self.retired(region)
         self.assertTrue(queue.empty())
 
+    def test_what_is_being_frozen(self):
+        region = stoa.Region("frozen into")
+        outcomes = []
+
+        class Meanwhile:
+            def __reduce__(self):
+                try:
+                    region.retire()
+                    outcomes.append("retired")
+                except stoa.Error as error:
+                    outcomes.append(str(error))
+                return tuple, ((1.5, "part"),)
+
+        mapping = stoa.freeze({"old": Meanwhile()})
+        self.assertEqual(outcomes, ["retired"])  # nothing was being frozen into it
+        for use in (
+            lambda: region.freeze([Meanwhile()]),
+            lambda: stoa.freeze([Meanwhile()], region=region),
+            lambda: stoa.publish("a name meanwhile", [Meanwhile()], region=region),
+            lambda: stoa.evolve(mapping, {"new": Meanwhile()}, region=region),
+            lambda: stoa.evolve(mapping, {k: Meanwhile() for k in range(5)}, region=region),
+        ):
+            region = stoa.Region("frozen into")
+            outcomes.clear()
+            self.assertIsNotNone(use())
+            self.assertTrue(outcomes)
+            for outcome in outcomes:
+                self.assertIn("region 'frozen into' cannot be retired: it is still in use", outcome)
+        stoa.unpublish("a name meanwhile")
+
     def test_another_thread(self):
         region = stoa.Region("thread")
         there, go = threading.Event(), threading.Event()
