@@ -7,6 +7,7 @@
 #include "heap/memory.h"
 #include "heap/os.h"
 #include "heap/process_struct.h"
+#include "heap/wipe.h"
 
 #include <sched.h>
 #include <stdlib.h>
@@ -322,6 +323,7 @@ static void
 free_state(stoa_batch *batch)
 {
     stoa__own_clear(&batch->state->own);
+    stoa__wipe(batch->state, sizeof *batch->state);
     stoa__free(batch->state);
     batch->state = NULL;
     stoa__region_unref(batch->region);

@@ -10,7 +10,6 @@
 
 #define FIRST_ROOM 1024
 #define COPY_AT_ONCE ((size_t)1 << 20)
-#define STACK_USED ((size_t)16 << 10) /* by a search, and by who tells what it has found */
 
 /* ---- pieces ------------------------------------------------------------------------------------------------------ */
 
@@ -194,12 +193,4 @@ stoa__search(const stoa_region *region, stoa_pieces *skip, const void *stack, st
         stoa__os_free(s.copy, COPY_AT_ONCE);
     }
     return err;
-}
-
-__attribute__((noinline)) void
-stoa__search_wipe_stack(void)
-{
-    char used[STACK_USED];
-    memset(used, 0, sizeof used);
-    __asm__ volatile("" : : "r"(used) : "memory"); /* somebody reads it, for all that the compiler knows */
 }

@@ -37,8 +37,4 @@ typedef bool (*stoa_found_fn)(const void *place, const void *target, void *arg);
 stoa_err
 stoa__search(const stoa_region *region, stoa_pieces *skip, const void *stack, stoa_found_fn found, void *arg);
 
-/* Overwrites what lies below the caller's frame. Who has seen addresses of the region does so before it waits: they would
- * else stay behind in the frames that it waits in, for as long as it waits, and whoever looks meanwhile would find them. */
-void stoa__search_wipe_stack(void);
-
 #endif

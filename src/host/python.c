@@ -3,6 +3,7 @@
 
 #include "heap/process.h"
 #include "heap/region.h"
+#include "heap/wipe.h"
 #include "host/inside.h"
 #include "immortal/canonical.h"
 #include "immortal/cpython/gilstate.h"
@@ -38,6 +39,9 @@ freeze(PyObject *object, stoa_region *region, unsigned flags, unsigned convert)
     }
     PyObject *frozen = stoa__freeze_to_heap(object, region, wanted);
     PyObject *result = frozen == NULL ? NULL : stoa__receive(frozen);
+    if (region != NULL) {
+        stoa__wipe_stack(); /* one that can be retired */
+    }
     stoa__region_unref(region);
     return result;
 }

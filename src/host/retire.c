@@ -10,6 +10,7 @@
 #include "heap/names.h"
 #include "heap/retire.h"
 #include "heap/search.h"
+#include "heap/wipe.h"
 #include "immortal/cpython/arenas.h"
 #include "immortal/cpython/frames.h"
 #include "immortal/cpython/gilstate.h"
@@ -273,7 +274,7 @@ look_everywhere(retirement *r, bool *out_found)
         tell_holders(r);
     }
     r->place = r->target = NULL; /* others who look meanwhile would take this for a holder */
-    stoa__search_wipe_stack();
+    stoa__wipe_stack();
     return err;
 }
 

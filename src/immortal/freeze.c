@@ -2,6 +2,7 @@
 
 #include "heap/error.h"
 #include "heap/process.h"
+#include "heap/wipe.h"
 #include "immortal/ahead.h"
 #include "immortal/apart.h"
 #include "immortal/canonical.h"
@@ -392,6 +393,7 @@ static void
 walk_clear(stoa_walk *walk)
 {
     if (walk->slots != walk->first_slots) {
+        stoa__wipe(walk->slots, walk->slot_capacity * sizeof(*walk->slots));
         free(walk->slots);
     }
     if (walk->frames != walk->first_frames) {
@@ -399,7 +401,10 @@ walk_clear(stoa_walk *walk)
     }
     stoa__memo_clear(&walk->memo);
     free(walk->headings);
-    free(walk->scout);
+    if (walk->scout != NULL) {
+        stoa__wipe(walk->scout, sizeof(*walk->scout));
+        free(walk->scout);
+    }
     free(walk->texts);
     free(walk->numbers);
     stoa__sieve_free(walk->sieve);

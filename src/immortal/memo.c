@@ -1,5 +1,7 @@
 #include "immortal/memo.h"
 
+#include "heap/wipe.h"
+
 #include <stdlib.h>
 #include <string.h>
 
@@ -14,13 +16,22 @@ stoa__memo_init(stoa_memo *memo)
     memo->used = 0;
 }
 
+static void
+give_back(stoa_memo_entry *entries, size_t count)
+{
+    if (entries != NULL) {
+        stoa__wipe(entries, count * sizeof(*entries));
+        free(entries);
+    }
+}
+
 void
 stoa__memo_clear(stoa_memo *memo)
 {
     if (memo->cache != memo->first) {
-        free(memo->cache);
+        give_back(memo->cache, memo->cache_mask + 1);
     }
-    free(memo->table);
+    give_back(memo->table, memo->table_mask + 1);
     memo->cache = memo->first;
     memo->table = NULL;
 }
@@ -61,7 +72,7 @@ grow(stoa_memo *memo)
             *find_slot(table, size - 1, memo->table[i].source) = memo->table[i];
         }
     }
-    free(memo->table);
+    give_back(memo->table, memo->table_mask + 1);
     memo->table = table;
     memo->table_mask = size - 1;
     return true;
