@@ -390,23 +390,28 @@ walk_init(stoa_walk *walk, PyObject *object, unsigned flags, bool watch_signals)
 }
 
 static void
+free_wiped(void *table, size_t size)
+{
+    if (table != NULL) {
+        stoa__wipe(table, size);
+        free(table);
+    }
+}
+
+static void
 walk_clear(stoa_walk *walk)
 {
     if (walk->slots != walk->first_slots) {
-        stoa__wipe(walk->slots, walk->slot_capacity * sizeof(*walk->slots));
-        free(walk->slots);
+        free_wiped(walk->slots, walk->slot_capacity * sizeof(*walk->slots));
     }
     if (walk->frames != walk->first_frames) {
         free(walk->frames);
     }
     stoa__memo_clear(&walk->memo);
-    free(walk->headings);
-    if (walk->scout != NULL) {
-        stoa__wipe(walk->scout, sizeof(*walk->scout));
-        free(walk->scout);
-    }
-    free(walk->texts);
-    free(walk->numbers);
+    free_wiped(walk->headings, sizeof(*walk->headings));
+    free_wiped(walk->scout, sizeof(*walk->scout));
+    free_wiped(walk->texts, sizeof(*walk->texts));
+    free_wiped(walk->numbers, sizeof(*walk->numbers));
     stoa__sieve_free(walk->sieve);
     stoa__path_clear(&walk->message);
     PyObject *raised = PyErr_GetRaisedException(); /* dropping keys may run __del__ */
