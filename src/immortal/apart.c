@@ -6,6 +6,7 @@
 #include "immortal/canonical.h"
 #include "immortal/exceptions.h"
 #include "immortal/function.h"
+#include "immortal/library_value.h"
 #include "immortal/names_of.h"
 #include "immortal/persist_view.h"
 #include "immortal/reduce.h"
@@ -339,6 +340,14 @@ is_unequal_to_itself(PyObject *object)
     return result;
 }
 
+PyObject *
+stoa__plan_reduce(const stoa_plan *plan, PyObject *object, unsigned flags)
+{
+    return plan->numpy != STOA_NUMPY_NOT ? stoa__numpy_apart(object, flags)
+           : plan->amended               ? stoa__library_apart(object, flags)
+                                         : stoa__reduce(object, flags);
+}
+
 /* What is to be frozen instead of one object: new reference to (kind, flags, part …) or a capsule, NULL with an exception. */
 static PyObject *
 take_apart(stoa_apart *apart, const stoa_plan *plan, PyObject *object)
@@ -374,7 +383,7 @@ take_apart(stoa_apart *apart, const stoa_plan *plan, PyObject *object)
         }
         flags &= unequal ? ~(unsigned)STOA_NODE_VALUE : ~0u;
     }
-    return plan->numpy != STOA_NUMPY_NOT ? stoa__numpy_apart(object, flags) : stoa__reduce(object, flags);
+    return stoa__plan_reduce(plan, object, flags);
 }
 
 /* ---- the work list ------------------------------------------------------------------------------------------------- */

@@ -60,6 +60,9 @@ int stoa__apart_refused(stoa_apart *apart, PyObject *container, PyObject *key, P
 /* Takes apart all that was noted. -1 with an exception that is to be raised as it is (not one about an object). */
 int stoa__apart_run(stoa_apart *apart);
 
+/* What is to be frozen, or sent, instead of an object that is taken apart by the protocol of pickle, or by who knows better
+ * of its class: as stoa__reduce. */
+PyObject *stoa__plan_reduce(const stoa_plan *plan, PyObject *object, unsigned flags);
 /* What is to be frozen instead of a member of an enumeration: class, name or None, value. New reference, NULL with an
  * exception. */
 PyObject *stoa__take_member(PyObject *member);

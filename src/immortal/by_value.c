@@ -171,7 +171,7 @@ take_reduced(const stoa_plan *plan, PyObject *object, stoa_value_parts *out)
     if (numpy && !stoa__numpy_has_builtin(object)) {
         return 0; /* where there is no NumPy, nothing can be made of it */
     }
-    PyObject *result = numpy ? stoa__numpy_apart(object, 0) : stoa__reduce(object, 0);
+    PyObject *result = stoa__plan_reduce(plan, object, 0);
     if (result == NULL) {
         bool ours = PyErr_ExceptionMatches(PyExc_Exception) && library_class_of(Py_TYPE(object)) != NULL;
         if (ours) { /* a ZoneInfo from a file cannot tell what it is made of */

@@ -8,6 +8,7 @@
 #include "immortal/exceptions.h"
 #include "immortal/freeze.h"
 #include "immortal/late.h"
+#include "immortal/library_value.h"
 #include "immortal/names_of.h"
 
 /* ---- the cache ----------------------------------------------------------------------------------------------------- */
@@ -312,7 +313,10 @@ classify(stoa_foreign_side *side, stoa_plan *plan, PyObject *object, const char 
             plan->mutable = false;
         }
     }
-    else if (type->tp_new == NULL && PyType_IsSubtype(type, &PyTuple_Type)) { /* sys.flags */
+    else if (is_standard(type) && stoa__library_amends(type)) {
+        plan->amended = true;
+    }
+    else if (type->tp_new == NULL && PyType_IsSubtype(type, &PyTuple_Type)) { /* sys.getwindowsversion() */
         plan->how = STOA_HOW_REFUSE;
         PyErr_SetString(PyExc_TypeError, "its type makes no instances: freeze tuple(x)");
     }

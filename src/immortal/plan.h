@@ -49,6 +49,7 @@ typedef struct stoa_plan {
     bool twin;       /* APART: a builtin container stands for it */
     bool odd;        /* APART: may be unequal to itself, as NaN is; then it is no VALUE */
     uint8_t numpy;   /* APART: stoa_numpy_kind */
+    bool amended;    /* APART: what it says of itself cannot be used (library_value.h) */
     uint32_t round;  /* of the side when it was made: for plans that hold for one freeze only (version 0) */
     char why[240];   /* REFUSE: the reason and the remedy, if it is a special one */
     stoa_shared *class_node;

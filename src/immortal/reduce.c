@@ -251,12 +251,19 @@ call_reduce(PyObject *object)
 PyObject *
 stoa__reduce(PyObject *object, unsigned flags)
 {
-    PyObject *reduced = call_reduce(object), *result = NULL;
-    if (reduced == NULL) {
-        return NULL;
-    }
+    PyObject *reduced = call_reduce(object);
+    return reduced == NULL ? NULL : stoa__reduce_as(object, reduced, flags);
+}
+
+PyObject *
+stoa__reduce_as(PyObject *object, PyObject *reduced, unsigned flags)
+{
+    PyObject *result = NULL;
     if (PyUnicode_CheckExact(reduced)) { /* the name of a global */
         PyObject *parts[2] = {stoa__text_attribute(object, "__module__"), Py_NewRef(reduced)};
+        if (parts[0] == NULL && !PyErr_Occurred()) { /* builtin classes tell theirs to nobody but themselves */
+            parts[0] = stoa__text_attribute((PyObject *)Py_TYPE(object), "__module__");
+        }
         PyObject *module = parts[0] == NULL ? NULL : PyImport_GetModule(parts[0]);
         PyObject *found = module == NULL ? NULL : stoa__follow(module, reduced);
         if (found == object) {

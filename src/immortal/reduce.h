@@ -8,6 +8,8 @@
 
 /* What is to be frozen instead of an object: new reference to (kind, flags, part …), NULL with an exception. */
 PyObject *stoa__reduce(PyObject *object, unsigned flags);
+/* The same when its __reduce__ has been asked, or another says what that should give; `reduced`: a reference that it takes. */
+PyObject *stoa__reduce_as(PyObject *object, PyObject *reduced, unsigned flags);
 /* The same for what is rebuilt as function(*arguments); `name`: (module, name) of its class, for messages. */
 PyObject *stoa__reduce_to(PyObject *name, PyObject *function, PyObject *arguments, unsigned flags);
 /* As stoa_foreign_kind.build. */

@@ -1,13 +1,18 @@
 """The standard library's own types, found by looking through its modules: frozen, and compared with what pickle makes of them."""
 
+import codecs
 import contextlib
 import enum
+import functools
 import importlib
 import io
+import os
 import pickle
 import sys
 import types
+import typing
 import unittest
+import urllib.parse
 import warnings
 
 import stoa
@@ -26,7 +31,7 @@ webbrowser winreg winsound""".split()
 
 # Types of the library's own constants that nothing can take to another interpreter, and pickle only by looking for the very object.
 REFUSED = {"builtins.object", "builtins.builtin_function_or_method", "builtins.method-wrapper", "builtins.method", "builtins.NoDefaultType", "typing.NoDefaultType",
-           "sys.flags", "sys.version_info", "sys.getwindowsversion", "types.SimpleNamespace", "_io.StringIO", "_io.TextIOWrapper"}
+           "sys.getwindowsversion", "types.SimpleNamespace", "_io.StringIO", "_io.TextIOWrapper"}
 
 ARGUMENTS = [(), (1,), ("a",), (b"a",), ("1",), ((1, 2),), (1, 2), ("a", "b"), (1, 2, 3), (2020, 1, 2), ("a", 1, 2), ("a", "b", "c"), ("10.0.0.1",),
              ("10.0.0.0/8",), ("::1",), ("::/64",), ("UTC",), ({"a": 1},), ([1, 2],), (int, "1"), (len,), ("i", [1, 2]), ("a", "b", "c", "d", "e"),
@@ -177,6 +182,35 @@ class Zoo(unittest.TestCase):
         self.assertEqual(wrong, [])
         self.assertLessEqual(refused, REFUSED)
         self.assertGreater(good, 1000)
+
+    def test_those_that_cannot_speak_for_themselves(self):
+        """What some version's own protocol fails for is frozen, and sent, as in every other."""
+        looked_at = typing.ForwardRef("list[int]")
+        typing.get_type_hints(types.SimpleNamespace(__annotations__={"a": looked_at}, __module__=__name__))
+        values = [
+            typing.ForwardRef("int"), typing.ForwardRef("Missing", module="values_zoo"), looked_at, typing.Optional["Missing"],
+            functools.partialmethod(print, 1, sep="-"), codecs.lookup("utf-8"), codecs.lookup("latin-1"),
+            urllib.parse.SplitResult("a", "b", "c", "d", "e"), urllib.parse.DefragResult("a", "b"), urllib.parse.urlparse("http://a/b?c"),
+            urllib.parse.ParseResultBytes(*[b"a"] * 6), sys.version_info, sys.flags, sys.implementation,
+        ]
+        values += [os.sched_param(3)] if hasattr(os, "sched_param") else []
+        with stoa.Interpreter() as other:
+            for value in values:
+                with self.subTest(repr(value)):
+                    frozen = stoa.freeze([value])[0]
+                    self.assertIs(type(frozen), type(value))
+                    self.assertEqual(looks(frozen), looks(value))
+                    if type(value).__eq__ is not object.__eq__ and value is not sys.implementation:  # it holds a list
+                        self.assertEqual(frozen, value)
+                    self.assertIs(stoa.freeze([frozen])[0], frozen)
+                    stoa.replace("zoo.value", [value])
+                    other.exec("import stoa; x, = stoa.lookup('zoo.value'); stoa.replace('zoo.back', (x,)); stoa.replace('zoo.name', repr(type(x)))")
+                    self.assertIs(stoa.lookup("zoo.back")[0], stoa.lookup("zoo.value")[0])
+                    self.assertEqual(stoa.lookup("zoo.name"), repr(type(value)))
+            if hasattr(os, "sched_param"):
+                self.assertEqual(other.call("values_zoo:same", os.sched_param(3)), os.sched_param(3))
+        self.assertIs(stoa.freeze([sys.version_info])[0], sys.version_info)
+        self.assertEqual(stoa.freeze([functools.partialmethod(print, 1, sep="-")])[0].keywords, {"sep": "-"})
 
     def test_everywhere_the_same(self):
         """What all interpreters can import arrives as the same value in one with a GIL of its own."""
