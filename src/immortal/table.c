@@ -12,13 +12,14 @@
 
 /* ---- the side ------------------------------------------------------------------------------------------------------ */
 
-static _Atomic(uint64_t) sides_made; /* in the process: who has seen none looks again when one was made */
+/* How often one was made or freed in the process: who has found one, or none, looks again when that has changed. */
+static _Atomic(uint64_t) side_changes;
 
 /* What this thread has found for the interpreters that it was in last: it goes to and fro between a few. */
 typedef struct known_side {
-    int64_t interp_id;       /* + 1: ids of interpreters are used once */
-    stoa_foreign_side *side; /* NULL: there was none when */
-    uint64_t made;           /* so many had been made */
+    int64_t interp_id;       /* + 1; used again by a Python that is started anew */
+    stoa_foreign_side *side; /* NULL: there was none */
+    uint64_t changes;        /* side_changes at the time */
 } known_side;
 
 #define KNOWN_SIDES 4 /* by the id */
@@ -29,6 +30,7 @@ static void
 free_side(void *kept)
 {
     stoa_foreign_side *side = kept;
+    atomic_fetch_add(&side_changes, 1);
     stoa__memo_clear(&side->by_node);
     stoa__memo_clear(&side->by_object);
     stoa__plans_clear(side);
@@ -53,7 +55,7 @@ make_side(void)
         free_side(side);
         return NULL;
     }
-    atomic_fetch_add(&sides_made, 1);
+    atomic_fetch_add(&side_changes, 1);
     return stoa__interpreter_state_new("stoa.foreign", side, free_side);
 }
 
@@ -62,13 +64,13 @@ find_side(bool make)
 {
     int64_t id = PyInterpreterState_GetID(PyInterpreterState_Get());
     known_side *known = &known_sides[(uint64_t)id % KNOWN_SIDES];
-    uint64_t made = atomic_load(&sides_made); /* one of this interpreter is counted before its GIL is given away */
-    if (known->interp_id == id + 1 && (known->side != NULL || (!make && known->made == made))) {
+    uint64_t changes = atomic_load(&side_changes); /* those of this interpreter are counted under its GIL */
+    if (known->interp_id == id + 1 && known->changes == changes && (known->side != NULL || !make)) {
         return known->side;
     }
     stoa_foreign_side *side = stoa__interpreter_state("stoa.foreign", make ? make_side : NULL);
     if (side != NULL || !make) {
-        *known = (known_side){id + 1, side, made};
+        *known = (known_side){id + 1, side, changes};
     }
     return side;
 }

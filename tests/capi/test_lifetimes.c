@@ -68,6 +68,33 @@ open_again(void)
     return open_use_close();
 }
 
+/* What an interpreter keeps of classes is its own: the next Python counts its interpreters from 0 again, on the same thread. */
+static int
+use_values_of_classes(void)
+{
+    stoa_interp *main_interp;
+    CHECK(stoa_runtime_open(NULL) == STOA_OK);
+    CHECK(stoa_interp_main(&main_interp) == STOA_OK);
+    CHECK(stoa_exec(main_interp,
+                    "import stoa, decimal\n"
+                    "x = stoa.freeze([decimal.Decimal('1.5'), {i: decimal.Decimal(i) for i in range(100)}])\n"
+                    "assert x[0] == decimal.Decimal('1.5') and x[1][7] == 7\n"
+                    "stoa.register(decimal.Context, repr, decimal.Decimal)",
+                    NULL, NULL) == STOA_OK);
+    stoa_interp_free(main_interp);
+    CHECK(stoa_runtime_close() == STOA_OK);
+    return 0;
+}
+
+static int
+values_of_classes_again(void)
+{
+    for (int i = 0; i < 3; i++) {
+        CHECK(use_values_of_classes() == 0);
+    }
+    return 0;
+}
+
 static int
 python_was_there(void)
 {
@@ -308,6 +335,7 @@ callbacks_under_way_are_finalised(void)
     }
 CASE(open_use_close)
 CASE(open_again)
+CASE(values_of_classes_again)
 CASE(python_was_there)
 CASE(python_was_there_without_gil)
 CASE(python_ends_first)
@@ -325,6 +353,7 @@ main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_open_use_close),
         cmocka_unit_test(test_open_again),
+        cmocka_unit_test(test_values_of_classes_again),
         cmocka_unit_test(test_python_was_there),
         cmocka_unit_test(test_python_was_there_without_gil),
         cmocka_unit_test(test_python_ends_first),
