@@ -89,14 +89,12 @@ take_arguments(PyObject *args, stoa_data *out, size_t *taken)
     return STOA_OK;
 }
 
-/* Calls the C function, with or without the GIL. While that is given up the interpreter may take the wrapper's reference away:
- * the call has one of its own. It goes before the GIL is asked for again, since a thread that Python's end overtakes never
- * comes back from that, and the finaliser would not be called. */
+/* Calls the C function, with or without the GIL, and gives up the call's reference. It goes before the GIL is asked for again,
+ * since a thread that Python's end overtakes never comes back from that, and the finaliser would not be called. */
 static stoa_err
 run(callback *c, const stoa_callback_call *call)
 {
     stoa_err err;
-    stoa__thing_ref(&c->thing);
     if (c->flags & STOA_CALLBACK_WITH_GIL) {
         err = c->function(call);
         PyObject *raised = PyErr_GetRaisedException(); /* it may use Python's own way of saying so */
@@ -135,6 +133,8 @@ call_function(callback *c, stoa_interp_record *record, PyObject *args)
     if (count > FEW && (values = PyMem_New(stoa_data, count)) == NULL) {
         return PyErr_NoMemory();
     }
+    /* the call's own: while code runs, or the GIL is given up, the interpreter may take the wrapper's away */
+    stoa__thing_ref(&c->thing);
     stoa_err err = take_arguments(args, values, &taken);
     PyObject *object = NULL;
     if (err == STOA_OK) {
@@ -145,6 +145,7 @@ call_function(callback *c, stoa_interp_record *record, PyObject *args)
     }
     else {
         stoa__raise(err);
+        stoa__thing_unref(&c->thing);
     }
     while (taken > 0) {
         stoa_data_clear(&values[--taken]);

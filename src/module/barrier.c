@@ -80,9 +80,12 @@ barrier_wait(PyObject *self, PyObject *const *args, Py_ssize_t count, PyObject *
     static const char *const names[] = {"timeout"};
     PyObject *timeout = NULL;
     stoa_deadline deadline;
-    stoa_barrier *barrier = get_barrier(self);
-    if (barrier == NULL || stoa__sync_args("wait", args, count, keywords, names, 0, 1, &timeout) < 0 ||
+    if (stoa__sync_args("wait", args, count, keywords, names, 0, 1, &timeout) < 0 ||
         stoa__module_deadline(timeout, &deadline) < 0) {
+        return NULL;
+    }
+    stoa_barrier *barrier = get_barrier(self);
+    if (barrier == NULL) {
         return NULL;
     }
     if ((timeout == NULL || timeout == Py_None) && barrier->timeout >= 0) {
@@ -137,12 +140,15 @@ barrier_await(PyObject *self, PyObject *unused)
 static PyObject *
 barrier_run(PyObject *self, PyObject *round)
 {
-    stoa_barrier *barrier = get_barrier(self);
     uint64_t number = PyLong_AsUnsignedLongLong(round);
-    if (barrier == NULL || PyErr_Occurred() || run_action(self, barrier, number) < 0) {
+    stoa_barrier *barrier = PyErr_Occurred() ? NULL : get_barrier(self);
+    if (barrier == NULL) {
         return NULL;
     }
-    Py_RETURN_NONE;
+    stoa__thing_ref(&barrier->thing);
+    int result = run_action(self, barrier, number);
+    stoa__thing_unref(&barrier->thing);
+    return result < 0 ? NULL : Py_NewRef(Py_None);
 }
 
 /* ---- properties -------------------------------------------------------------------------------------------------- */

@@ -11,11 +11,17 @@ get_condition(PyObject *self)
     return (stoa_condition *)stoa__thing_get(self);
 }
 
+static stoa_mutex *
+get_mutex(PyObject *self)
+{
+    stoa_condition *condition = get_condition(self);
+    return condition == NULL ? NULL : condition->mutex;
+}
+
 static PyObject *
 condition_acquire(PyObject *self, PyObject *const *args, Py_ssize_t count, PyObject *keywords)
 {
-    stoa_condition *condition = get_condition(self);
-    return condition == NULL ? NULL : stoa__lock_acquire_method(self, condition->mutex, args, count, keywords);
+    return stoa__lock_acquire_method(self, get_mutex, args, count, keywords);
 }
 
 static PyObject *
@@ -141,12 +147,12 @@ condition_wait(PyObject *self, PyObject *const *args, Py_ssize_t count, PyObject
     static const char *const names[] = {"timeout"};
     PyObject *timeout = NULL;
     stoa_deadline deadline;
-    stoa_condition *condition = get_condition(self);
-    if (condition == NULL || stoa__sync_args("wait", args, count, keywords, names, 0, 1, &timeout) < 0 ||
+    if (stoa__sync_args("wait", args, count, keywords, names, 0, 1, &timeout) < 0 ||
         stoa__module_deadline(timeout, &deadline) < 0) {
         return NULL;
     }
-    int notified = wait_once(self, condition, deadline);
+    stoa_condition *condition = get_condition(self);
+    int notified = condition == NULL ? -1 : wait_once(self, condition, deadline);
     return notified < 0 ? NULL : PyBool_FromLong(notified);
 }
 
@@ -160,8 +166,7 @@ condition_wait_for(PyObject *self, PyObject *const *args, Py_ssize_t count, PyOb
     static const char *const names[] = {"predicate", "timeout"};
     PyObject *given[2] = {NULL, NULL};
     stoa_deadline deadline;
-    stoa_condition *condition = get_condition(self);
-    if (condition == NULL || stoa__sync_args("wait_for", args, count, keywords, names, 1, 2, given) < 0 ||
+    if (stoa__sync_args("wait_for", args, count, keywords, names, 1, 2, given) < 0 ||
         stoa__module_deadline(given[1], &deadline) < 0) {
         return NULL;
     }
@@ -175,7 +180,7 @@ condition_wait_for(PyObject *self, PyObject *const *args, Py_ssize_t count, PyOb
             return value;
         }
         Py_DECREF(value);
-        condition = get_condition(self);
+        stoa_condition *condition = get_condition(self);
         if (condition == NULL || wait_once(self, condition, deadline) < 0) {
             return NULL;
         }

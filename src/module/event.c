@@ -59,9 +59,12 @@ event_wait(PyObject *self, PyObject *const *args, Py_ssize_t count, PyObject *ke
     PyObject *timeout = NULL;
     stoa_deadline deadline;
     stoa_node node;
-    stoa_event *event = get_event(self);
-    if (event == NULL || stoa__sync_args("wait", args, count, keywords, names, 0, 1, &timeout) < 0 ||
+    if (stoa__sync_args("wait", args, count, keywords, names, 0, 1, &timeout) < 0 ||
         stoa__module_deadline(timeout, &deadline) < 0) {
+        return NULL;
+    }
+    stoa_event *event = get_event(self);
+    if (event == NULL) {
         return NULL;
     }
     if (stoa__event_is_set(event)) {

@@ -3,12 +3,15 @@
 void
 stoa__function_memo_clear(stoa_function_memo *memo)
 {
-    stoa_function *packed = memo->packed;
-    memo->packed = NULL;
-    Py_CLEAR(memo->function);
-    Py_CLEAR(memo->globals);
-    if (packed != NULL) {
-        stoa__function_unref(packed);
+    stoa_function_memo old = *memo;
+    *memo = (stoa_function_memo){NULL, NULL, NULL, NULL,
+                                 NULL}; /* first: what is dropped may run code that uses it */
+    Py_XDECREF(old.function);
+    Py_XDECREF(old.code);
+    Py_XDECREF(old.defaults);
+    Py_XDECREF(old.globals);
+    if (old.packed != NULL) {
+        stoa__function_unref(old.packed);
     }
 }
 
@@ -52,54 +55,75 @@ is_constant(PyObject *function)
     if (PyFunction_GetClosure(function) != NULL || PyFunction_GetKwDefaults(function) != NULL) {
         return false;
     }
-    PyObject *names = ((PyCodeObject *)PyFunction_GET_CODE(function))->co_names;
-    PyObject *globals = PyFunction_GET_GLOBALS(function);
-    for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(names); i++) {
-        if (!is_fixed(PyDict_GetItem(globals, PyTuple_GET_ITEM(names, i)))) {
-            return false;
-        }
+    PyObject *names = Py_NewRef(((PyCodeObject *)PyFunction_GET_CODE(function))->co_names);
+    PyObject *globals = PyFunction_GET_GLOBALS(function); /* always the function's */
+    bool fixed = true;
+    for (Py_ssize_t i = 0; fixed && i < PyTuple_GET_SIZE(names); i++) {
+        fixed = is_fixed(PyDict_GetItem(globals, PyTuple_GET_ITEM(names, i)));
     }
-    return true;
+    Py_DECREF(names);
+    return fixed;
 }
 
 /* The globals that it names, which are kept alive so that no other value gets the address of one: a new tuple, or NULL. */
 static PyObject *
 named_globals(PyObject *function)
 {
-    PyObject *names = ((PyCodeObject *)PyFunction_GET_CODE(function))->co_names;
+    PyObject *names = Py_NewRef(((PyCodeObject *)PyFunction_GET_CODE(function))->co_names);
     PyObject *globals = PyFunction_GET_GLOBALS(function);
     PyObject *values = PyTuple_New(PyTuple_GET_SIZE(names));
     for (Py_ssize_t i = 0; values != NULL && i < PyTuple_GET_SIZE(names); i++) {
         PyObject *value = PyDict_GetItem(globals, PyTuple_GET_ITEM(names, i)); /* borrowed */
         PyTuple_SET_ITEM(values, i, Py_NewRef(value == NULL ? Py_None : value));
     }
+    Py_DECREF(names);
     return values;
 }
 
 static bool
 same_globals(PyObject *function, PyObject *values)
 {
-    PyObject *names = ((PyCodeObject *)PyFunction_GET_CODE(function))->co_names;
+    PyObject *names = Py_NewRef(((PyCodeObject *)PyFunction_GET_CODE(function))->co_names);
     PyObject *globals = PyFunction_GET_GLOBALS(function);
-    for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(names); i++) {
+    bool same = PyTuple_GET_SIZE(names) == PyTuple_GET_SIZE(values);
+    for (Py_ssize_t i = 0; same && i < PyTuple_GET_SIZE(names); i++) {
         PyObject *value = PyDict_GetItem(globals, PyTuple_GET_ITEM(names, i));
-        if ((value == NULL ? Py_None : value) != PyTuple_GET_ITEM(values, i)) {
-            return false;
-        }
+        same = (value == NULL ? Py_None : value) == PyTuple_GET_ITEM(values, i);
     }
-    return true;
+    Py_DECREF(names);
+    return same;
+}
+
+/* What was kept for it, if it holds: a reference. Looking names up in the globals may run code, which may use the memo. */
+static stoa_function *
+recall(const stoa_function_memo *memo, PyObject *function)
+{
+    if (memo->function != function || memo->packed == NULL) {
+        return NULL;
+    }
+    stoa_function *packed = stoa__function_ref(memo->packed);
+    PyObject *globals = Py_NewRef(memo->globals);
+    bool holds = !PyFunction_Check(function) ||
+                 (PyFunction_GET_CODE(function) == memo->code &&
+                  PyFunction_GET_DEFAULTS(function) == memo->defaults && is_constant(function) &&
+                  (!goes_by_value(function) || same_globals(function, globals)));
+    Py_DECREF(globals);
+    if (!holds) {
+        stoa__function_unref(packed);
+    }
+    return holds ? packed : NULL;
 }
 
 stoa_function *
 stoa__function_memo_get(stoa_function_memo *memo, PyObject *function)
 {
     bool plain = PyFunction_Check(function);
-    if (memo->function == function && memo->packed != NULL &&
-        (!plain || (PyFunction_GET_CODE(function) == memo->code &&
-                    PyFunction_GET_DEFAULTS(function) == memo->defaults && is_constant(function) &&
-                    (!goes_by_value(function) || same_globals(function, memo->globals))))) {
-        return stoa__function_ref(memo->packed);
+    stoa_function *known = recall(memo, function);
+    if (known != NULL) {
+        return known;
     }
+    PyObject *code = plain ? Py_NewRef(PyFunction_GET_CODE(function)) : NULL;
+    PyObject *defaults = plain ? Py_XNewRef(PyFunction_GET_DEFAULTS(function)) : NULL;
     stoa_function *packed = stoa__function_pack(function);
     PyObject *globals = packed == NULL || !is_constant(function) ? NULL
                         : plain                                  ? named_globals(function)
@@ -107,13 +131,11 @@ stoa__function_memo_get(stoa_function_memo *memo, PyObject *function)
     if (packed != NULL) {
         PyErr_Clear(); /* no memory for it: then it is packed anew each time */
     }
+    stoa_function_memo old = {NULL, code, defaults, NULL, NULL};
     if (globals != NULL) {
-        stoa__function_memo_clear(memo);
-        memo->function = Py_NewRef(function);
-        memo->code = plain ? PyFunction_GET_CODE(function) : NULL;
-        memo->defaults = plain ? PyFunction_GET_DEFAULTS(function) : NULL;
-        memo->globals = globals;
-        memo->packed = stoa__function_ref(packed);
+        old = *memo;
+        *memo = (stoa_function_memo){Py_NewRef(function), code, defaults, globals, stoa__function_ref(packed)};
     }
+    stoa__function_memo_clear(&old);
     return packed;
 }

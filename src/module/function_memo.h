@@ -11,10 +11,10 @@
 
 #include "host/pool_call.h"
 
-/* All under the interpreter's GIL. Zeroes: nothing yet. Who has one visits `function` and `globals`. */
+/* All under the interpreter's GIL. Zeroes: nothing yet. Who has one visits all four objects. */
 typedef struct stoa_function_memo {
     PyObject *function;
-    PyObject *code, *defaults; /* borrowed from it, for comparison only */
+    PyObject *code, *defaults; /* its, at the time; references, so that no other gets the address of one */
     PyObject *globals;         /* those that it names, at the time */
     stoa_function *packed;
 } stoa_function_memo;

@@ -7,7 +7,7 @@
 
 #define TIMEOUT_MAX 9223372036.0 /* threading's, in seconds */
 
-static inline stoa_mutex *
+static stoa_mutex *
 get_mutex(PyObject *self)
 {
     return (stoa_mutex *)stoa__thing_get(self);
@@ -127,8 +127,8 @@ lock_patience(PyObject *blocking, PyObject *timeout, stoa_deadline *deadline)
 }
 
 PyObject *
-stoa__lock_acquire_method(PyObject *self, stoa_mutex *mutex, PyObject *const *args, Py_ssize_t count,
-                          PyObject *keywords)
+stoa__lock_acquire_method(PyObject *self, stoa_mutex *(*get)(PyObject *), PyObject *const *args,
+                          Py_ssize_t count, PyObject *keywords)
 {
     static const char *const names[] = {"blocking", "timeout"};
     PyObject *given[2] = {NULL, NULL};
@@ -139,7 +139,8 @@ stoa__lock_acquire_method(PyObject *self, stoa_mutex *mutex, PyObject *const *ar
          (wait = lock_patience(given[0], given[1], &deadline)) < 0)) {
         return NULL;
     }
-    int got = stoa__lock_acquire(self, mutex, 1, wait, deadline);
+    stoa_mutex *mutex = get(self);
+    int got = mutex == NULL ? -1 : stoa__lock_acquire(self, mutex, 1, wait, deadline);
     return got < 0 ? NULL : Py_NewRef(got ? Py_True : Py_False);
 }
 
@@ -153,8 +154,7 @@ PyDoc_STRVAR(acquire_doc,
 static PyObject *
 lock_acquire(PyObject *self, PyObject *const *args, Py_ssize_t count, PyObject *keywords)
 {
-    stoa_mutex *mutex = get_mutex(self);
-    return mutex == NULL ? NULL : stoa__lock_acquire_method(self, mutex, args, count, keywords);
+    return stoa__lock_acquire_method(self, get_mutex, args, count, keywords);
 }
 
 static PyObject *
@@ -244,9 +244,9 @@ rlock_release_save(PyObject *self, PyObject *unused)
 static PyObject *
 rlock_acquire_restore(PyObject *self, PyObject *state)
 {
-    stoa_mutex *mutex = get_mutex(self);
     uint64_t depth = PyLong_AsUnsignedLongLong(state);
-    if (mutex == NULL || PyErr_Occurred() || stoa__lock_acquire(self, mutex, depth, true, STOA_FOREVER) < 0) {
+    stoa_mutex *mutex = PyErr_Occurred() ? NULL : get_mutex(self);
+    if (mutex == NULL || stoa__lock_acquire(self, mutex, depth, true, STOA_FOREVER) < 0) {
         return NULL;
     }
     Py_RETURN_NONE;

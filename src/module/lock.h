@@ -14,8 +14,9 @@ int stoa__lock_owner(PyObject *wrapper, uint64_t *out);
 /* 1: acquired, at `depth` if nobody had it. 0: not in time. */
 int stoa__lock_acquire(PyObject *wrapper, stoa_mutex *mutex, uint64_t depth, bool wait, stoa_deadline deadline);
 int stoa__lock_release(PyObject *wrapper, stoa_mutex *mutex);
-/* acquire(blocking=True, timeout=-1). */
-PyObject *stoa__lock_acquire_method(PyObject *wrapper, stoa_mutex *mutex, PyObject *const *args,
+/* acquire(blocking=True, timeout=-1). `get`: the wrapper's mutex, borrowed, or NULL with an exception; asked when the arguments
+ * are read, which may run code. */
+PyObject *stoa__lock_acquire_method(PyObject *wrapper, stoa_mutex *(*get)(PyObject *), PyObject *const *args,
                                     Py_ssize_t count, PyObject *keywords);
 /* Raise BrokenLock, RuntimeError. Always -1. */
 int stoa__lock_broken(stoa_mutex *mutex);

@@ -250,7 +250,7 @@ new_task(pool_object *self, stoa_callee *c, PyObject *chunk)
     return task;
 }
 
-/* Borrowed; NULL with an exception. */
+/* New reference; NULL with an exception. */
 static PyTypeObject *
 future_type(pool_object *self)
 {
@@ -258,9 +258,12 @@ future_type(pool_object *self)
         PyObject *module = PyImport_ImportModule("stoa._future");
         PyObject *type = module == NULL ? NULL : PyObject_GetAttrString(module, "Future");
         Py_XDECREF(module);
+        if (type == NULL) {
+            return NULL;
+        }
         Py_XSETREF(self->future_type, (PyTypeObject *)type);
     }
-    return self->future_type;
+    return (PyTypeObject *)Py_NewRef((PyObject *)self->future_type);
 }
 
 /* `args` (a tuple) or `chunk` (a tuple of tuples) is given. */
@@ -275,8 +278,10 @@ submit(PyObject *self, PyObject *function, PyObject *args, PyObject *kwargs, PyO
     stoa_call_task *task = stoa__callee_unwrap(&c) < 0 ? NULL : new_task(pool_of(self), &c, chunk);
     stoa__callee_clear(&c);
     PyObject *future = task == NULL ? NULL : stoa__future_new(type, task);
-    stoa_pool *pool = future == NULL ? NULL
-                                     : opened(self); /* what ran until now may have let the interpreter end */
+    Py_DECREF(type);
+    stoa_pool *pool = future == NULL
+                          ? NULL
+                          : opened_ref(self); /* what ran until now may have let the interpreter end */
     if (pool == NULL) {
         if (future != NULL && pool_of(self)->side != NULL) { /* in the words of concurrent.futures */
             PyErr_SetString(PyExc_RuntimeError, "cannot schedule new futures after interpreter shutdown");
@@ -287,11 +292,11 @@ submit(PyObject *self, PyObject *function, PyObject *args, PyObject *kwargs, PyO
     stoa__task_ref(&task->task); /* the queue's */
     stoa_err err = stoa__pool_submit(pool, &task->task);
     if (err != STOA_OK) {
-        PyObject *result = raise_refused(pool, err);
+        (void)raise_refused(pool, err);
         stoa__task_unref(&task->task);
-        Py_DECREF(future);
-        return result;
+        Py_CLEAR(future);
     }
+    stoa__pool_unref(pool);
     return future;
 }
 
@@ -500,6 +505,8 @@ traverse(PyObject *self, visitproc visit, void *arg)
     Py_VISIT(Py_TYPE(self));
     Py_VISIT(pool_of(self)->future_type);
     Py_VISIT(pool_of(self)->memo.function);
+    Py_VISIT(pool_of(self)->memo.code);
+    Py_VISIT(pool_of(self)->memo.defaults);
     Py_VISIT(pool_of(self)->memo.globals);
     return 0;
 }

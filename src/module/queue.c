@@ -110,12 +110,12 @@ queue_shutdown(PyObject *self, PyObject *const *args, Py_ssize_t count, PyObject
 {
     static const char *const names[] = {"immediate"};
     PyObject *immediate = Py_False;
-    stoa_queue *queue = stoa__queue_get_self(self);
-    if (queue == NULL || stoa__sync_args("shutdown", args, count, keywords, names, 0, 1, &immediate) < 0) {
+    if (stoa__sync_args("shutdown", args, count, keywords, names, 0, 1, &immediate) < 0) {
         return NULL;
     }
     int truth = PyObject_IsTrue(immediate);
-    if (truth < 0) {
+    stoa_queue *queue = truth < 0 ? NULL : stoa__queue_get_self(self);
+    if (queue == NULL) {
         return NULL;
     }
     stoa__queue_shutdown(queue, truth);
@@ -215,12 +215,12 @@ queue_set_maxsize(PyObject *self, PyObject *value, void *unused)
 {
     (void)unused;
     uint64_t limit;
-    stoa_queue *queue = stoa__queue_get_self(self);
     if (value == NULL) {
         PyErr_SetString(PyExc_AttributeError, "maxsize cannot be deleted");
         return -1;
     }
-    if (queue == NULL || size_from(value, &limit) < 0) {
+    stoa_queue *queue = size_from(value, &limit) < 0 ? NULL : stoa__queue_get_self(self);
+    if (queue == NULL) {
         return -1;
     }
     stoa__queue_set_limit(queue, limit);

@@ -5,7 +5,7 @@
 #include "module/sync.h"
 #include "sync/queue_wait.h"
 
-/* Borrowed. NULL with InterpreterGone. */
+/* Borrowed, until code runs: arguments are read before. NULL with InterpreterGone. */
 static inline stoa_queue *
 stoa__queue_get_self(PyObject *self)
 {

@@ -8,9 +8,17 @@
 static PyObject *
 deliver(PyObject *self, stoa_queue *queue, stoa_item *item)
 {
+    bool plain = item->kind == STOA_ITEM_INT || item->kind == STOA_ITEM_FLOAT ||
+                 item->kind == STOA_ITEM_ASCII || item->kind == STOA_ITEM_BYTES;
+    if (!plain) { /* making an object may run code, and the interpreter end meanwhile */
+        stoa__thing_ref(&queue->thing);
+    }
     PyObject *object = stoa__item_unpack(stoa__queue_side(self), item);
     if (object == NULL) {
         stoa__queue_put_back(queue, item, 1); /* nothing is lost for want of memory */
+    }
+    if (!plain) {
+        stoa__thing_unref(&queue->thing);
     }
     return object;
 }
@@ -53,15 +61,12 @@ PyObject *
 stoa__queue_get_method(PyObject *self, PyObject *const *args, Py_ssize_t count, PyObject *keywords)
 {
     stoa_queue_patience patience = {true, STOA_FOREVER};
-    stoa_queue *queue = stoa__queue_get_self(self);
-    if (queue == NULL) {
-        return NULL;
-    }
     if ((count != 0 || keywords != NULL) &&
         stoa__queue_args("get", args, count, keywords, NULL, 0, NULL, &patience) < 0) {
         return NULL;
     }
-    return get_item(self, queue, patience);
+    stoa_queue *queue = stoa__queue_get_self(self);
+    return queue == NULL ? NULL : get_item(self, queue, patience);
 }
 
 const char stoa__queue_get_nowait_doc[] = "get_nowait($self, /)\n--\n\nget(block=False).";
@@ -131,8 +136,7 @@ stoa__queue_get_many_method(PyObject *self, PyObject *const *args, Py_ssize_t co
 {
     PyObject *most = Py_None;
     stoa_queue_patience patience;
-    stoa_queue *queue = stoa__queue_get_self(self);
-    if (queue == NULL || stoa__queue_args("get_many", args, count, keywords, "max", 0, &most, &patience) < 0) {
+    if (stoa__queue_args("get_many", args, count, keywords, "max", 0, &most, &patience) < 0) {
         return NULL;
     }
     Py_ssize_t max = PY_SSIZE_T_MAX;
@@ -140,6 +144,10 @@ stoa__queue_get_many_method(PyObject *self, PyObject *const *args, Py_ssize_t co
         if (!PyErr_Occurred()) {
             PyErr_SetString(PyExc_ValueError, "get_many(): max must not be negative");
         }
+        return NULL;
+    }
+    stoa_queue *queue = stoa__queue_get_self(self);
+    if (queue == NULL) {
         return NULL;
     }
     stoa__thing_ref(&queue->thing);

@@ -23,10 +23,15 @@ put_waiting(PyObject *self, stoa_queue *queue, stoa_item *item, stoa_deadline de
 }
 
 static int
-put_item(PyObject *self, stoa_queue *queue, PyObject *object, stoa_queue_patience patience)
+put_item(PyObject *self, PyObject *object, stoa_queue_patience patience)
 {
     stoa_item item;
     if (stoa__item_pack(stoa__queue_side(self), object, &item) < 0) {
+        return -1;
+    }
+    stoa_queue *queue = stoa__queue_get_self(self);
+    if (queue == NULL) {
+        stoa__item_drop(&item);
         return -1;
     }
     stoa_queue_result result = stoa__queue_put(queue, &item, NULL);
@@ -57,17 +62,13 @@ stoa__queue_put_method(PyObject *self, PyObject *const *args, Py_ssize_t count, 
 {
     PyObject *item = NULL;
     stoa_queue_patience patience = {true, STOA_FOREVER};
-    stoa_queue *queue = stoa__queue_get_self(self);
-    if (queue == NULL) {
-        return NULL;
-    }
     if (count == 1 && keywords == NULL) {
         item = args[0];
     }
     else if (stoa__queue_args("put", args, count, keywords, "item", 1, &item, &patience) < 0) {
         return NULL;
     }
-    return put_item(self, queue, item, patience) < 0 ? NULL : Py_NewRef(Py_None);
+    return put_item(self, item, patience) < 0 ? NULL : Py_NewRef(Py_None);
 }
 
 const char stoa__queue_put_nowait_doc[] = "put_nowait($self, item)\n--\n\nput(item, block=False).";
@@ -77,12 +78,11 @@ stoa__queue_put_nowait(PyObject *self, PyObject *const *args, Py_ssize_t count, 
 {
     static const char *const names[] = {"item"};
     PyObject *item = NULL;
-    stoa_queue *queue = stoa__queue_get_self(self);
     stoa_queue_patience none = {false, STOA_FOREVER};
-    if (queue == NULL || stoa__sync_args("put_nowait", args, count, keywords, names, 1, 1, &item) < 0) {
+    if (stoa__sync_args("put_nowait", args, count, keywords, names, 1, 1, &item) < 0) {
         return NULL;
     }
-    return put_item(self, queue, item, none) < 0 ? NULL : Py_NewRef(Py_None);
+    return put_item(self, item, none) < 0 ? NULL : Py_NewRef(Py_None);
 }
 
 /* ---- many -------------------------------------------------------------------------------------------------------- */
@@ -95,11 +95,11 @@ drop_items(stoa_item *items, Py_ssize_t count)
     }
 }
 
-/* All of a sequence; NULL with an exception, and nothing is left packed. */
+/* All that is in a sequence now; NULL with an exception, and nothing is left packed. */
 static stoa_item *
-pack_all(stoa_side *side, PyObject *sequence)
+pack_all(stoa_side *side, PyObject *sequence, Py_ssize_t *out_count)
 {
-    Py_ssize_t count = PySequence_Fast_GET_SIZE(sequence);
+    Py_ssize_t count = *out_count = PySequence_Fast_GET_SIZE(sequence);
     stoa_item *items = PyMem_New(stoa_item, count + 1);
     if (items == NULL) {
         PyErr_NoMemory();
@@ -177,20 +177,26 @@ stoa__queue_put_many_method(PyObject *self, PyObject *const *args, Py_ssize_t co
 {
     PyObject *iterable = NULL;
     stoa_queue_patience patience;
-    stoa_queue *queue = stoa__queue_get_self(self);
-    if (queue == NULL ||
-        stoa__queue_args("put_many", args, count, keywords, "items", 1, &iterable, &patience) < 0) {
+    if (stoa__queue_args("put_many", args, count, keywords, "items", 1, &iterable, &patience) < 0) {
         return NULL;
     }
     PyObject *sequence = PySequence_Fast(iterable, "put_many() wants something that can be iterated over");
-    stoa_item *items = sequence == NULL ? NULL : pack_all(stoa__queue_side(self), sequence);
+    Py_ssize_t size = 0;
+    stoa_item *items = sequence == NULL ? NULL : pack_all(stoa__queue_side(self), sequence, &size);
     if (items == NULL) {
         Py_XDECREF(sequence);
         return NULL;
     }
-    stoa__thing_ref(&queue->thing);
-    int result = put_all(self, queue, items, (size_t)PySequence_Fast_GET_SIZE(sequence), patience);
-    stoa__thing_unref(&queue->thing);
+    stoa_queue *queue = stoa__queue_get_self(self);
+    int result = -1;
+    if (queue != NULL) {
+        stoa__thing_ref(&queue->thing);
+        result = put_all(self, queue, items, (size_t)size, patience);
+        stoa__thing_unref(&queue->thing);
+    }
+    else {
+        drop_items(items, size);
+    }
     PyMem_Free(items);
     Py_DECREF(sequence);
     return result < 0 ? NULL : Py_NewRef(Py_None);

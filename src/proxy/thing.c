@@ -13,6 +13,12 @@ stoa__thing_set_type(stoa_thing_kind kind, PyTypeObject *(*make)(void))
     makers[kind] = make;
 }
 
+static void
+raise_ending(void)
+{
+    PyErr_SetString(PyExc_RuntimeError, "stoa: this interpreter is being ended");
+}
+
 PyTypeObject *
 stoa__thing_type(stoa_side *side, stoa_thing_kind kind)
 {
@@ -26,20 +32,27 @@ stoa__thing_type(stoa_side *side, stoa_thing_kind kind)
             return NULL;
         }
     }
-    if (makers[kind] == NULL || side->left) {
-        PyErr_SetString(PyExc_RuntimeError, side->left ? "stoa: this interpreter is being ended"
-                                                       : "stoa: a thing of an unknown kind has come");
+    if (side->left) {
+        raise_ending();
+        return NULL;
+    }
+    if (makers[kind] == NULL) {
+        PyErr_SetString(PyExc_RuntimeError, "stoa: a thing of an unknown kind has come");
         return NULL;
     }
     PyTypeObject *made = makers[kind]();
-    if (made != NULL && stoa__crossinterp_class(made) < 0) {
-        Py_CLEAR(made);
+    if (made == NULL || stoa__crossinterp_class(made) < 0) {
+        Py_XDECREF(made);
+        return NULL;
     }
-    if (made != NULL && side->thing_types[kind] == NULL && !side->left) {
+    if (side->thing_types[kind] == NULL && !side->left) {
         side->thing_types[kind] = made;
     }
     else {
-        Py_XDECREF(made); /* making it may have let another thread in, which made its own */
+        Py_DECREF(made); /* making it may have let another thread in, which made its own */
+    }
+    if (side->thing_types[kind] == NULL) {
+        raise_ending();
     }
     return side->thing_types[kind];
 }
@@ -99,6 +112,11 @@ stoa__thing_adopt(PyObject *self, stoa_thing *thing)
         stoa__thing_unref(thing);
         return -1;
     }
+    if (((stoa_thing_object *)self)->side != NULL) { /* what ran until now has initialised it, too */
+        stoa__thing_unref(thing);
+        PyErr_Format(PyExc_RuntimeError, "this %s is initialised already", Py_TYPE(self)->tp_name);
+        return -1;
+    }
     return fill_head(side, (stoa_thing_object *)self, thing);
 }
 
@@ -118,14 +136,14 @@ stoa__thing_dealloc(PyObject *object)
 {
     stoa_thing_object *self = (stoa_thing_object *)object;
     PyTypeObject *type = Py_TYPE(object), *own = type;
-    stoa_thing *thing = self->thing;
     while (own->tp_dealloc != stoa__thing_dealloc) {
         own = own->tp_base; /* what a class made in Python adds is gone already */
     }
     if (PyType_IS_GC(type)) {
         PyObject_GC_UnTrack(object);
-        (void)own->tp_clear(object);
+        (void)own->tp_clear(object); /* code may run, and the interpreter end meanwhile */
     }
+    stoa_thing *thing = self->thing;
     if (thing != NULL) { /* first: weak references may run code, which must not find it */
         stoa_map_entry *entry = stoa__map_first(&self->side->things, thing->handle);
         if (entry != NULL && entry->value == (uintptr_t)self) {

@@ -59,8 +59,9 @@ stoa__is_thing(const PyObject *object)
  * reference of the thing, in failure too. -1 with an exception. GIL. */
 int stoa__thing_adopt(PyObject *self, stoa_thing *thing);
 
-/* The thing of a wrapper: borrowed, good as long as the caller holds the wrapper and is inside. NULL with InterpreterGone:
- * the interpreter is ending. */
+/* The thing of a wrapper: borrowed, until the GIL may be given up or code may run (reading an argument does): the interpreter may
+ * end then, and its wrappers let go of their things while a thread that CPython does not wait for goes on. Who does such things
+ * takes a reference, or asks afterwards. NULL with InterpreterGone: the interpreter is ending. */
 stoa_thing *stoa__thing_get(PyObject *self);
 /* A handle for another place to hold. -1 with an exception. */
 int stoa__thing_handle_of(PyObject *self, stoa_handle *out);
