@@ -20,14 +20,15 @@
 PyObject *
 stoa__main_globals(void)
 {
-    PyObject *module = PyImport_AddModule("__main__"); /* borrowed */
-    PyObject *globals = module == NULL ? NULL : PyModule_GetDict(module);
+    PyObject *module = PyImport_AddModule(
+        "__main__"); /* borrowed, as its dict: any code may put another one in its place */
+    PyObject *globals = module == NULL ? NULL : Py_NewRef(PyModule_GetDict(module));
     if (globals != NULL && PyDict_GetItemString(globals, "__builtins__") == NULL) {
         PyObject *builtins = PyImport_ImportModule("builtins");
         int result = builtins == NULL ? -1 : PyDict_SetItemString(globals, "__builtins__", builtins);
         Py_XDECREF(builtins);
         if (result < 0) {
-            return NULL;
+            Py_CLEAR(globals);
         }
     }
     return globals;
@@ -77,7 +78,9 @@ stoa__run_in_main(PyObject *code, const char *label)
         return NULL;
     }
     if (PyCode_Check(code)) {
-        return PyEval_EvalCode(code, globals, globals);
+        PyObject *outcome = PyEval_EvalCode(code, globals, globals);
+        Py_DECREF(globals);
+        return outcome;
     }
     PyObject *name = PyUnicode_FromString(label);
     PyObject *compiled = name == NULL ? NULL : compile_source(code, name);
@@ -87,6 +90,7 @@ stoa__run_in_main(PyObject *code, const char *label)
     }
     Py_XDECREF(compiled);
     Py_XDECREF(name);
+    Py_DECREF(globals);
     return result;
 }
 
@@ -216,6 +220,7 @@ prepare_inside(stoa_interp_record *record, const stoa_parcel *parcel)
     PyObject *names = globals == NULL ? NULL : stoa__unpack(parcel);
     int result = names == NULL ? -1 : PyDict_Update(globals, names);
     Py_XDECREF(names);
+    Py_XDECREF(globals);
     return result < 0 ? NULL : Py_NewRef(Py_None);
 }
 
@@ -280,12 +285,15 @@ call_for_main(const char *name, PyObject *function, PyObject *args)
         return NULL;
     }
     if (PyTuple_GET_SIZE(args) == 1) {
-        return PyObject_CallFunctionObjArgs(function, PyTuple_GET_ITEM(args, 0), globals, NULL);
+        PyObject *result = PyObject_CallFunctionObjArgs(function, PyTuple_GET_ITEM(args, 0), globals, NULL);
+        Py_DECREF(globals);
+        return result;
     }
     if (strcmp(name, "dir") != 0) {
-        return Py_NewRef(globals);
+        return globals;
     }
     PyObject *names = PyDict_Keys(globals);
+    Py_DECREF(globals);
     if (names != NULL && PyList_Sort(names) < 0) {
         Py_CLEAR(names);
     }

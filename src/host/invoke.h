@@ -30,7 +30,7 @@ PyObject *stoa__invoke_function(PyObject *function, PyObject *args, PyObject *kw
 /* The same with an array, which has room for one more before its first. */
 PyObject *stoa__invoke_array(PyObject *function, PyObject *const *args, size_t count);
 
-/* Inside an interpreter: its __main__'s globals, borrowed. NULL with an exception. */
+/* Inside an interpreter: its __main__'s globals: new reference. NULL with an exception. */
 PyObject *stoa__main_globals(void);
 /* Inside an interpreter: runs source or a code object in __main__; `label` names the source in tracebacks. New reference
  * to nothing of interest; NULL with the exception. */

@@ -180,6 +180,7 @@ stoa__target_unpack(const stoa_parcel *parcel)
     else if (description != NULL) {
         PyObject *globals = stoa__main_globals();
         function = globals == NULL ? NULL : stoa__function_make(description, globals);
+        Py_XDECREF(globals);
     }
     Py_XDECREF(description);
     return function;

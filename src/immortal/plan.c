@@ -300,13 +300,14 @@ classify(stoa_foreign_side *side, stoa_plan *plan, PyObject *object, const char 
     PyObject *registered = side->registered == NULL
                                ? NULL
                                : PyDict_GetItemWithError(side->registered, (PyObject *)type);
+    bool known = registered != NULL, taken_apart = known && PyTuple_GET_ITEM(registered, 0) != Py_None;
     bool plain = is_plain(type, plan->slots, slot_names, &plan->slot_count) && !has_protocol(type);
     bool data = stoa__is_data(type);
     plan->how = STOA_HOW_APART;
     plan->flags = is_hashed_by_value(type) ? STOA_NODE_VALUE : STOA_NODE_CHANGEABLE;
     plan->mutable = !is_hashed_by_value(type);
-    if (registered != NULL) {
-        plan->registered = PyTuple_GET_ITEM(registered, 0) != Py_None;
+    if (known) {
+        plan->registered = taken_apart;
         plan->mutable = false;
         if (!plan->registered && plain) {
             classify_plain(plan, type, stoa__is_frozen_data(type));

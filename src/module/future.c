@@ -69,10 +69,10 @@ settle(future_object *future)
     stoa__task_ref(&task->task);
     PyObject *result = stoa__call_task_take(task, &exception);
     if (future->task == task && !future->watched) {
-        future->result = Py_XNewRef(result);
-        future->exception = Py_XNewRef(exception);
         future->state = FINISHED;
         drop_task(future);
+        Py_XSETREF(future->result, Py_XNewRef(result));
+        Py_XSETREF(future->exception, Py_XNewRef(exception));
     }
     stoa__task_unref(&task->task);
     Py_XDECREF(result);
@@ -226,12 +226,27 @@ get_exception(future_object *future)
     return Py_NewRef(future->exception == NULL ? Py_None : future->exception);
 }
 
+/* set_exception() takes anything, and result() does what `raise` does with it. */
+static PyObject *
+raise_anything(PyObject *what)
+{
+    if (PyExceptionInstance_Check(what)) {
+        PyErr_SetRaisedException(Py_NewRef(what));
+    }
+    else if (PyExceptionClass_Check(what)) {
+        PyErr_SetNone(what);
+    }
+    else {
+        PyErr_SetString(PyExc_TypeError, "exceptions must derive from BaseException");
+    }
+    return NULL;
+}
+
 static PyObject *
 get_result(future_object *future)
 {
     if (future->exception != NULL && future->exception != Py_None) {
-        PyErr_SetRaisedException(Py_NewRef(future->exception));
-        return NULL;
+        return raise_anything(future->exception);
     }
     return Py_NewRef(future->result == NULL ? Py_None : future->result);
 }
@@ -353,14 +368,17 @@ get_condition(PyObject *self, void *unused)
         PyObject *threading = PyImport_ImportModule("threading");
         PyObject *condition = threading == NULL ? NULL : PyObject_CallMethod(threading, "Condition", NULL);
         Py_XDECREF(threading);
-        if (future->condition == NULL) { /* no other thread was faster */
+        if (condition == NULL) {
+            return NULL;
+        }
+        if (future->condition == NULL) {
             future->condition = condition;
         }
         else {
-            Py_XDECREF(condition);
+            Py_DECREF(condition); /* another thread was faster */
         }
     }
-    return Py_XNewRef(future->condition);
+    return Py_NewRef(future->condition);
 }
 
 static PyObject **

@@ -182,9 +182,11 @@ submit(PyObject *module, PyObject *args, PyObject *kwargs)
         PyErr_SetString(stoa__exception(STOA_EXC_ReleasedProxy), "this proxy was released");
         return NULL;
     }
+    (void)stoa__interp_ref(record); /* the proxy may be released meanwhile */
     PyObject *rest = PyTuple_GetSlice(args, 1, PyTuple_GET_SIZE(args));
     PyObject *future = rest == NULL ? NULL : stoa__invoke_submit(record, target, rest, kwargs);
     Py_XDECREF(rest);
+    stoa__interp_unref(record);
     return future;
 }
 

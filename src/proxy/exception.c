@@ -107,7 +107,9 @@ add_fields(PyObject *exception, PyObject *arguments, PyObject *dict, PyObject *f
                 (dict != NULL && PyDict_Check(dict) && PyDict_GetItemString(dict, member->name) != NULL)) {
                 continue;
             }
+            Py_INCREF(value); /* code that runs may give the field another one */
             PyObject *name = PyUnicode_FromString(member->name), *sent = crossable(value);
+            Py_DECREF(value);
             int result = name == NULL || PyList_Append(flat, name) < 0 ? -1 : PyList_Append(flat, sent);
             Py_XDECREF(name);
             Py_DECREF(sent);

@@ -1,6 +1,7 @@
 /* await, async for, sending, and buffers. */
 #include "heap/error.h"
 #include "immortal/exceptions.h"
+#include "proxy/proxy_method.h"
 #include "proxy/proxy_type.h"
 #include "proxy/request.h"
 #include "proxy/thread_state.h"
@@ -111,9 +112,20 @@ do_get_buffer(PyObject *target, PyObject *const *args, Py_ssize_t count, stoa_op
 static int
 proxy_get_buffer(PyObject *self, Py_buffer *view, int flags)
 {
+    stoa_proxy_object *proxy = stoa__proxy(self);
     view->obj = NULL;
+    if (proxy->exported == UINT16_MAX) {
+        PyErr_SetString(PyExc_BufferError, "more than 65535 views of the memory of one proxy");
+        return -1;
+    }
+    if (stoa__proxy_settle(self) < 0) {
+        return -1;
+    }
+    bool counted = !proxy->release_wanted;
+    proxy->exported += counted; /* before: who releases it meanwhile is told that its memory is in use */
     PyObject *address = stoa__request(self, do_get_buffer, NULL, 0, 0, (uintptr_t)flags);
     if (address == NULL) {
+        proxy->exported -= counted;
         return -1;
     }
     Py_buffer *kept = (Py_buffer *)(uintptr_t)PyLong_AsLongLong(address);
@@ -121,7 +133,6 @@ proxy_get_buffer(PyObject *self, Py_buffer *view, int flags)
     *view = *kept;
     view->obj = Py_NewRef(self);
     view->internal = kept;
-    stoa__proxy(self)->exported++;
     return 0;
 }
 

@@ -8,7 +8,7 @@
 
 typedef struct proxy_iterator {
     PyObject_HEAD
-    PyObject *container; /* proxy; NULL: at the end */
+    PyObject *container; /* proxy; NULL: at the end, but for what is in the chunk */
     PyObject *iterator;  /* proxy, or NULL: by index */
     PyObject *chunk;     /* list, or NULL */
     Py_ssize_t at;       /* in the chunk */
@@ -114,28 +114,59 @@ do_take(PyObject *target, PyObject *const *args, Py_ssize_t count, stoa_operatio
     return list;
 }
 
-/* ---- here -------------------------------------------------------------------------------------------------------- */
+/* ---- here: each request lets other threads in, and may run code, which may use the same iterator ----------------- */
+
+static inline bool
+has_items(const proxy_iterator *it)
+{
+    return it->chunk != NULL && it->at < PyList_GET_SIZE(it->chunk);
+}
+
+/* Takes over a chunk that has come. `position`: the iterator's when it was asked for. -1 with MemoryError. */
+static int
+keep_chunk(proxy_iterator *it, PyObject *chunk, bool by_index, Py_ssize_t position)
+{
+    bool faster = has_items(it) || it->position != position || it->container == NULL;
+    int result = 0;
+    if (by_index && faster) { /* another one was: the next item is what it left, or will ask for */
+        Py_DECREF(chunk);
+    }
+    else if (has_items(it)) { /* taken out of the iterator there, so nobody else has these */
+        Py_ssize_t end = PyList_GET_SIZE(it->chunk);
+        result = PyList_SetSlice(it->chunk, end, end, chunk);
+        Py_DECREF(chunk);
+    }
+    else {
+        bool ended = PyList_GET_SIZE(chunk) == 0;
+        it->at = 0;
+        Py_XSETREF(it->chunk, chunk);
+        if (ended) {
+            (void)iterator_clear((PyObject *)it);
+        }
+    }
+    return result;
+}
 
 static int
 fetch(proxy_iterator *it)
 {
     const stoa_side *side = stoa__proxy(it->container)->side;
-    PyObject *container = Py_NewRef(it->container); /* the request may run code that ends this iterator */
-    PyObject *source = Py_NewRef(it->iterator != NULL ? it->iterator : container);
+    PyObject *container = Py_NewRef(it->container);
+    bool by_index = it->iterator == NULL;
+    PyObject *source = Py_NewRef(by_index ? container : it->iterator);
     uintptr_t wanted = (uintptr_t)it->wanted;
-    PyObject *chunk = it->iterator != NULL
-                          ? stoa__request(source, do_take, NULL, 0, STOA_REQUEST_BAG_OUT, wanted)
-                          : stoa__request(source, do_slice, NULL, 0, STOA_REQUEST_BAG_OUT,
-                                          (uintptr_t)it->position << CHUNK_BITS | wanted);
+    Py_ssize_t position = it->position;
+    PyObject *chunk = by_index ? stoa__request(source, do_slice, NULL, 0, STOA_REQUEST_BAG_OUT,
+                                               (uintptr_t)position << CHUNK_BITS | wanted)
+                               : stoa__request(source, do_take, NULL, 0, STOA_REQUEST_BAG_OUT, wanted);
     it->crossings = side->crossings;
-    it->at = 0;
-    Py_XSETREF(it->chunk, chunk);
     if (!it->careful && it->wanted < CHUNK_MAX) {
         it->wanted *= 4;
     }
+    int result = chunk == NULL ? -1 : keep_chunk(it, chunk, by_index, position);
     Py_DECREF(source);
     Py_DECREF(container);
-    return chunk == NULL ? -1 : 0;
+    return result;
 }
 
 /* Other requests were sent since the chunk came: is what is left of it still true? */
@@ -148,8 +179,10 @@ check_chunk(proxy_iterator *it)
         Py_CLEAR(it->chunk);
         return 0;
     }
-    Py_ssize_t size = stoa__proxy_size(it->container);
-    it->crossings = stoa__proxy(it->container)->side->crossings;
+    PyObject *container = Py_NewRef(it->container);
+    Py_ssize_t size = stoa__proxy_size(container);
+    it->crossings = stoa__proxy(container)->side->crossings;
+    Py_DECREF(container);
     if (size >= 0 && size != it->size) {
         it->size = -1; /* it stays so, as with the thing itself */
         PyErr_SetString(PyExc_RuntimeError, "container changed size during iteration");
@@ -162,23 +195,19 @@ static PyObject *
 iterator_next(PyObject *self)
 {
     proxy_iterator *it = (proxy_iterator *)self;
-    if (it->container == NULL) {
-        return NULL;
-    }
-    if (it->chunk != NULL && it->at < PyList_GET_SIZE(it->chunk) &&
+    if (has_items(it) && it->container != NULL &&
         it->crossings != stoa__proxy(it->container)->side->crossings && check_chunk(it) < 0) {
         return NULL;
     }
-    if (it->chunk == NULL || it->at >= PyList_GET_SIZE(it->chunk)) {
+    while (!has_items(it)) {
+        if (it->container == NULL) {
+            return NULL;
+        }
         if (it->chunk != NULL && it->crossings != stoa__proxy(it->container)->side->crossings) {
             it->careful = true;
             it->wanted = 1;
         }
         if (fetch(it) < 0) {
-            return NULL;
-        }
-        if (PyList_GET_SIZE(it->chunk) == 0) {
-            (void)iterator_clear(self);
             return NULL;
         }
     }
@@ -194,12 +223,14 @@ iterator_length_hint(PyObject *self, PyObject *unused)
 {
     (void)unused;
     proxy_iterator *it = (proxy_iterator *)self;
-    Py_ssize_t size = it->container == NULL ? 0 : stoa__proxy_size(it->container);
+    PyObject *container = Py_XNewRef(it->container);
+    Py_ssize_t size = container == NULL ? 0 : stoa__proxy_size(container);
+    if (size >= 0 && container != NULL) {
+        it->crossings = stoa__proxy(container)->side->crossings; /* that one changed nothing */
+    }
+    Py_XDECREF(container);
     if (size < 0) {
         return NULL;
-    }
-    if (it->container != NULL) {
-        it->crossings = stoa__proxy(it->container)->side->crossings; /* that one changed nothing */
     }
     return PyLong_FromSsize_t(size > it->position ? size - it->position : 0);
 }

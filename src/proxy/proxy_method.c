@@ -59,8 +59,8 @@ do_bind(PyObject *target, PyObject *const *args, Py_ssize_t count, stoa_operatio
 
 /* ---- here -------------------------------------------------------------------------------------------------------- */
 
-/* A request about the object whose method this is, with the function. It keeps both by references of its own: another
- * thread may settle the proxy meanwhile. */
+/* A request about the object whose method this is, with the function, now that releases are applied. It keeps both by
+ * references of its own: another thread may settle the proxy meanwhile. */
 static PyObject *
 request_unsettled(PyObject *self, stoa_operator work, PyObject *const *args, Py_ssize_t count, unsigned flags,
                   uintptr_t extra)
@@ -83,6 +83,10 @@ call_method(PyObject *self, PyObject *const *args, size_t count, PyObject *names
 {
     stoa_proxy_object *proxy = stoa__proxy(self);
     stoa_deadline unused;
+    stoa__request_releases(proxy->side);
+    if (proxy->function == NULL) { /* what ran has settled it */
+        return stoa__proxy_vectorcall(self, args, count, names);
+    }
     if (proxy->owner != NULL && stoa__caller_to_ask(proxy, &unused) != NULL) {
         /* another thread is to call it */
         return stoa__proxy_settle(self) < 0 ? NULL : stoa__proxy_vectorcall(self, args, count, names);
@@ -173,6 +177,10 @@ int
 stoa__proxy_settle_method(PyObject *object)
 {
     stoa_proxy_object *self = stoa__proxy(object);
+    stoa__request_releases(self->side);
+    if (self->function == NULL) { /* what ran has settled it */
+        return 0;
+    }
     PyObject *method = request_unsettled(object, do_bind, NULL, 0, 0, 0);
     if (method == NULL) {
         return -1;

@@ -437,6 +437,15 @@ request_of_caller(PyObject *self, stoa_waiter *caller, stoa_deadline deadline, c
 
 /* ---- all of them ------------------------------------------------------------------------------------------------- */
 
+void
+stoa__request_releases(stoa_side *side)
+{
+    /* PyErr: a dealloc may run while an exception is on its way */
+    if (atomic_load_explicit(&side->record->released, memory_order_relaxed) != 0 && !PyErr_Occurred()) {
+        (void)stoa__side_apply_releases(side->record);
+    }
+}
+
 PyObject *
 stoa__request(PyObject *self, stoa_operator work, PyObject *const *args, Py_ssize_t count, unsigned flags,
               uintptr_t extra)
@@ -450,17 +459,16 @@ stoa__request_with(PyObject *self, stoa_operator work, PyObject *const *args, Py
 {
     stoa_proxy_object *proxy = stoa__proxy(self);
     stoa_side *side = proxy->side;
-    if (!(flags & STOA_REQUEST_UNSETTLED) && stoa__proxy_settle(self) < 0) {
-        return NULL;
+    if (!(flags & STOA_REQUEST_UNSETTLED)) {
+        stoa__request_releases(side);
+        if (stoa__proxy_settle(self) < 0) {
+            return NULL;
+        }
     }
     if (proxy->handle == 0 || proxy->release_wanted) {
         PyErr_SetString(stoa__exception(STOA_EXC_ReleasedProxy),
                         "this proxy was released; get the object from its interpreter again");
         return NULL;
-    }
-    /* what others have let go of ours; PyErr: a dealloc may run while an exception is on its way */
-    if (atomic_load_explicit(&side->record->released, memory_order_relaxed) != 0 && !PyErr_Occurred()) {
-        (void)stoa__side_apply_releases(side->record);
     }
     request r;
     r.work = work;
@@ -481,13 +489,13 @@ stoa__request_with(PyObject *self, stoa_operator work, PyObject *const *args, Py
     }
     r.detached = false;
     r.home = NULL;
-    if (write_operands(&r, side, args, count) < 0) {
-        return NULL;
-    }
-    Py_INCREF(self);
+    Py_INCREF(self); /* this and `busy` before code of the operands runs, which may release the proxy */
     proxy->busy++;
-    side->crossings++;
-    int ran = go(&r);
+    int ran = write_operands(&r, side, args, count);
+    if (ran == 0) {
+        side->crossings++;
+        ran = go(&r);
+    }
     end_request(self);
     PyObject *result = ran < 0 ? NULL : receive(&r, side);
     Py_DECREF(self);

@@ -48,6 +48,10 @@ PyObject *stoa__request(PyObject *self, stoa_operator work, PyObject *const *arg
 PyObject *stoa__request_with(PyObject *self, stoa_operator work, PyObject *const *args, Py_ssize_t count,
                              unsigned flags, uintptr_t extra, void *with);
 
+/* Applies what others have let go of this interpreter's objects, unless an exception is on its way: every request does it
+ * before it looks at its proxy, since __del__ may release or settle that. GIL. */
+void stoa__request_releases(stoa_side *side);
+
 /* A call of the object, or of a method of it, is to be done by the thread that waits for what this one does, since it is
  * inside the owner (proxy/call.h): that one, borrowed, and how long it waits. NULL: by this thread. */
 struct stoa_waiter *stoa__caller_to_ask(stoa_proxy_object *proxy, stoa_deadline *out_deadline);

@@ -315,7 +315,13 @@ stoa__side_make_routed(PyObject *proxy, stoa_route *route)
     stoa_proxy_object *from = stoa__proxy(proxy);
     PyObject *made = NULL;
     stoa_err err = STOA_EPYTHON;
-    if (stoa__proxy_settle(proxy) == 0 && (err = stoa__handle_ref(from->handle)) != STOA_OK) {
+    if (stoa__proxy_settle(proxy) < 0) {
+        err = STOA_EPYTHON;
+    }
+    else if (from->handle == 0 || from->release_wanted) { /* settling lets others in */
+        PyErr_SetString(stoa__exception(STOA_EXC_ReleasedProxy), "this proxy was released");
+    }
+    else if ((err = stoa__handle_ref(from->handle)) != STOA_OK) {
         stoa__proxy_failed(from, err);
     }
     if (err == STOA_OK) {
