@@ -304,7 +304,7 @@ a_child_ends_its_own(void **state)
     fflush(NULL);
     pid_t child = fork();
     if (child == 0) {
-        alarm(30);
+        alarm(100);
         bool good = stoa_call(interp, "__main__:call", &self, 1, 0, NULL, NULL) == STOA_EGONE &&
                     stoa_handle_release(handle) == STOA_OK && stoa_handle_release(handle) == STOA_EGONE;
         _exit(good ? 0 : 1);

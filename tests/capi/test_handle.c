@@ -235,7 +235,7 @@ a_forked_child_gets_a_clear_error(void **state)
     fflush(NULL);
     pid_t child = fork();
     if (child == 0) {
-        alarm(30);
+        alarm(100);
         stoa_data out;
         bool good = stoa_handle_call(table, "__len__", NULL, 0, 0, FOREVER, &out, NULL) == STOA_EGONE &&
                     strstr(stoa_error_message(), "in the parent") != NULL &&

@@ -213,11 +213,26 @@ an_exception_left_behind_is_told(void **state)
     end(interp);
 }
 
+static int begun[2], over[2]; /* pipes */
+
 static void *
-sleep_inside(void *arg)
+block_inside(void *arg)
 {
-    stoa_err err = stoa_exec(arg, "import time; time.sleep(0.3)", NULL, NULL);
+    char code[100];
+    snprintf(code, sizeof code, "import os; os.write(%d, b'x'); os.read(%d, 1)", begun[1], over[0]);
+    stoa_err err = stoa_exec(arg, code, NULL, NULL);
     CHECK(err == STOA_OK);
+    return NULL;
+}
+
+/* Closing has begun when calls are refused. */
+static void *
+let_go_when_closing(void *arg)
+{
+    while (stoa_exec(arg, "pass", NULL, NULL) == STOA_OK) {
+        sched_yield();
+    }
+    CHECK(write(over[1], "x", 1) == 1);
     return NULL;
 }
 
@@ -225,17 +240,21 @@ static void
 closing_waits_or_gives_up(void **state)
 {
     (void)state;
+    char byte;
+    assert_int_equal(pipe(begun) | pipe(over), 0);
     stoa_interp *interp = make("busy");
-    pthread_t thread = start(sleep_inside, interp);
+    pthread_t thread = start(block_inside, interp);
+    assert_int_equal(read(begun[0], &byte, 1), 1);
     stoa_stats stats = {.size = sizeof(stats)};
-    struct timespec moment = {.tv_nsec = 100000000};
-    nanosleep(&moment, NULL);
     OK(stoa_get_stats(&stats));
     assert_int_equal(stoa_interp_close(interp, 0.02), STOA_ETIMEDOUT);
     assert_false(stoa_interp_is_closed(interp));
-    OK(stoa_interp_close(interp, 20));
+    pthread_t other = start(let_go_when_closing, interp);
+    OK(stoa_interp_close(interp, 60));
     join(thread);
+    join(other);
     stoa_interp_free(interp);
+    close(begun[0]), close(begun[1]), close(over[0]), close(over[1]);
 }
 
 /* ---- running ----------------------------------------------------------------------------------------------------- */
@@ -507,7 +526,7 @@ lookup_waits(void **state)
     (void)state;
     const stoa_object *text = build_text("late text"), *found = NULL;
     pthread_t thread = start(publish_late, (void *)(uintptr_t)text);
-    OK(stoa_lookup("late", 20, &found));
+    OK(stoa_lookup("late", 60, &found));
     assert_ptr_equal(found, text);
     join(thread);
     OK(stoa_unpublish("late"));

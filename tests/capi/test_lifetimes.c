@@ -20,7 +20,7 @@ in_child(int (*body)(void))
     fflush(NULL);
     pid_t child = fork();
     if (child == 0) {
-        alarm(60);
+        alarm(100);
         int code = body();
         fflush(NULL);
         _exit(code);

@@ -102,7 +102,7 @@ in_child(void (*act)(void), ending *out)
         signal(SIGSEGV, SIG_DFL); /* whatever the test program or a sanitizer had */
         signal(SIGBUS, SIG_DFL);
         unsetenv("STOA_GUARD");
-        alarm(20);
+        alarm(100);
         act();
         _exit(0);
     }

@@ -200,7 +200,7 @@ use_after_fork(void)
     for (int i = 0; i < 3; i++) {
         stoa__lock_reset(&fork_locks[i]);
     }
-    alarm(10); /* a lock that is still held would hang */
+    alarm(100); /* a lock that is still held would hang */
     for (int round = 0; round < 2; round++) {
         for (int i = 0; i < 3; i++) {
             stoa__lock_another(&fork_locks[i]);
@@ -279,8 +279,9 @@ futex_wait_tells_why_it_returned(void **state)
 
     struct sigaction action = {.sa_handler = nothing}, old;
     sigaction(SIGALRM, &action, &old);
-    alarm(1);
+    ualarm(100000, 100000); /* again and again: the first may come before the wait */
     assert_int_equal(stoa__futex_wait(&word, 5, STOA_FOREVER), STOA_SIGNALLED);
+    ualarm(0, 0);
     sigaction(SIGALRM, &old, NULL);
     stoa__futex_wake(&word, INT_MAX);
     assert_int_equal(errno, ERANGE);

@@ -160,14 +160,22 @@ nothing(int number)
     (void)number;
 }
 
+static pthread_barrier_t makes;
+
 static void *
 make_slowly(void *unused)
 {
     (void)unused;
+    sigset_t alarms; /* they are for the other thread */
+    sigemptyset(&alarms);
+    sigaddset(&alarms, SIGALRM);
+    pthread_sigmask(SIG_BLOCK, &alarms, NULL);
     stoa_once what;
     stoa_value got, value = thing(4);
     once("slow", maker(1, 1), 0, &what, &got);
-    usleep(300000);
+    pthread_barrier_wait(&makes);
+    pthread_barrier_wait(&makes);
+    usleep(20000); /* the other thread waits by now, most probably */
     done("slow", maker(1, 1), &value);
     return NULL;
 }
@@ -177,8 +185,9 @@ waiting_for_a_maker_ends_by_time_signal_and_value(void **state)
 {
     (void)state;
     pthread_t thread;
+    pthread_barrier_init(&makes, NULL, 2);
     assert_int_equal(pthread_create(&thread, NULL, make_slowly, NULL), 0);
-    usleep(50000);
+    pthread_barrier_wait(&makes);
     stoa_once what;
     stoa_value got;
     assert_int_equal(once("slow", maker(2, 2), 0, &what, &got), STOA_ETIMEDOUT);
@@ -186,14 +195,16 @@ waiting_for_a_maker_ends_by_time_signal_and_value(void **state)
     assert_non_null(strstr(stoa_error_message(), "'slow'"));
     struct sigaction action = {.sa_handler = nothing}, old;
     sigaction(SIGALRM, &action, &old);
-    ualarm(20000, 0);
-    stoa_err err = once("slow", maker(2, 2), 1e300, &what, &got);
-    assert_true(err == STOA_EINTERRUPTED || err == STOA_OK); /* the other thread may have taken the signal */
+    ualarm(20000, 20000); /* again and again: the first may come before the wait */
+    assert_int_equal(once("slow", maker(2, 2), 1e300, &what, &got), STOA_EINTERRUPTED);
+    ualarm(0, 0);
     sigaction(SIGALRM, &old, NULL);
+    pthread_barrier_wait(&makes);
     assert_int_equal(once("slow", maker(2, 2), 1e300, &what, &got), STOA_OK);
     assert_int_equal(what, STOA_ONCE_HAVE);
     assert_ptr_equal(got.object, &things[4]);
     pthread_join(thread, NULL);
+    pthread_barrier_destroy(&makes);
     assert_null(stoa__process->names.once.waitings);
     assert_null(stoa__process->names.once.makings);
     stoa__name_unpublish("slow", 4);
@@ -320,7 +331,7 @@ a_forked_child_keeps_only_the_makings_of_its_thread(void **state)
     assert_int_equal(once("mine", maker(1, 1), 0, &what, &got), STOA_OK);
     pid_t child = fork();
     if (child == 0) {
-        alarm(10);
+        alarm(100);
         bool ok = stoa__name_once("mine", 4, NULL, maker(1, 1), STOA_FOREVER, &what, &got) == STOA_EDEADLOCK &&
                   done("mine", maker(1, 1), &value) == STOA_OK &&
                   stoa__name_once("theirs", 6, NULL, maker(1, 1), STOA_FOREVER, &what, &got) == STOA_OK &&

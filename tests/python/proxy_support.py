@@ -8,7 +8,7 @@ import stoa
 from proxied import there_name
 
 
-def wait_for(condition, seconds=10.0):
+def wait_for(condition, seconds=60.0):
     """Is it true within that time? Looks without a busy loop."""
     end = time.monotonic() + seconds
     while not condition():

@@ -20,14 +20,14 @@ def run(interpreter, code):
     thread.start()
 
     def join():
-        thread.join(30)
+        thread.join(60)
         assert not thread.is_alive(), "it hangs"
         return raised[0] if raised else None
 
     return join
 
 
-def waiting(thing, count=1, timeout=20):
+def waiting(thing, count=1, timeout=60):
     """Until `count` wait for the thing, as stats() sees it."""
     number = thing.__reduce__()[1][2]
     end = time.monotonic() + timeout

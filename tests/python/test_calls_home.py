@@ -287,38 +287,42 @@ class TestHome(Owner):
 
     def test_closed_while_a_call_waits(self):
         append = self.make_home().append
-        busy = self.it.submit(time.sleep, 0.4)
+        gate, let_go = self.gate()
+        busy = self.it.submit(self.get("hold"), gate)
         outcome = []
 
         def body():
-            begin = time.monotonic()
             try:
                 append(1)
             except stoa.InterpreterGone:
-                outcome.append(time.monotonic() - begin)
+                outcome.append("gone")
 
-        self.until_inside()
-        thread = threading.Thread(target=body)
-        thread.start()
-        time.sleep(0.05)
-        self.it.close()
-        thread.join()
-        busy.result(20)
-        self.assertEqual(len(outcome), 1)
+        self.until(busy.running, "it does not begin")
+        threads = [threading.Thread(target=body), threading.Thread(target=self.it.close)]
+        threads[0].start()
+        time.sleep(0.05)  # it waits by now, most probably
+        threads[1].start()
+        threads[0].join()
+        self.assertEqual(outcome, ["gone"])  # while the home thread is still busy
+        let_go()
+        threads[1].join()
+        self.assertEqual(busy.result(20), "held")
 
     def test_timeout(self):
-        sleep = stoa.options(self.make_home("sleep"), timeout=0.05)
-        begin = time.monotonic()
+        hold = stoa.options(self.make_home("hold"), timeout=0.05)
+        gate, let_go = self.gate()
         with self.assertRaises(stoa.Timeout):
-            sleep(1)
-        self.assertLess(time.monotonic() - begin, 0.9)
+            hold(gate)
+        let_go()
         # not begun in time: it is taken back, and never run
         append = stoa.options(self.make_home("log"), timeout=0.05).append
         self.own_thread()
-        busy = self.it.submit(time.sleep, 0.4)
-        self.until_inside()
+        gate, let_go = self.gate()
+        busy = self.it.submit(self.get("hold"), gate)
+        self.until(busy.running, "it does not begin")
         with self.assertRaises(stoa.Timeout):
             append("late")
+        let_go()
         busy.result(20)
         self.own_thread()
         self.assertEqual(list(self.get("log")), [])

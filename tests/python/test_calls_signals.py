@@ -15,13 +15,10 @@ def send(after=0.15, number=signal.SIGINT):
         os.kill(os.getpid(), number)
     threading.Thread(target=body).start()
 def caught(f):
-    send()
-    begin = time.monotonic()
     try:
+        send()
         f()
     except KeyboardInterrupt:
-        took = time.monotonic() - begin
-        assert took < 3, took
         print("caught")
     else:
         print("not caught")
@@ -51,25 +48,30 @@ class TestSignals(unittest.TestCase):
         self.assertEqual(out.split(), ["caught"] * 6)
 
     def test_ctrl_c_leaves_a_c_call_with_a_limit(self):
-        """CPython's sleep asks for signals in the main interpreter only; who waits for another thread's sleep hears them."""
+        """What blocks in C asks for signals on the main thread only; who waits for another thread's read hears them."""
         out = self.run_code(
             "os.environ['STOA_EXIT_PATIENCE'] = '60'\n"
-            "sleep = it.call(eval, 'time.sleep')\n"
-            "caught(lambda: stoa.options(sleep, timeout=100)(6))\n"
-            "caught(lambda: it.call(time.sleep, 6, timeout=100))\n"
+            "gate, opens = os.pipe()\n"
+            "it.exec('import os')\n"
+            "caught(lambda: stoa.options(it.call(eval, 'os.read'), timeout=1000)(gate, 1))\n"
+            "caught(lambda: it.call(os.read, gate, 1, timeout=1000))\n"
+            "os.write(opens, b'xx')  # both end only now\n"
         )
         self.assertEqual(out.split(), ["caught"] * 2)
 
     def test_handler_runs_in_time_and_code_goes_on(self):
         out = self.run_code(
             "seen = []\n"
-            "def handler(number, frame): seen.append((number, stoa.current() == stoa.main()))\n"
+            "heard = stoa.Event()\n"
+            "def handler(number, frame):\n"
+            "    seen.append((number, stoa.current() == stoa.main()))\n"
+            "    heard.set()\n"
             "signal.signal(signal.SIGUSR1, handler)\n"
+            "it.prepare_main(heard=heard)\n"
             "send(0.1, signal.SIGUSR1)\n"
             "it.exec('''\n"
-            "n = 0\n"
-            "end = time.monotonic() + 0.5\n"
-            "while time.monotonic() < end: n += 1\n"
+            "n = 1\n"
+            "while not heard.is_set(): n += 1\n"
             "''')\n"
             "print(seen == [(signal.SIGUSR1, True)], it.call(eval, 'n > 0'))\n"
         )
@@ -87,13 +89,13 @@ class TestSignals(unittest.TestCase):
             "timed = stoa.options(f, timeout=20)\n"
             "end = time.monotonic() + 0.5\n"
             "n = 0\n"
-            "while time.monotonic() < end:\n"
+            "while time.monotonic() < end or n <= 10 or count <= 5:\n"
             "    assert f(n) == n + 1 and timed(n) == n + 1\n"
             "    n += 1\n"
             "signal.setitimer(signal.ITIMER_REAL, 0)\n"
-            "print(n > 10, count > 5)\n"
+            "print('done')\n"
         )
-        self.assertEqual(out.split(), ["True", "True"])
+        self.assertEqual(out.split(), ["done"])
 
     def test_fork_with_ticker_and_service_threads(self):
         out = self.run_code(

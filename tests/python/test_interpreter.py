@@ -430,24 +430,32 @@ class Closing(unittest.TestCase):
     def test_calls_under_way_finish(self):
         interp = stoa.Interpreter()
         result = []
-        thread = threading.Thread(target=lambda: result.append(interp.call(sleep_and_return, 0.3)))
+        reading, writing = os.pipe()
+        thread = threading.Thread(target=lambda: result.append(interp.call(os.read, reading, 1)))
         thread.start()
         while not interp.running:
             time.sleep(0.001)
         with self.assertRaises(stoa.Timeout):
             interp.close(timeout=0.02)
         self.assertFalse(interp.closed)
-        interp.close()
+        closer = threading.Thread(target=interp.close)
+        closer.start()
+        with self.assertRaises(stoa.InterpreterGone):  # it is being closed
+            while True:
+                interp.call(abs, 1)
+        os.write(writing, b"x")
+        closer.join()
         thread.join()
-        self.assertEqual(result, ["slept"])
+        os.close(reading), os.close(writing)
+        self.assertEqual(result, [b"x"])
 
     def test_each_other(self):
-        a, b = stoa.Interpreter(), stoa.Interpreter()
+        a, b, barrier = stoa.Interpreter(), stoa.Interpreter(), stoa.Barrier(2)
         outcome = []
 
         def run(this, that):
             try:
-                this.call(sleep_and_close, that)
+                this.call(meet_and_close, barrier, that)
                 outcome.append("closed")
             except RuntimeError as error:
                 outcome.append(type(error).__name__)
@@ -456,7 +464,7 @@ class Closing(unittest.TestCase):
         for thread in threads:
             thread.start()
         for thread in threads:
-            thread.join(30)
+            thread.join(60)
         self.assertEqual(sorted(outcome), ["Deadlock", "closed"])
         self.assertEqual(sorted([a.closed, b.closed]), [False, True])
         a.close()
@@ -512,7 +520,7 @@ class Closing(unittest.TestCase):
             time.sleep(0.001)
         time.sleep(0.05)
         self.assertTrue(interp.interrupt())
-        thread.join(10)
+        thread.join(60)
         self.assertEqual(len(raised), 1)
         interp.close()
         self.assertFalse(interp.interrupt())
@@ -559,13 +567,8 @@ def close_via(other, interp):
     other.call(close_it, interp)
 
 
-def sleep_and_return(seconds):
-    time.sleep(seconds)
-    return "slept"
-
-
-def sleep_and_close(interp):
-    time.sleep(0.2)
+def meet_and_close(barrier, interp):
+    barrier.wait()
     interp.close()
 
 

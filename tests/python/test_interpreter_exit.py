@@ -99,7 +99,7 @@ class Exit(unittest.TestCase):
         interp = stoa.Interpreter()
         futures = [interp.submit("time:sleep", 0.1) for _ in range(50)]
         while not futures[0].running(): time.sleep(0.001)
-        """, timeout=20)
+        """)
 
     def test_endless_work(self):
         """Submitted, and called by a daemon thread: together they have a few seconds."""
@@ -115,7 +115,7 @@ class Exit(unittest.TestCase):
                 pass
         threading.Thread(target=run, daemon=True).start()
         while not (future.running() and called.running): time.sleep(0.001)
-        """, timeout=40)
+        """)
 
     def test_non_daemon_threads_are_waited_for(self):
         check(self, """

@@ -2,6 +2,7 @@
 
 import asyncio
 import concurrent.futures
+import os
 import threading
 import time
 import unittest
@@ -17,9 +18,8 @@ def fail(text):
     raise ValueError(text)
 
 
-def sleep(seconds):
-    time.sleep(seconds)
-    return seconds
+def wait(gate):
+    return gate.wait()
 
 
 def thread_of_call():
@@ -104,10 +104,12 @@ class Submit(unittest.TestCase):
         self.assertEqual([self.interp.submit(count_here).result(10) for _ in range(3)], [1, 2, 3])
 
     def test_cancel(self):
-        first = self.interp.submit(sleep, 0.3)
+        gate = stoa.Event()
+        first = self.interp.submit(wait, gate)
         second = self.interp.submit(identity, 1)
         third = self.interp.submit(identity, 2)
         self.assertTrue(second.cancel())
+        gate.set()
         self.assertEqual(third.result(10), 2)
         self.assertTrue(second.cancelled())
         self.assertFalse(first.cancel())
@@ -142,12 +144,12 @@ class Submit(unittest.TestCase):
             seen.set()
 
         self.interp.submit(identity, 1).add_done_callback(again)
-        self.assertTrue(seen.wait(10))
+        self.assertTrue(seen.wait(60))
         self.assertEqual(result, [2])
 
     def test_callback_cannot_close(self):
         seen = []
-        done = threading.Event()
+        done, gate = threading.Event(), stoa.Event()
 
         def close(future):
             try:
@@ -156,8 +158,9 @@ class Submit(unittest.TestCase):
                 seen.append(error)
             done.set()
 
-        self.interp.submit(sleep, 0.1).add_done_callback(close)
-        self.assertTrue(done.wait(10))
+        self.interp.submit(wait, gate).add_done_callback(close)
+        gate.set()
+        self.assertTrue(done.wait(60))
         self.assertIsInstance(seen[0], stoa.Deadlock)
 
     def test_from_another_interpreter(self):
@@ -184,14 +187,28 @@ class Submit(unittest.TestCase):
 
 
 class Closing(unittest.TestCase):
+    def blocked(self, interp):
+        """A call that blocks in C and is under way, and what lets it go."""
+        reading, writing = os.pipe()
+        self.addCleanup(os.close, reading)
+        self.addCleanup(os.close, writing)
+        future = interp.submit(os.read, reading, 1)
+        while not future.running():
+            time.sleep(0.001)
+        return future, lambda: os.write(writing, b"x")
+
     def test_running_finishes_waiting_is_refused(self):
         interp = stoa.Interpreter()
-        running = interp.submit(sleep, 0.3)
+        running, let_go = self.blocked(interp)
         waiting = [interp.submit(identity, n) for n in range(3)]
-        while not running.running():
-            time.sleep(0.001)
-        interp.close()
-        self.assertEqual(running.result(0), 0.3)
+        closer = threading.Thread(target=interp.close)
+        closer.start()
+        with self.assertRaises(stoa.InterpreterGone):  # it is being closed
+            while True:
+                interp.call(abs, 1)
+        let_go()
+        closer.join()
+        self.assertEqual(running.result(0), b"x")
         for future in waiting:
             self.assertIsInstance(future.exception(0), stoa.InterpreterGone)
         with self.assertRaises(stoa.InterpreterGone):
@@ -199,20 +216,21 @@ class Closing(unittest.TestCase):
 
     def test_close_that_gives_up(self):
         interp = stoa.Interpreter()
-        running = interp.submit(sleep, 0.3)
-        while not running.running():
-            time.sleep(0.001)
+        _, let_go = self.blocked(interp)
         with self.assertRaises(stoa.Timeout):
             interp.close(timeout=0.02)
+        let_go()
         self.assertEqual(interp.submit(identity, 1).result(10), 1)
         interp.close()
 
     def test_submitter_is_closed_first(self):
         worker, submitter = stoa.Interpreter(), stoa.Interpreter()
-        submitter.prepare_main(worker=worker)
-        submitter.exec("import test_interpreter_submit as t\nf = worker.submit(t.sleep, 0.3)")
+        gate = stoa.Event()
+        submitter.prepare_main(worker=worker, gate=gate)
+        submitter.exec("import test_interpreter_submit as t\nf = worker.submit(t.wait, gate)")
         submitter.exec("g = worker.submit(t.identity, 'x' * 100_000)")
         submitter.close()
+        gate.set()
         self.assertEqual(worker.submit(identity, 2).result(10), 2)
         worker.close()
 

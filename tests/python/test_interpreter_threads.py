@@ -142,7 +142,7 @@ class States(unittest.TestCase):
         stoa.unpublish("test.threads.finalised")
 
     def wait_for(self, condition):
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + 60
         while not condition() and time.monotonic() < deadline:
             time.sleep(0.001)  # the thread's own end comes shortly after join()
         self.assertTrue(condition())
@@ -229,7 +229,7 @@ class States(unittest.TestCase):
             time.sleep(0.01)
             interp.close()
             for thread in threads:
-                thread.join(20)
+                thread.join(60)
             self.assertEqual(outcomes, ["gone"] * 4)
 
 

