@@ -300,15 +300,16 @@ set_there(stoa_waiter *waiter, unsigned long thread, stoa_interp_record *there, 
 {
     PyThreadState *state = stoa__thread_values_find(thread);
     PyObject *stops = class_of_stops();
-    bool set = false, ends = false;
+    bool set = false, imports = false, ends = false;
     if (again != NULL && state != NULL) {
-        ends = stoa__is_handled(state, stops) || (!again->hasty && stoa__is_importing(state));
+        imports = stoa__is_importing(state, again->hasty);
+        ends = imports || stoa__is_handled(state, stops);
     }
     stoa__lock(&waiter->raise_lock);
     bool is_there = atomic_load(&waiter->innermost) == there;
     if (is_there && state != NULL) {
-        if (again != NULL && again->raised) {
-            again->raised = ends || again->dealt_with;
+        if (again != NULL) {
+            again->raised = again->raised ? ends || again->dealt_with : imports;
         }
         set = set_in(waiter, state, stops);
     }

@@ -21,8 +21,9 @@
  * in an interpreter whose GIL he has sets it before the thread leaves; who finds that it has moved on, follows.
  *
  * A stop is raised again when the code runs on: Python swallows exceptions in __del__, callbacks of weak references and the
- * like, and code may do so, too. As long as it is handled (an except or finally clause, __exit__), the code cleans up; and who
- * imports something, such as the traceback module to tell of the exception, is left time for that.
+ * like, and code may do so, too. As long as it is handled (an except or finally clause, __exit__), the code cleans up. Who
+ * imports something, such as the traceback module to tell of an exception, is left time for that before the first one, too;
+ * later only as long as importlib's own code runs, and not the module's.
  */
 #ifndef STOA_PROXY_INTERRUPT_H
 #define STOA_PROXY_INTERRUPT_H
@@ -36,7 +37,7 @@ typedef struct stoa_interrupt { /* all guarded by the waiter's raise_lock */
     stoa_work *work;       /* const: or this work; NULL: none. */
     PyObject *class;       /* const: exists in all interpreters; of work: NULL, it is that of stops */
     bool sent;             /* it is set in a thread state */
-    bool raised;           /* of work: it was, and is not to be set again for now */
+    bool raised;           /* of work: it was, or would come amiss, and is not to be set for now */
     bool dealt_with;       /* of work: its code does, at this very moment */
     bool hasty;            /* of work: it had time enough to import what it may be importing */
 } stoa_interrupt;

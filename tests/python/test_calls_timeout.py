@@ -1,7 +1,10 @@
 """Calls that take too long or are interrupted."""
 
 import contextvars
+import os
+import tempfile
 import threading
+import time
 import unittest
 
 import stoa
@@ -105,6 +108,38 @@ class TestTimeout(Owner):
             self.settled()
         self.assertEqual(set(self.get("log")), {"caught"})  # each time that it was told
         self.until(lambda: self.get("Noisy.alive") == 0, "it is kept")
+
+    def test_importlib_is_left_alone(self):
+        """Code that is to stop waits for the lock of a module that another thread imports: it gets it, and gives it back."""
+        with tempfile.TemporaryDirectory() as folder:
+            with open(os.path.join(folder, "slow_to_import.py"), "w") as file:
+                file.write("import __main__\n__main__.running = True\n__main__.hold(__main__.gate)\n")
+            self.it.exec(
+                f"sys.path.insert(0, {folder!r})\n"
+                "def start(at):\n"
+                "    global gate, running, thread\n"
+                "    gate, running = at, False\n"
+                "    sys.modules.pop('slow_to_import', None)\n"
+                "    thread = threading.Thread(target=__import__, args=('slow_to_import',))\n"
+                "    thread.start()\n"
+                "def load():\n"
+                "    import slow_to_import\n"
+                "    log.append('imported')\n"
+                "    forever()\n"
+            )
+            load = self.get("load")
+            for limit in 0.05, 0.2, 1, 5:  # a short one may be over before it waits
+                gate, let_go = self.gate()
+                self.get("start")(gate)
+                self.until(lambda: self.get("running"), "it is not imported")
+                self.check(stoa.options(load, timeout=limit))
+                time.sleep(0.1)  # the exception is on its way by now, most probably
+                let_go()
+                self.get("thread").join()
+                self.settled()
+                if "imported" in self.get("log"):
+                    return
+            self.fail("the import was broken off")
 
     def test_exception_is_for_that_call_only(self):
         # calls end all around their deadlines; whatever thread serves the next one must not be hit

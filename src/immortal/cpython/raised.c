@@ -30,7 +30,7 @@ stoa__is_handled(const PyThreadState *state, PyObject *class)
 }
 
 bool
-stoa__is_importing(PyThreadState *state)
+stoa__is_importing(PyThreadState *state, bool innermost)
 {
     static const char importlib[] = "<frozen importlib._bootstrap";
     PyFrameObject *frame = PyThreadState_GetFrame(state);
@@ -41,7 +41,7 @@ stoa__is_importing(PyThreadState *state)
         found = file != NULL && strncmp(file, importlib, sizeof(importlib) - 1) == 0;
         PyErr_Clear();
         Py_DECREF(code);
-        PyFrameObject *back = PyFrame_GetBack(frame);
+        PyFrameObject *back = innermost ? NULL : PyFrame_GetBack(frame);
         Py_DECREF(frame);
         frame = back;
     }

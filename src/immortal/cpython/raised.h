@@ -20,7 +20,8 @@ stoa__awaits_async_exception(const PyThreadState *state, const void *class)
  * was raised in the midst of that; or is it set? Code that swallowed one, or caught it and went on, does not. GIL of its
  * interpreter, the current one. */
 bool stoa__is_handled(const PyThreadState *state, PyObject *class);
-/* Does `state` import something? An exception there can leave the lock of a module taken for ever. The same. */
-bool stoa__is_importing(PyThreadState *state);
+/* Does `state` import something? `innermost`: is it in the code of importlib itself, and not in that of the module? An exception
+ * there can leave the lock of a module taken for ever, and then every later import of that hangs, in C. The same. */
+bool stoa__is_importing(PyThreadState *state, bool innermost);
 
 #endif
