@@ -5,13 +5,15 @@ import subprocess
 import sys
 import textwrap
 
+from stoa_tests import SLOW_BUILD
+
 
 def run(source, *, timeout=60, argv=(), env=None):
     """Runs `source`; the CompletedProcess. A hang is a failure of the test, with the stacks of all threads."""
     command = [sys.executable, "-X", "faulthandler", "-c", textwrap.dedent(source), *argv]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=env) as process:
         try:
-            stdout, stderr = process.communicate(timeout=timeout)
+            stdout, stderr = process.communicate(timeout=timeout * (4 if SLOW_BUILD else 1))
         except subprocess.TimeoutExpired:
             process.send_signal(signal.SIGABRT)  # faulthandler prints the stacks
             try:
