@@ -1,10 +1,10 @@
-"""Classes of the standard library that cannot be taken apart and made again by what they say of themselves, in some version or in
-all: what their __reduce__ should give. Their modules are not imported for it."""
+"""Objects of the standard library that cannot be taken apart and made again by what they say of themselves, in some version or in
+all: what their __reduce__ should give. Which function is whose is said in library_value.c."""
 
 import sys
 
 
-def _forward_ref(ref):
+def forward_ref(ref):
     """Its slots hold a code object, up to 3.13 always, then once it has been looked at."""
     if sys.version_info < (3, 14):
         options = {"is_argument": ref.__forward_is_argument__, "is_class": ref.__forward_is_class__}
@@ -15,48 +15,31 @@ def _forward_ref(ref):
     return make, (type(ref), (ref.__forward_arg__,), options | {"module": ref.__forward_module__})
 
 
-def _partial_method(method):
+def partial_method(method):
     return make, (type(method), (method.func, *method.args), dict(method.keywords))
 
 
-def _scheduling(parameters):
+def scheduling(parameters):
     return type(parameters), (parameters.sched_priority,)
 
 
-def _codec(info):
+def codec(info):
     names = "incrementalencoder", "incrementaldecoder", "name", "_is_text_encoding"
     return make, (type(info), tuple(info), {name: vars(info)[name] for name in names if name in vars(info)})
 
 
-def _parsed_url(result):
+def parsed_url(result):
     """Its __getstate__ knows only those that a parser has made."""
     state = {"_keep_empty": result._keep_empty} if hasattr(result, "_keep_empty") else {}
     return type(result), tuple(result), (None, state)
 
 
-_reductions = {
-    "typing.ForwardRef": _forward_ref,
-    "annotationlib.ForwardRef": _forward_ref,
-    "posix.sched_param": _scheduling,
-    "sys.flags": lambda flags: "flags",  # what each interpreter has under the name
-    "sys.version_info": lambda version: "version_info",
-}
-if sys.version_info < (3, 13):
-    _reductions["codecs.CodecInfo"] = _codec
-if sys.version_info >= (3, 14):
-    _reductions["functools.partialmethod"] = _partial_method
-if sys.version_info >= (3, 15):
-    for _kind in ("Defrag", "Split", "Parse"):
-        _reductions[f"urllib.parse.{_kind}Result"] = _reductions[f"urllib.parse.{_kind}ResultBytes"] = _parsed_url
+def flags(_):
+    return "flags"  # what each interpreter has under the name
 
 
-def knows(cls):
-    return f"{cls.__module__}.{cls.__qualname__}" in _reductions
-
-
-def reduced(obj):
-    cls = type(obj)
-    return _reductions[f"{cls.__module__}.{cls.__qualname__}"](obj)
+def version(_):
+    return "version_info"
 
 
 def make(cls, arguments, options):

@@ -129,6 +129,7 @@ find_crossing(stoa_foreign_side *side, PyObject *object, bool *final)
                    : plain && !plan->mutable                                   ? STOA_CROSSES_VALUE
                    : plain                                                     ? STOA_CROSSES_COPY
                    : plan->how == STOA_HOW_APART && stoa__is_frozen_data(type) ? STOA_CROSSES_VALUE
+                   : plan->amended && PyType_IsSubtype(type, &PyTuple_Type)    ? STOA_CROSSES_VALUE
                                                                                : STOA_CROSSES_NOT;
         *final = plan->how != STOA_HOW_REFUSE || !stoa__is_data(type);
     }

@@ -10,7 +10,7 @@
 #include <Python.h>
 #include <stdbool.h>
 
-/* Is it one of those? `type` is the standard library's. May run Python code. No exception is left. GIL. */
+/* Is it one of those, by its name? No exception is left. GIL. */
 bool stoa__library_amends(PyTypeObject *type);
 
 /* What is to be frozen instead of an object of such a class, as stoa__reduce gives it. May run Python code. GIL. */

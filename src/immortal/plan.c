@@ -302,7 +302,7 @@ classify(stoa_foreign_side *side, stoa_plan *plan, PyObject *object, const char 
                                : PyDict_GetItemWithError(side->registered, (PyObject *)type);
     bool known = registered != NULL, taken_apart = known && PyTuple_GET_ITEM(registered, 0) != Py_None;
     bool plain = is_plain(type, plan->slots, slot_names, &plan->slot_count) && !has_protocol(type);
-    bool data = stoa__is_data(type);
+    bool data = stoa__is_data(type), amended = stoa__library_amends(type);
     plan->how = STOA_HOW_APART;
     plan->flags = is_hashed_by_value(type) ? STOA_NODE_VALUE : STOA_NODE_CHANGEABLE;
     plan->mutable = !is_hashed_by_value(type);
@@ -314,10 +314,7 @@ classify(stoa_foreign_side *side, stoa_plan *plan, PyObject *object, const char 
             plan->mutable = false;
         }
     }
-    else if (is_standard(type) && stoa__library_amends(type)) {
-        plan->amended = true;
-    }
-    else if (type->tp_new == NULL && PyType_IsSubtype(type, &PyTuple_Type)) { /* sys.getwindowsversion() */
+    else if (type->tp_new == NULL && PyType_IsSubtype(type, &PyTuple_Type) && !amended) { /* sys.asyncgen_hooks */
         plan->how = STOA_HOW_REFUSE;
         PyErr_SetString(PyExc_TypeError, "its type makes no instances: freeze tuple(x)");
     }
@@ -343,6 +340,9 @@ classify(stoa_foreign_side *side, stoa_plan *plan, PyObject *object, const char 
     else if (is_named_tuple(type)) {
         plan->how = STOA_HOW_NAMED;
         plan->mutable = false;
+    }
+    else if (amended) {
+        plan->amended = true;
     }
     else if (data && plain) {
         classify_plain(plan, type, stoa__is_frozen_data(type));

@@ -75,12 +75,33 @@ find_fields(shape *s)
     return 0;
 }
 
+/* Only a registered class has records without being a dataclass. Registered where the record comes from, it is so here from now
+ * on: what has arrived can be frozen and sent again, changes of its holder with it. */
+static int
+note_registered(PyTypeObject *type)
+{
+    stoa_foreign_side *side = stoa__is_data(type) ? NULL : stoa__foreign_side();
+    if (side == NULL || side->registered == NULL) {
+        return PyErr_Occurred() ? -1 : 0;
+    }
+    PyObject *entry = PyTuple_Pack(2, Py_None, Py_None);
+    PyObject *kept = entry == NULL ? NULL : PyDict_SetDefault(side->registered, (PyObject *)type, entry);
+    if (kept != NULL && kept == entry) {
+        stoa__plans_outdate(side);
+    }
+    Py_XDECREF(entry);
+    return kept == NULL ? -1 : 0;
+}
+
 PyObject *
 stoa__build_shape(const stoa_node *node, PyObject *const *parts)
 {
     if (!PyType_Check(parts[0]) || !stoa__is_plain_class((PyTypeObject *)parts[0])) {
         PyErr_SetString(PyExc_TypeError,
                         "what is found under its name is no class whose instances are attributes only");
+        return NULL;
+    }
+    if (note_registered((PyTypeObject *)parts[0]) < 0) {
         return NULL;
     }
     shape *s = calloc(1, sizeof(*s) + (node->count - 1) * sizeof(field));

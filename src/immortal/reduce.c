@@ -191,6 +191,16 @@ is_python_timezone(PyObject *object)
     return class == (PyObject *)Py_TYPE(object);
 }
 
+static bool
+has_own_setstate(PyObject *exception)
+{
+    PyObject *method = PyObject_GetAttrString((PyObject *)Py_TYPE(exception), "__setstate__");
+    bool own = method != NULL && !Py_IS_TYPE(method, &PyMethodDescr_Type);
+    PyErr_Clear();
+    Py_XDECREF(method);
+    return own;
+}
+
 /* `class`: what the last part is; NULL: a failure that has happened. */
 static PyObject *
 take_parts(PyObject *reduced, PyObject *state, PyObject *class, unsigned flags)
@@ -214,6 +224,10 @@ static PyObject *
 take_reduced(PyObject *object, PyObject *reduced, unsigned flags)
 {
     PyObject *state = is_python_timezone(object) ? Py_None : item_or_none(reduced, 2);
+    if (PyExceptionInstance_Check(object) && PyDict_CheckExact(state) && PyDict_GET_SIZE(state) == 0 &&
+        !has_own_setstate(object)) {
+        state = Py_None; /* an exception has a dict once anybody has asked for it: that is no change */
+    }
     PyObject *class = is_importable_class(Py_TYPE(object)) ? (PyObject *)Py_TYPE(object) : Py_None;
     return take_parts(reduced, state, class, flags);
 }

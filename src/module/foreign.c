@@ -2,7 +2,7 @@
 
 #include "immortal/plan.h"
 
-PyDoc_STRVAR(register_doc, "register($module, type, reduce=None, rebuild=None, /)\n--\n\n"
+PyDoc_STRVAR(register_doc, "register($module, type, reduce=None, rebuild=None)\n--\n\n"
                            "Lets objects of exactly this type be frozen, and returns the type.\n\n"
                            "reduce(obj) gives what stands for the object: anything that can be frozen. "
                            "rebuild(payload), a function that\n"
@@ -33,40 +33,40 @@ check_functions(PyObject *reduce, PyObject *rebuild)
 }
 
 static PyObject *
-register_type(PyObject *module, PyObject *const *args, Py_ssize_t count)
+register_type(PyObject *module, PyObject *args, PyObject *kwargs)
 {
     (void)module;
-    PyObject *reduce = count > 1 ? args[1] : Py_None, *rebuild = count > 2 ? args[2] : Py_None;
-    if (count < 1 || count > 3) {
-        return PyErr_Format(PyExc_TypeError, "register() takes a type, reduce and rebuild (%zd given)", count);
+    static char *keywords[] = {"type", "reduce", "rebuild", NULL};
+    PyObject *type, *reduce = Py_None, *rebuild = Py_None;
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "O|OO:register", keywords, &type, &reduce, &rebuild)) {
+        return NULL;
     }
-    if (!PyType_Check(args[0])) {
-        return PyErr_Format(PyExc_TypeError, "register() wants a class, not %.100s", Py_TYPE(args[0])->tp_name);
+    if (!PyType_Check(type)) {
+        return PyErr_Format(PyExc_TypeError, "register() wants a class, not %.100s", Py_TYPE(type)->tp_name);
     }
     stoa_foreign_side *side = stoa__foreign_side();
     if (side == NULL || check_functions(reduce, rebuild) < 0) {
         return NULL;
     }
-    if (reduce == Py_None && !stoa__is_plain_class((PyTypeObject *)args[0])) {
+    if (reduce == Py_None && !stoa__is_plain_class((PyTypeObject *)type)) {
         return PyErr_Format(
             PyExc_TypeError,
             "objects of %.200s are more than attributes: register() it with functions that take "
             "them apart and make them",
-            ((PyTypeObject *)args[0])->tp_name);
+            ((PyTypeObject *)type)->tp_name);
     }
     PyObject *entry = PyTuple_Pack(2, reduce, rebuild);
-    int result = entry == NULL || side->registered == NULL ? -1
-                                                           : PyDict_SetItem(side->registered, args[0], entry);
+    int result = entry == NULL || side->registered == NULL ? -1 : PyDict_SetItem(side->registered, type, entry);
     Py_XDECREF(entry);
     if (result < 0) {
         return PyErr_Occurred() ? NULL : PyErr_Format(PyExc_RuntimeError, "this interpreter is being ended");
     }
     stoa__plans_clear(side);
-    return Py_NewRef(args[0]);
+    return Py_NewRef(type);
 }
 
 static PyMethodDef methods[] = {
-    {"register", (PyCFunction)(void (*)(void))register_type, METH_FASTCALL, register_doc},
+    {"register", (PyCFunction)(void (*)(void))register_type, METH_VARARGS | METH_KEYWORDS, register_doc},
     {NULL, NULL, 0, NULL},
 };
 

@@ -336,6 +336,20 @@ class Registered(unittest.TestCase):
         stoa.register(zoo.Plain)
         self.assertEqual(stoa.freeze([zoo.Plain(a=1, b=(2,))])[0], zoo.Plain(a=1, b=(2,)))
 
+    def test_without_registering_where_it_arrives(self):
+        stoa.register(zoo.Money, zoo.reduce_money, zoo.rebuild_money)
+        stoa.register(type=zoo.Plain, reduce=None, rebuild=None)
+        money, plain = stoa.freeze((zoo.Money(7), zoo.Plain(a=1)))
+        with interpreter() as other:
+            stoa.replace("values.x", (money, plain))
+            self.assertTrue(there(other, "all(stoa.freeze(y) is y and stoa.is_shared(y) for y in x) and stoa.freeze([x])[0] is x"))
+            there(other, "len([stoa.replace('values.back', list(x)), setattr(x[1], 'a', 2), stoa.replace('values.changed', x)])")
+            self.assertIs(stoa.lookup("values.back")[0], money)
+            self.assertIs(stoa.lookup("values.back")[1], plain)
+            self.assertEqual(stoa.lookup("values.changed"), (zoo.Money(7), zoo.Plain(a=2)))
+            self.assertIs(stoa.lookup("values.changed")[0], money)
+            self.assertTrue(there(other, "stoa.freeze([__import__('values_zoo').Plain(b=3)])[0].b == 3"))
+
     def test_wrong(self):
         self.assertRaises(TypeError, stoa.register, 5)
         self.assertRaises(TypeError, stoa.register, zoo.Money, zoo.reduce_money)
@@ -461,6 +475,15 @@ class Hostile(unittest.TestCase):
             with self.subTest(inside), self.assertRaisesRegex(stoa.NotFreezable, r"^\$\[0\]"):
                 stoa.share((ValueError("a", inside),))
             self.assertEqual(len(stoa.freeze(ValueError("a", inside)).args), 2)
+
+    def test_looking_at_an_exceptions_attributes_changes_nothing(self):
+        for error in (ValueError("x", 1), OSError(2, "n", "f"), KeyError(), ExceptionGroup("g", [ValueError(1)])):
+            with self.subTest(repr(error)):
+                frozen = stoa.freeze([error])[0]
+                self.assertEqual(vars(frozen), {})  # it has a dict from now on
+                self.assertIs(stoa.freeze(frozen), frozen)
+                frozen.note = 1
+                self.assertEqual(vars(stoa.freeze(frozen)), {"note": 1})
 
     def test_share_takes_what_cannot_change(self):
         for value in (zoo.Fixed(1), zoo.Slim(a=1), zoo.Color.RED, zoo.Pair(1, 2), decimal.Decimal(1), uuid.UUID(int=1), len, zoo.Point):

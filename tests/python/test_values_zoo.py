@@ -208,7 +208,8 @@ class Zoo(unittest.TestCase):
                     self.assertIs(stoa.lookup("zoo.back")[0], stoa.lookup("zoo.value")[0])
                     self.assertEqual(stoa.lookup("zoo.name"), repr(type(value)))
             if hasattr(os, "sched_param"):
-                self.assertEqual(other.call("values_zoo:same", os.sched_param(3)), os.sched_param(3))
+                self.assertIs(type(other.call("values_zoo:same", os.sched_param(3))), os.sched_param)
+            self.assertIs(type(other.call("values_zoo:same", urllib.parse.urlsplit("http://a/b"))), urllib.parse.SplitResult)
         self.assertIs(stoa.freeze([sys.version_info])[0], sys.version_info)
         self.assertEqual(stoa.freeze([functools.partialmethod(print, 1, sep="-")])[0].keywords, {"sep": "-"})
 
