@@ -38,6 +38,8 @@ def wait(thing):
     thing.get()
 def wait_in_a_loop(queue):
     async def main():
+        queue.put(1)
+        await queue.aget()  # its imports are done: Python may swallow what is raised in one
         running.set()
         await queue.aget()
     asyncio.run(main())
