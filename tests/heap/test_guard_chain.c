@@ -231,12 +231,15 @@ static void
 theirs_found_by_a_refresh(void)
 {
     install();
-    stoa__guard_refresh(); /* looks; then not for a while */
+    int64_t begin = stoa__now();
+    stoa__guard_refresh(); /* looks; then not for a tenth of a second */
     enable_theirs();
     stoa__guard_refresh();
     struct sigaction now;
     sigaction(SIGSEGV, NULL, &now);
-    EXPECT(now.sa_handler == say_and_raise);
+    bool soon = stoa__now() - begin <
+                90000000; /* else this process had no processor for so long, and it may look again */
+    EXPECT(now.sa_handler == say_and_raise || !soon);
     usleep(150000);
     stoa__guard_refresh();
     incref(new_objects());

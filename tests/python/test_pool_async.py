@@ -8,6 +8,7 @@ import unittest
 
 import child
 import stoa
+from stoa import _aio, _stoa
 
 
 def square(x):
@@ -113,15 +114,16 @@ class Loop(unittest.IsolatedAsyncioTestCase):
     async def test_a_blocked_thread_keeps_it_from_being_cancelled(self):
         busy = [self.held(), self.held()]
         waiting, results = self.pool.submit(square, 3), []
-        thread = threading.Thread(target=lambda: results.append(waiting.result(20)))
+        thread = threading.Thread(target=lambda: results.append(waiting.result(60)))
         thread.start()
-        await asyncio.sleep(0.02)
+        while _stoa._await(_aio.bell(), waiting).leave():  # nobody else waits for it yet
+            await asyncio.sleep(0)
         with self.assertRaises(TimeoutError):
             await asyncio.wait_for(waiting, 0.01)
         self.assertFalse(waiting.cancelled())
         self.gate.set()
         await asyncio.gather(*map(self.await_it, busy))
-        thread.join(20)
+        thread.join(60)
         self.assertEqual(results, [9])
 
     async def test_cancelled_at_random(self):
@@ -155,6 +157,8 @@ class Loop(unittest.IsolatedAsyncioTestCase):
         with stoa.Interpreter() as other:
             self.assertEqual(await asyncio.gather(*(other.submit(square, n) for n in range(5))), [0, 1, 4, 9, 16])
             future = other.submit(wait, self.gate, 3)
+            while not future.running():  # else the call is cancelled with the task
+                await asyncio.sleep(0)
             with self.assertRaises(TimeoutError):
                 await asyncio.wait_for(self.await_it(future), 0.02)
             self.gate.set()
