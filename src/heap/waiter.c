@@ -62,6 +62,7 @@ static void
 end_of_thread(void *arg)
 {
     stoa_waiter *self = arg;
+    stoa__waiter_end_waits(self);
     waiter_here = NULL;
     stoa__mailbox_close(&self->home);
     leave_living(self);
@@ -301,6 +302,19 @@ leave_list(stoa_waiter *self)
         self->next_asleep->prev_asleep = self->prev_asleep;
     }
     self->next_asleep = self->prev_asleep = NULL;
+}
+
+void
+stoa__waiter_end_waits(stoa_waiter *self)
+{
+    if (self->waits == 0) {
+        return;
+    }
+    stoa__lock(&stoa__process->waits);
+    self->top = NULL;
+    self->waits = 0;
+    leave_list(self);
+    stoa__unlock(&stoa__process->waits);
 }
 
 static void

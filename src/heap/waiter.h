@@ -92,6 +92,10 @@ bool stoa__waiter_take_interrupt(stoa_waiter *self);
 void stoa__waiter_push(stoa_waiter *self, stoa_wait_edge *edge, const char *where);
 void stoa__waiter_push_on(stoa_waiter *self, stoa_wait_edge *edge, const char *where, const void *topic);
 void stoa__waiter_pop(stoa_waiter *self, stoa_wait_edge *edge);
+/* This thread ends in the midst of its waits: CPython 3.12 and 3.13 end a daemon thread that asks for the GIL once Python is
+ * being finalized. Its edges lie on a stack that is unwound, and soon unmapped: nobody looks at them from now on, and what they
+ * hold references of stays. Own thread only, among the first that happens at its end. */
+void stoa__waiter_end_waits(stoa_waiter *self);
 /* The innermost edge waits until `whom` acts, and nobody else can end it. STOA_EDEADLOCK when `whom` waits, through any
  * number of others, for this thread: the message names the circle; nothing is noted then. `what`: static text. */
 stoa_err stoa__waiter_waits_for(stoa_waiter *self, stoa_waiter *whom, const char *what);

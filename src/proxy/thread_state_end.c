@@ -87,7 +87,8 @@ stoa__thread_table_end(void *arg)
     if (table != stoa__thread_table_here) { /* a forked child dropped it */
         return;
     }
-    for (;;) { /* code that runs meanwhile may enter further interpreters */
+    stoa__waiter_end_waits(table->waiter); /* before anything is called, which would write over them */
+    for (;;) {                             /* code that runs meanwhile may enter further interpreters */
         stoa_kept *kept = NULL;
         for (size_t i = 0; i < table->capacity && kept == NULL; i++) {
             kept = table->slots[i];

@@ -8,6 +8,7 @@
 #include <unistd.h>
 #include <cmocka.h>
 
+#include "heap/process_struct.h"
 #include "support/process.h"
 
 static _Atomic(stoa_waiter *) other;
@@ -142,6 +143,44 @@ a_circle_of_waits_is_named(void **state)
     stoa__waiter_unref(waiter);
 }
 
+static int topic;
+
+static void *
+end_while_it_waits(void *unused)
+{
+    (void)unused;
+    stoa_wait_edge edges[2];
+    stoa_waiter *self = stoa__waiter_here();
+    stoa__waiter_push_on(self, &edges[0], "gone", &topic);
+    stoa__waiter_push_on(self, &edges[1], "gone", &topic);
+    atomic_store(&other, stoa__waiter_ref(self));
+    pthread_exit(NULL); /* as CPython ends daemon threads */
+}
+
+static void
+who_ends_in_the_midst_of_a_wait_waits_no_more(void **state)
+{
+    (void)state;
+    pthread_t threads[3];
+    stoa_waiter *waiters[3];
+    for (int i = 0; i < 3; i++) {
+        waiters[i] = started(&threads[i], end_while_it_waits);
+    }
+    for (int i = 0; i < 3; i++) {
+        pthread_join(threads[i], NULL);
+        assert_null(waiters[i]->top); /* which was on its stack */
+        assert_int_equal(waiters[i]->waits, 0);
+    }
+    assert_null(stoa__process->asleep);
+    uint32_t seen = stoa__waiter_look(waiters[0]);
+    stoa__waiters_wake_on(&topic);
+    stoa__waiters_wake_all();
+    assert_int_equal(stoa__waiter_look(waiters[0]), seen);
+    for (int i = 0; i < 3; i++) {
+        stoa__waiter_unref(waiters[i]);
+    }
+}
+
 static void
 a_forked_child_can_wait(void **state)
 {
@@ -168,6 +207,7 @@ main(void)
         cmocka_unit_test(sleep_ends_at_the_deadline),
         cmocka_unit_test(news_before_the_sleep_are_not_missed),
         cmocka_unit_test(a_circle_of_waits_is_named),
+        cmocka_unit_test(who_ends_in_the_midst_of_a_wait_waits_no_more),
         cmocka_unit_test(a_forked_child_can_wait),
     };
     return cmocka_run_group_tests(tests, open_process, NULL);
