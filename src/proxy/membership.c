@@ -22,6 +22,7 @@
 #include "proxy/node.h"
 #include "proxy/proxy.h"
 #include "proxy/reaper.h"
+#include "proxy/signals.h"
 #include "proxy/thread_state.h"
 
 /* How long an interpreter that is being ended by somebody else waits for our threads to come out. */
@@ -334,6 +335,9 @@ stoa__member_register(const char *name, bool ours, bool shared_gil, PyThreadStat
         return -1;
     }
     PyInterpreterState *interp = PyInterpreterState_Get();
+    if (stoa__gil_word(interp) != stoa__gil_word(PyInterpreterState_Main()) && stoa__signals_hide() < 0) {
+        return -1;
+    }
     PyObject *dict = PyInterpreterState_GetDict(interp);
     if (dict == NULL) {
         PyErr_SetString(PyExc_RuntimeError, "stoa: this interpreter is being taken down");

@@ -1,5 +1,7 @@
 #include "proxy/signals.h"
 
+#include <signal.h>
+
 #include "immortal/cpython/eval.h"
 #include "proxy/exception.h"
 #include "proxy/thread_state.h"
@@ -38,5 +40,40 @@ stoa__check_signals(void)
     if (result < 0) {
         stoa__exception_raise(&raised);
     }
+    return result;
+}
+
+static PyObject *
+getsignal(PyObject *unused, PyObject *argument)
+{
+    (void)unused;
+    long number = PyLong_AsLong(argument);
+    if (number == -1 && PyErr_Occurred()) {
+        return NULL;
+    }
+    if (number < 1 || number >= NSIG) {
+        PyErr_SetString(PyExc_ValueError, "signal number out of range");
+        return NULL;
+    }
+    void (*handler)(int) = PyOS_getsig((int)number);
+    if (handler != SIG_DFL && handler != SIG_IGN) {
+        Py_RETURN_NONE;
+    }
+    return PyLong_FromLong(handler == SIG_IGN); /* as _signal.SIG_DFL, SIG_IGN */
+}
+
+static PyMethodDef getsignal_method = {"getsignal", getsignal, METH_O,
+                                       "getsignal($module, signalnum, /)\n--\n\n"
+                                       "SIG_DFL, SIG_IGN, or None: handlers are the main interpreter's."};
+
+/* The module `signal` looks it up in `_signal` each time. */
+int
+stoa__signals_hide(void)
+{
+    PyObject *module = PyImport_ImportModule("_signal");
+    PyObject *function = module == NULL ? NULL : PyCFunction_New(&getsignal_method, NULL);
+    int result = function == NULL ? -1 : PyObject_SetAttrString(module, getsignal_method.ml_name, function);
+    Py_XDECREF(function);
+    Py_XDECREF(module);
     return result;
 }

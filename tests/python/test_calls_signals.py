@@ -97,6 +97,43 @@ class TestSignals(unittest.TestCase):
         )
         self.assertEqual(out.split(), ["done"])
 
+    def test_handlers_are_the_main_interpreters_alone(self):
+        out = self.run_code(
+            "signal.signal(signal.SIGUSR1, lambda number, frame: None)\n"
+            "def ask():\n"
+            "    import signal\n"
+            "    seen = [signal.getsignal(each) for each in (signal.SIGUSR1, signal.SIGINT, signal.SIGUSR2, signal.SIGPIPE)]\n"
+            "    try: signal.getsignal(0)\n"
+            "    except ValueError as error: return str(seen), str(error)\n"
+            "print(*it.call(ask), sep='\\n')\n"
+            "print(*stoa.Interpreter().call(ask), sep='\\n')\n"
+            "print(callable(signal.getsignal(signal.SIGUSR1)))\n"
+        )
+        seen = "[None, None, <Handlers.SIG_DFL: 0>, <Handlers.SIG_IGN: 1>]"
+        self.assertEqual(out.splitlines(), [seen, "signal number out of range"] * 2 + ["True"])
+
+    def test_event_loops_of_several_interpreters_at_once(self):
+        """The main interpreter's run() has a handler for Ctrl-C; those of the others ask whether there is one."""
+        out = self.run_code(
+            "import asyncio\n"
+            "code = '''\n"
+            "import asyncio, signal\n"
+            "async def nothing(): pass\n"
+            "for _ in range(10):\n"
+            "    asyncio.run(nothing())\n"
+            "    for _ in range(200): signal.getsignal(signal.SIGINT)\n"
+            "'''\n"
+            "async def main():\n"
+            "    loop = asyncio.get_running_loop()\n"
+            "    runs = [loop.run_in_executor(None, each.exec, code) for each in (it, other, stoa.Interpreter())]\n"
+            "    while not all(run.done() for run in runs):\n"
+            "        await asyncio.gather(*(asyncio.sleep(0) for _ in range(20)))\n"
+            "    await asyncio.gather(*runs)\n"
+            "asyncio.run(main())\n"
+            "print('done')\n"
+        )
+        self.assertEqual(out.split(), ["done"])
+
     def test_fork_with_ticker_and_service_threads(self):
         out = self.run_code(
             "assert it.call(eval, '1 + 1', timeout=20) == 2\n"
