@@ -220,10 +220,11 @@ static stoa_visit_result
 step_planned(stoa_walk *walk, stoa_plan *plan, PyObject *object, bool in_memo, stoa_shared **out)
 {
     if (plan->how == STOA_HOW_REFUSE) {
-        /* rebuilt by what another interpreter registered: how it is taken apart is known there, and it is what arrived */
+        /* rebuilt by what another interpreter registered: how it is taken apart is known there, and it is what arrived. Not
+         * so records, whose class may have been defined again, and which may have been changed. */
         const stoa_foreign_side *side = stoa__foreign_side_if_any();
         PyObject *node = side == NULL ? NULL : stoa__table_node(side, object);
-        if (node != NULL && is_reachable(walk, node)) {
+        if (node != NULL && ((stoa_node *)node)->kind == STOA_NODE_CALL && is_reachable(walk, node)) {
             walk->foreign = true;
             *out = node;
             return STOA_VISIT_LEAF;

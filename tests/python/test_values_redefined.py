@@ -62,6 +62,12 @@ class Redefined(unittest.TestCase):
         stoa.freeze(self.record("a")(1))
         self.assertIs(stoa.freeze([other(1), {"k": other(2)}]), untouched)
 
+    def test_a_change_in_an_object_of_the_old_class_is_not_lost_silently(self):
+        held = stoa.freeze([self.record("a")(1)])[0]
+        held.a = 2
+        self.assertEqual(stoa.freeze(self.record("a")(5)).a, 5)
+        self.assertRaises(stoa.NotFreezable, stoa.freeze, [held])
+
     def test_nothing_is_kept_of_what_nobody_holds(self):
         gone = weakref.ref(self.record("a", frozen=True))
         held = stoa.freeze(gone()(1))
