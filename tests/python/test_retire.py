@@ -252,8 +252,8 @@ class Waiting(RetireCase):
             import os, signal, threading, stoa
             region = stoa.Region("interrupted")
             holder = region.freeze(("kept", 1.5))
-            threading.Timer(0.5, os.kill, (os.getpid(), signal.SIGINT)).start()
             try:
+                threading.Timer(0.5, os.kill, (os.getpid(), signal.SIGINT)).start()
                 region.retire(timeout=100)
             except KeyboardInterrupt:
                 print("interrupted", region.closed, holder[0])
