@@ -123,9 +123,10 @@ static void
 run_job(stoa_home *home, stoa_job *job)
 {
     bool stoppable = job->stop != NULL; /* else it frees itself in run */
+    home->prepares = !stoppable;
     home->in_job = true;
     job->run(job, home->record);
-    home->in_job = false;
+    home->in_job = home->prepares = false;
     if (stoppable) {
         stoa__lock(&home->lock);
         home->stoppable = NULL;
@@ -416,6 +417,15 @@ is_at_work(stoa_home *home)
 }
 
 void
+stoa__home_job_begins(const stoa_interp_record *record)
+{
+    stoa_home *home = home_here;
+    if (home != NULL && home->record == record) {
+        home->prepares = false;
+    }
+}
+
+void
 stoa__home_job_over(void)
 {
     if (home_here != NULL) {
@@ -428,8 +438,8 @@ stoa__home_interrupt(stoa_interp_record *record, PyObject *exception)
 {
     stoa_home *home = home_of(record);
     int raised = 0;
-    if (home != NULL && home->initial != NULL && is_at_work(home) && !stoa__home_is_here(record) &&
-        atomic_load(&home->waiter->innermost) != NULL) {
+    if (home != NULL && home->initial != NULL && is_at_work(home) && !home->prepares &&
+        !stoa__home_is_here(record) && atomic_load(&home->waiter->innermost) != NULL) {
         raised = stoa__interrupt_thread(home->waiter, home->thread_id, record, NULL, exception);
     }
     if (home != NULL) {

@@ -16,7 +16,8 @@ struct stoa_home {
     PyThreadState *initial;     /* const from RUNNING on; NULL: somebody else's interpreter */
     unsigned long thread_id;    /* as Python counts; const from RUNNING on */
     _Atomic bool in_job;
-    const char *name; /* STARTING only, as the three below: the maker waits */
+    _Atomic bool prepares; /* the job under way is one that has not begun its call: stoa__home_job_begins */
+    const char *name;      /* STARTING only, as the three below: the maker waits */
     bool shared_gil;
     const stoa_parcel *path;
     stoa_err err;

@@ -351,14 +351,16 @@ stoa__invoke_array(PyObject *function, PyObject *const *args, size_t count)
 
 /* Inside: the result, new reference. */
 static PyObject *
-call_inside(const stoa_call_parcels *call)
+call_inside(stoa_interp_record *record, const stoa_call_parcels *call)
 {
-    stoa__side_apply_releases(stoa__current_record());
+    stoa__side_apply_releases(record);
     PyObject *function = stoa__target_unpack(&call->function);
     PyObject *args = function == NULL ? NULL : stoa__unpack(&call->args);
     PyObject *kwargs = args == NULL || !call->has_kwargs ? NULL : stoa__unpack(&call->kwargs);
     PyObject *result = NULL;
     if (args != NULL && (kwargs != NULL || !call->has_kwargs)) {
+        stoa__home_job_begins(
+            record); /* not before: what imports a function may take an exception for its absence */
         result = stoa__invoke_function(function, args, kwargs);
     }
     Py_XDECREF(kwargs);
@@ -372,7 +374,7 @@ call_inside(const stoa_call_parcels *call)
 bool
 stoa__call_inside(stoa_interp_record *record, const stoa_call_parcels *call, unsigned flags, stoa_parcel *out)
 {
-    PyObject *result = call_inside(call);
+    PyObject *result = call_inside(record, call);
     bool good = result != NULL && stoa__pack(result, "result", flags, out) == 0;
     if (good && out->held_count > 0 && stoa__interp_enter(record) != STOA_OK) { /* being closed: copy it all */
         stoa__parcel_clear(out);

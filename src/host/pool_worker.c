@@ -145,6 +145,8 @@ run_task(stoa_worker *worker, stoa_task *task)
         stoa__interrupts_forget(worker->record); /* of the task before */
         task->ops->run(task, worker->record);
         atomic_store_explicit(&worker->done, worker->done + 1, memory_order_relaxed); /* a figure */
+        worker->job.rests = true; /* who watches it is told without being interrupted */
+        stoa__interrupts_forget(worker->record);
         stoa__task_finished(worker->pool, task);
     }
     else {

@@ -6,6 +6,7 @@ import os
 import threading
 import time
 import unittest
+import unittest.mock
 
 import stoa
 
@@ -162,6 +163,35 @@ class Submit(unittest.TestCase):
         gate.set()
         self.assertTrue(done.wait(60))
         self.assertIsInstance(seen[0], stoa.Deadlock)
+
+    def test_an_interrupt_is_for_the_call_and_not_for_the_future(self):
+        """The interpreter's thread tells the future, in the interpreter of who submitted, before and after the call."""
+        Future = concurrent.futures.Future
+        telling, go_on = threading.Event(), threading.Event()
+
+        def slowly(method):
+            def told(*args):
+                telling.set()
+                for _ in range(1000):
+                    if go_on.wait(0.01):
+                        break
+                return method(*args)
+            return told
+
+        with unittest.mock.patch.object(Future, "set_running_or_notify_cancel", slowly(Future.set_running_or_notify_cancel)):
+            future = self.interp.submit(identity, 4)
+            self.assertTrue(telling.wait(20))
+            self.assertFalse(self.interp.interrupt())
+            go_on.set()
+            self.assertEqual(future.result(20), 4)
+        telling.clear(), go_on.clear()
+        with unittest.mock.patch.object(Future, "set_result", slowly(Future.set_result)):
+            future = self.interp.submit(identity, 5)
+            self.assertTrue(telling.wait(20))
+            self.assertFalse(self.interp.interrupt())
+            go_on.set()
+            self.assertEqual(future.result(20), 5)
+        self.assertEqual(self.interp.submit(identity, 6).result(20), 6)
 
     def test_from_another_interpreter(self):
         with stoa.Interpreter() as other:

@@ -1,14 +1,18 @@
 """What may go wrong with a pool, each as a program of its own under a watchdog: initializers, tasks that turn on their pool,
 workers that are interrupted or closed, the end of the program, fork."""
 
+import concurrent.futures
 import os
 import signal
 import subprocess
 import sys
 import textwrap
+import threading
 import unittest
+import unittest.mock
 
 import child
+import stoa
 
 IMPATIENT = {**os.environ, "STOA_EXIT_PATIENCE": "0.1"}
 
@@ -134,6 +138,30 @@ class Tasks(unittest.TestCase):
             """,
             stdout="True\nKeyboardInterrupt\nKeyboardInterrupt\n8\n16\n",
         )
+
+    def test_whose_worker_is_interrupted_while_it_tells_the_future(self):
+        telling, go_on = threading.Event(), threading.Event()
+        set_result = concurrent.futures.Future.set_result
+
+        def slowly(*args):
+            telling.set()
+            for _ in range(1000):
+                if go_on.wait(0.01):
+                    break
+            return set_result(*args)
+
+        with stoa.InterpreterPoolExecutor(1, "tells") as pool, unittest.mock.patch.object(concurrent.futures.Future, "set_result", slowly):
+            begin, called = stoa.Event(), threading.Event()
+            future = pool.submit("stoa:Event.wait", begin)
+            future.add_done_callback(lambda future: called.set())
+            begin.set()
+            self.assertTrue(telling.wait(20))
+            worker = next(i for i in stoa.interpreters() if i.name == "tells_0")
+            self.assertFalse(worker.interrupt())
+            go_on.set()
+            self.assertIs(future.result(20), True)
+            self.assertTrue(called.wait(20))
+            self.assertEqual(pool.submit(pow, 2, 3).result(20), 8)
 
     def test_whose_worker_is_visited_meanwhile(self):
         """Calls into a worker that runs Python are let in at its next bytecode, and its task goes on."""
