@@ -82,20 +82,27 @@ stoa__queue_get_nowait(PyObject *self, PyObject *unused)
 
 /* ---- many -------------------------------------------------------------------------------------------------------- */
 
-/* Appends the items; what cannot be made an object of goes back in front. */
+/* Appends the items; if that fails for one of them, all go back in front, and the list is as it was. */
 static int
 deliver_many(PyObject *self, stoa_queue *queue, PyObject *list, stoa_item *items, size_t count)
 {
-    for (size_t i = 0; i < count; i++) {
-        PyObject *object = stoa__item_unpack(stoa__queue_side(self), &items[i]);
-        int result = object == NULL ? -1 : PyList_Append(list, object);
+    Py_ssize_t before = PyList_GET_SIZE(list);
+    int result = 0;
+    for (size_t i = 0; i < count && result == 0; i++) {
+        PyObject *object = stoa__item_look(stoa__queue_side(self), &items[i]);
+        result = object == NULL ? -1 : PyList_Append(list, object);
         Py_XDECREF(object);
-        if (result < 0) {
-            stoa__queue_put_back(queue, items + i, count - i);
-            return -1;
-        }
     }
-    return 0;
+    if (result < 0) {
+        PyObject *raised = PyErr_GetRaisedException();
+        (void)PyList_SetSlice(list, before, PyList_GET_SIZE(list), NULL); /* the end: no memory is wanted */
+        stoa__queue_put_back(queue, items, count);
+        PyErr_SetRaisedException(raised);
+    }
+    for (size_t i = 0; i < count && result == 0; i++) {
+        stoa__item_drop(&items[i]);
+    }
+    return result;
 }
 
 static PyObject *
@@ -118,10 +125,19 @@ get_all(PyObject *self, stoa_queue *queue, size_t max, stoa_queue_patience patie
         else if (result != STOA_QUEUE_DONE) {
             failed = stoa__queue_failed(stoa__queue_at_once(result), "Empty");
         }
-        if (failed < 0 || deliver_many(self, queue, list, items, more) < 0) {
+        if (failed < 0) {
             Py_CLEAR(list);
         }
-        got += more;
+        else if (deliver_many(self, queue, list, items, more) == 0) {
+            got += more;
+        }
+        else if (got > 0 && PyErr_ExceptionMatches(PyExc_Exception)) { /* nothing is lost; who asks again is told */
+            PyErr_Clear();
+            break;
+        }
+        else {
+            Py_CLEAR(list);
+        }
     }
     return list;
 }

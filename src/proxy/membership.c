@@ -389,7 +389,9 @@ static stoa_interp_record *
 find_in_dict(void)
 {
     PyObject *dict = PyInterpreterState_GetDict(PyInterpreterState_Get());
-    PyObject *capsule = dict == NULL ? NULL : PyDict_GetItemString(dict, "stoa.record");
+    PyObject *key = dict == NULL ? NULL : PyUnicode_FromString("stoa.record");
+    PyObject *capsule = key == NULL ? NULL : PyDict_GetItemWithError(dict, key); /* the dict keeps it */
+    Py_XDECREF(key);
     return capsule == NULL ? NULL : PyCapsule_GetPointer(capsule, "stoa.record");
 }
 

@@ -250,6 +250,30 @@ class Things(unittest.TestCase):
             queue.put(Acting(lambda: queue.shutdown(immediate=True)))
         self.assertTrue(queue.empty())
 
+    def test_get_many_for_which_there_is_no_memory_loses_nothing(self):
+        try:
+            from _testcapi import remove_mem_hooks, set_nomemory
+        except ImportError:
+            self.skipTest("no _testcapi")
+        queue, items = stoa.Queue(), ["text" * 20, *range(1000, 1300), ("a", [1])]
+        failed = 0
+        for start in range(1, 400):
+            queue.put_many(items)
+            got = None
+            set_nomemory(start, start + 1)
+            try:
+                got = queue.get_many()
+            except MemoryError:
+                failed += 1
+            finally:
+                remove_mem_hooks()
+            got = [] if got is None else got
+            got += queue.get_many(block=False) if queue.qsize() else []
+            self.assertEqual(got[:-1], items[:-1])
+            self.assertEqual(list(got[-1][1]), [1])
+            self.assertTrue(queue.empty())
+        self.assertGreater(failed, 0)
+
     def test_a_pool_initialised_by_its_own_arguments(self):
         class Pool(stoa.InterpreterPoolExecutor):
             pass
