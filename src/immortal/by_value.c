@@ -116,7 +116,7 @@ find_crossing(stoa_foreign_side *side, PyObject *object, bool *final)
     *final = true;
     const library_class *known = library_class_of(type);
     if (known != NULL) {
-        return known->copy ? STOA_CROSSES_COPY : STOA_CROSSES_VALUE;
+        return known->copy ? STOA_CROSSES_BAG : STOA_CROSSES_VALUE;
     }
     stoa_crossing crossing = STOA_CROSSES_NOT;
     const stoa_plan *plan = NULL;

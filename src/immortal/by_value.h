@@ -19,6 +19,7 @@ typedef enum stoa_crossing {
     STOA_CROSSES_NOT,   /* as a value */
     STOA_CROSSES_VALUE, /* it cannot be changed */
     STOA_CROSSES_COPY,  /* only where a copy is asked for */
+    STOA_CROSSES_BAG, /* the same, of the standard library: beside an operator a copy is always asked for (proxy/bag.h) */
 } stoa_crossing;
 
 typedef struct stoa_value_parts {

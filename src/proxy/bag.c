@@ -1,5 +1,7 @@
 #include "proxy/bag.h"
 
+#include "immortal/by_value.h"
+
 bool
 stoa__is_bag(PyObject *object)
 {
@@ -12,4 +14,15 @@ stoa__is_method_of_bag(PyObject *object)
 {
     return PyCFunction_CheckExact(object) && ((PyCFunctionObject *)object)->m_self != NULL &&
            stoa__is_bag(((PyCFunctionObject *)object)->m_self);
+}
+
+bool
+stoa__goes_as_bag(PyObject *object)
+{
+    if (stoa__is_bag(object)) {
+        return true;
+    }
+    /* what is asked of nearly all operands first: no number or text, no tuple, no proxy */
+    return PyObject_IS_GC(object) && !PyTuple_CheckExact(object) &&
+           stoa__value_crossing(object) == STOA_CROSSES_BAG;
 }

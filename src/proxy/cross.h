@@ -20,8 +20,9 @@
 
 #define STOA_PACK_DETACHED 1u  /* hold no references: the parcel may outlive the sender */
 #define STOA_PACK_EXCEPTION 4u /* inside the description of an exception: others in it cross by proxy */
-#define STOA_PACK_TOP 2u       /* the outermost list or dict is only the bag: it crosses by value */
-#define STOA_PACK_COPY 8u      /* as if by_copy() were around it */
+#define STOA_PACK_TOP \
+    2u /* the outermost object, if it goes as a bag (proxy/bag.h), crosses by value, its items by the rule */
+#define STOA_PACK_COPY 8u /* as if by_copy() were around it */
 
 /* `root`: what the object is called in error messages ("args", "result", …). Initialises `out`. */
 int stoa__pack(PyObject *object, const char *root, unsigned flags, stoa_parcel *out);

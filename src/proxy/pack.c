@@ -318,7 +318,7 @@ static bool
 is_value(PyObject *object, bool copy)
 {
     stoa_crossing crossing = stoa__value_crossing(object);
-    return crossing == STOA_CROSSES_VALUE || (crossing == STOA_CROSSES_COPY && copy);
+    return crossing == STOA_CROSSES_VALUE || (crossing != STOA_CROSSES_NOT && copy);
 }
 
 /* An object of a class, by value. 1: done; 0: it goes by proxy. */
@@ -497,14 +497,24 @@ pack_next(stoa_packer *p, stoa_pack_frame *f)
     return pack_one(p, item, copy, own);
 }
 
+/* The outermost object of STOA_PACK_TOP: its items cross by the rule. Those of a set may be a copy: they are hashed. */
+static int
+pack_bag(stoa_packer *p, PyObject *object)
+{
+    bool copy = (p->flags & STOA_PACK_COPY) != 0 || PySet_CheckExact(object) || PyByteArray_CheckExact(object);
+    if (PyDict_CheckExact(object) || PyList_CheckExact(object)) {
+        return write_new(p, object) < 0 ? -1 : write_items(p, object, false);
+    }
+    int taken = !copy && stoa__goes_as_bag(object) ? pack_value(p, object, false) : 0;
+    return taken == 0 ? pack_one(p, object, copy, STOA_OWN_UNKNOWN) : taken < 0 ? -1 : 0;
+}
+
 static int
 pack_all(stoa_packer *p, PyObject *object)
 {
-    /* the outermost list or dict of STOA_PACK_TOP is only the bag */
-    bool bag = (p->flags & STOA_PACK_TOP) && (PyDict_CheckExact(object) || PyList_CheckExact(object));
-    int result = !bag ? pack_one(p, object, (p->flags & STOA_PACK_COPY) != 0, STOA_OWN_UNKNOWN)
-                 : write_new(p, object) < 0 ? -1
-                                            : write_items(p, object, false);
+    int result = p->flags & STOA_PACK_TOP
+                     ? pack_bag(p, object)
+                     : pack_one(p, object, (p->flags & STOA_PACK_COPY) != 0, STOA_OWN_UNKNOWN);
     while (result == 0 && p->depth > 0) {
         stoa_pack_frame *f = &p->frames[p->depth - 1];
         result = f->next == PyTuple_GET_SIZE(f->items) ? finish_frame(p) : pack_next(p, f);

@@ -259,8 +259,8 @@ proxy_hash(PyObject *self)
 }
 
 /* The object's own slot only: the caller's interpreter asks the other operand itself, if this one does not know. But where
- * both are proxies there, and one stands for a list, a dict, a set or a bytearray, that one crosses as a copy when the
- * other's owner is asked from here. */
+ * both are proxies there, and one stands for what goes as a bag, that one crosses as a copy when the other's owner is asked
+ * from here. */
 static PyObject *
 do_compare(PyObject *target, PyObject *const *args, Py_ssize_t count, stoa_operation *op)
 {
@@ -268,7 +268,7 @@ do_compare(PyObject *target, PyObject *const *args, Py_ssize_t count, stoa_opera
     (void)count;
     richcmpfunc slot = Py_TYPE(target)->tp_richcompare;
     PyObject *result = slot == NULL ? Py_NewRef(Py_NotImplemented) : slot(target, args[0], (int)op->extra);
-    if (result == Py_NotImplemented && stoa__is_proxy(args[0]) && stoa__is_bag(target)) {
+    if (result == Py_NotImplemented && stoa__is_proxy(args[0]) && stoa__goes_as_bag(target)) {
         Py_DECREF(result);
         return Py_TYPE(args[0])->tp_richcompare(args[0], target, swapped[op->extra]);
     }

@@ -41,15 +41,14 @@ static int
 pack_operands(request *r, PyObject *const *args, Py_ssize_t count)
 {
     r->packed = true;
-    if (count == 1 && (r->flags & STOA_REQUEST_BAG) &&
-        (PyList_CheckExact(args[0]) || PyDict_CheckExact(args[0]))) {
+    if (count == 1 && (r->flags & STOA_REQUEST_BAG) && stoa__goes_as_bag(args[0])) {
         return stoa__pack(args[0], "operand", STOA_PACK_TOP | (r->detached ? STOA_PACK_DETACHED : 0),
                           &r->parcel);
     }
     PyObject *tuple = PyTuple_New(count);
     bool copies = (r->flags & (STOA_REQUEST_BAG | STOA_REQUEST_COPY)) != 0;
     for (Py_ssize_t i = 0; i < count && tuple != NULL; i++) {
-        PyObject *sent = copies && stoa__is_bag(args[i]) ? stoa__by_copy(args[i]) : Py_NewRef(args[i]);
+        PyObject *sent = copies && stoa__goes_as_bag(args[i]) ? stoa__by_copy(args[i]) : Py_NewRef(args[i]);
         if (sent == NULL) {
             Py_CLEAR(tuple);
             break;
@@ -73,8 +72,9 @@ write_operands(request *r, stoa_side *side, PyObject *const *args, Py_ssize_t co
     Py_ssize_t first_name = r->flags & STOA_REQUEST_LAST_ARE_NAMES ? count - (Py_ssize_t)r->op.extra : count;
     for (Py_ssize_t i = 0; i < count; i++) {
         bool name = i >= first_name || (i == 0 && (r->flags & STOA_REQUEST_FIRST_IS_NAME));
-        int result = copies && stoa__is_bag(args[i]) ? 1
-                                                     : stoa__cell_write(side, args[i], name, &r->operands[i]);
+        int result = copies && stoa__goes_as_bag(args[i])
+                         ? 1
+                         : stoa__cell_write(side, args[i], name, &r->operands[i]);
         if (result != 0) {
             stoa__cells_drop(r->operands, i);
             return result < 0 ? -1 : pack_operands(r, args, count);
@@ -132,12 +132,15 @@ run_cells(request *r)
     return result;
 }
 
-/* A StopIteration crosses as its value: it is how iterating ends, and no error. */
+/* A StopIteration crosses as its value: it is how iterating ends, and no error. Not one that says more: with notes, or
+ * attributes of its own. */
 static PyObject *
 take_stop(request *r)
 {
     PyObject *raised = PyErr_GetRaisedException();
-    if (!Py_IS_TYPE(raised, (PyTypeObject *)PyExc_StopIteration)) {
+    const PyBaseExceptionObject *fields = (const PyBaseExceptionObject *)raised;
+    if (!Py_IS_TYPE(raised, (PyTypeObject *)PyExc_StopIteration) || fields->dict != NULL ||
+        PyTuple_GET_SIZE(fields->args) > 1) {
         PyErr_SetRaisedException(raised);
         return NULL;
     }

@@ -15,7 +15,7 @@
 #define STOA_REQUEST_FIRST_IS_NAME 1u
 #define STOA_REQUEST_LAST_ARE_NAMES 2u /* the last `extra` of them */
 #define STOA_REQUEST_BAG \
-    4u /* a list, dict, set or bytearray among the operands crosses by value, its items by the rule */
+    4u /* what goes as a bag (proxy/bag.h) among the operands crosses by value, its items by the rule */
 #define STOA_REQUEST_COPY 8u       /* … crosses as a deep copy */
 #define STOA_REQUEST_FETCH 16u     /* the result crosses as a deep copy */
 #define STOA_REQUEST_BAG_OUT 32u   /* the result is a list that is only the bag */

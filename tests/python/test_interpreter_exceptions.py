@@ -39,6 +39,12 @@ class BadRepr:
         raise RuntimeError("no repr")
 
 
+def make_noted_stop():
+    error = StopIteration(5)
+    error.add_note("a note")
+    return error
+
+
 def throw(what):
     raise {
         "plain": lambda: Plain("a", 1),
@@ -47,6 +53,7 @@ def throw(what):
         "ownoserror": lambda: OwnOSError(13, "denied", "b.txt"),
         "unicode": lambda: UnicodeDecodeError("utf-8", b"\xff", 0, 1, "bad"),
         "stop": lambda: StopIteration(5),
+        "noted stop": make_noted_stop,
         "exit": lambda: SystemExit(3),
         "interrupt": lambda: KeyboardInterrupt(),
         "generator": lambda: GeneratorExit(),
@@ -152,6 +159,8 @@ class Exceptions(unittest.TestCase):
         error = self.caught("unicode", UnicodeDecodeError)
         self.assertEqual((error.object, error.reason), (b"\xff", "bad"))
         self.assertEqual(self.caught("stop", StopIteration).value, 5)
+        error = self.caught("noted stop", StopIteration)
+        self.assertEqual((error.value, error.__notes__), (5, ["a note"]))
         self.assertEqual(self.caught("key", KeyError).args, (("a", 1),))
         error = self.caught("import", ImportError)
         self.assertEqual((error.name, error.path, error.msg), ("x", "y", "no"))

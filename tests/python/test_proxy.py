@@ -1,9 +1,12 @@
 """Proxies: identity, what stands for what, callbacks, copies."""
 
 import asyncio
+import collections
+import copy
 import os
 import pickle
 import threading
+import types
 import unittest
 import weakref
 
@@ -213,6 +216,30 @@ class Identity(Case):
         self.assertFalse(self.interp.call(callable, p))
         with self.assertRaisesRegex(TypeError, "not callable"):
             p()
+
+    def test_containers_of_the_library_beside_operators(self):
+        """They know their like by the exact type: each crosses as a copy, like a list; its items by the rule."""
+        inner = [1]
+        for value in (collections.deque([1, inner], 5), collections.OrderedDict(a=1, b=inner), collections.defaultdict(list, a=inner),
+                      collections.Counter("aab"), types.SimpleNamespace(a=inner)):
+            p = self.call("identity", stoa.by_copy(value))
+            with self.subTest(value=value), stoa.Interpreter(name="third") as third:
+                self.assertTrue(stoa.is_proxy(p))
+                q = third.call(there_name("identity"), stoa.by_copy(value))
+                for a, b in ((p, value), (value, p), (p, q), (q, p), (p, copy.copy(p))):
+                    self.assertTrue(a == b)
+                    self.assertFalse(a != b)
+                self.assertIn(p, [value])
+                self.assertIn(value, self.call("identity", stoa.by_copy([value])))
+        p = self.call("identity", stoa.by_copy(collections.deque([1])))
+        whole = collections.deque([inner]) + p
+        self.assertTrue(isinstance(whole, collections.deque))
+        self.assertIs(whole[0], inner)
+        self.assertLess(p, collections.deque([2]))
+        p += collections.deque([inner])
+        self.assertIs(p[1], inner)
+        self.assertEqual(self.call("identity", stoa.by_copy(collections.OrderedDict(a=1))) | collections.OrderedDict(b=2), {"a": 1, "b": 2})
+        self.assertNotEqual(self.call("identity", stoa.by_copy(collections.OrderedDict(a=1, b=2))), collections.OrderedDict(b=2, a=1))
 
     def test_patterns(self):
         """Class patterns match by isinstance; sequence and mapping patterns ask for a flag of the type."""

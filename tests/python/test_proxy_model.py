@@ -96,6 +96,9 @@ OPERATIONS = {
     "== self": lambda x: x == x, "== 3": lambda x: x == 3, "== list": lambda x: x == [3, 1, 2, [4]],
     "list ==": lambda x: [3, 1, 2, [4]] == x, "== dict": lambda x: {"a": 1, "b": [2], 3: None} == x,
     "!= set": lambda x: x != {1, 2, 3}, "<": lambda x: x < 5, "> list": lambda x: x > [1], "<= set": lambda x: x <= {1, 2, 3, 4},
+    "== deque": lambda x: x == collections.deque([1, 2, 3]), "deque ==": lambda x: collections.deque([1, 2, 3]) == x,
+    "!= deque": lambda x: x != collections.deque([1, 2, 3]), "deque <": lambda x: collections.deque([1, 2]) < x,
+    "== ordered": lambda x: x == collections.OrderedDict({"a": 1, "b": [2], 3: None}),
     "== object": lambda x: x == object(), "negative": operator.neg, "positive": operator.pos, "invert": operator.invert, "abs": abs, "int": int, "float": float,
     "complex": complex, "index": operator.index, "range": lambda x: range(10)[x], "length hint": lambda x: operator.length_hint(x, 8), "round": round,
     "round 1": lambda x: round(x, 1), "trunc": lambda x: __import__("math").trunc(x),
@@ -126,7 +129,7 @@ OPERATIONS = {
 }  # fmt: skip
 for name in ("add", "sub", "mul", "truediv", "floordiv", "mod", "and_", "or_", "xor", "lshift", "rshift"):
     function = getattr(operator, name)
-    for value in (2, [5], {2, 9}, {"z": 1}, "%"):
+    for value in (2, [5], {2, 9}, {"z": 1}, "%", collections.deque([6])):
         OPERATIONS[f"{name} {value}"] = lambda x, f=function, v=value: f(x, copy.copy(v))
         OPERATIONS[f"r{name} {value}"] = lambda x, f=function, v=value: f(copy.copy(v), x)
         OPERATIONS[f"i{name} {value}"] = inplace(getattr(operator, "i" + name.rstrip("_")), value)
