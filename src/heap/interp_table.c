@@ -128,6 +128,7 @@ register_locked(stoa_interps *t, int64_t python_id, uint32_t domain, const char 
     stoa__mailbox_reopen(&record->mailbox);
     atomic_store(&record->refs, 2);
     atomic_store(&record->state, STOA_INTERP_LIVE);
+    record->left_behind = false;
     atomic_store(&record->released, 0);
     atomic_store(&record->inside, 0);
     t->records[t->count++] = record;
@@ -249,11 +250,13 @@ stoa__interp_each(void (*visit)(stoa_interp_record *, void *), void *arg)
 
 /* ---- entering ----------------------------------------------------------------------------------------------------- */
 
-static stoa_err
-refuse(const stoa_interp_record *record)
+stoa_err
+stoa__interp_refuse(const stoa_interp_record *record)
 {
-    const char *how = atomic_load(&record->state) == STOA_INTERP_GONE ? "closed" : "being closed";
-    return stoa__fail(STOA_EGONE, "interpreter '%s' (serial %u) is %s: make another one", record->name,
+    const char *how = record->left_behind ? "did not come along when this process was forked"
+                      : atomic_load(&record->state) == STOA_INTERP_GONE ? "is closed"
+                                                                        : "is being closed";
+    return stoa__fail(STOA_EGONE, "interpreter '%s' (serial %u) %s: make another one", record->name,
                       record->serial, how);
 }
 
@@ -266,7 +269,7 @@ stoa__interp_enter(stoa_interp_record *record)
         return STOA_OK;
     }
     stoa__interp_leave(record);
-    return refuse(record);
+    return stoa__interp_refuse(record);
 }
 
 void
@@ -526,6 +529,7 @@ stoa__interps_fork_child_records(stoa_interps *interps)
         atomic_store(&record->inside, own | (atomic_load(&record->inside) & (NOT_LIVE | SEALED)));
         atomic_store(&record->errand, 0);
         if (!keep) {
+            record->left_behind = true;
             stoa__interp_gone(record);
         }
     }

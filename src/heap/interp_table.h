@@ -32,10 +32,11 @@
 #define STOA_INTERP_SEALED 0x40000000u   /* the same */
 
 typedef struct stoa_interp_record {
-    uint32_t serial;        /* const, >= 1 */
-    uint32_t domain;        /* const, 0 = primary */
-    int64_t python_id;      /* const: PyInterpreterState_GetID in its domain */
-    char name[64];          /* const after registration */
+    uint32_t serial;   /* const, >= 1 */
+    uint32_t domain;   /* const, 0 = primary */
+    int64_t python_id; /* const: PyInterpreterState_GetID in its domain */
+    char name[64];     /* const after registration */
+    bool left_behind;  /* this process was forked by a thread of another: it lives on in the parent only */
     _Atomic uint32_t state; /* STOA_INTERP_*; changed under `lock`, read anywhere */
     _Atomic uint32_t inside; /* threads put into it by the library, and STOA_INTERP_NOT_LIVE; futex of the closer */
     _Atomic uint32_t refs;     /* who holds the record; the table itself holds one until GONE */
@@ -94,7 +95,9 @@ stoa_interp_record *stoa__interp_find_python(int64_t python_id, uint32_t domain)
 /* inside += 1, unless not LIVE: STOA_EGONE with a message that names the interpreter. The caller holds a reference from
  * before the call until after it. */
 stoa_err stoa__interp_enter(stoa_interp_record *record);
-/* The same, and also while it is CLOSING, if somebody is inside: for what those who are still inside need to be told.
+/* What stoa__interp_enter says of one that is not LIVE: STOA_EGONE. The caller holds a reference. */
+stoa_err stoa__interp_refuse(const stoa_interp_record *record);
+/* The same as enter, and also while it is CLOSING, if somebody is inside: for what those who are still inside need to be told.
  * STOA_EGONE without a message. A caller without a reference looks afterwards whether the record is still the one he means. */
 stoa_err stoa__interp_enter_occupied(stoa_interp_record *record);
 /* After it the record may be gone, unless the caller holds a reference. Who waits on it as a topic (heap/waiter.h) is woken,

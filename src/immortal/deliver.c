@@ -405,8 +405,10 @@ stoa__delivered_to_heap(PyObject *object)
     stoa_region *region = stoa__region_ref_of(node); /* there nothing has to be copied */
     PyObject *frozen = stoa__freeze_to_heap(object, region, STOA_FREEZE_INTERN | STOA_FREEZE_CONVERT);
     stoa__region_unref(region);
-    if (frozen == NULL && PyErr_ExceptionMatches(stoa__exception(STOA_EXC_NotFreezable))) {
-        PyErr_Clear();
+    if (frozen == NULL && (PyErr_ExceptionMatches(stoa__exception(STOA_EXC_NotFreezable)) ||
+                           PyErr_ExceptionMatches(stoa__exception(STOA_EXC_InterpreterGone)) ||
+                           PyErr_ExceptionMatches(stoa__exception(STOA_EXC_ReleasedProxy)))) {
+        PyErr_Clear(); /* it crosses in another way */
     }
     return frozen;
 }

@@ -112,8 +112,8 @@ typedef struct stoa_foreign_kind {
     /* Freezing; all may be NULL. May this object be one of the kind? Exact type tests only, no Python code. */
     bool (*takes)(PyObject *object);
     /* Lays the whole node without running Python code, in the walk: NULL with *why: refused for that reason (static text
-     * with the remedy); NULL without: the batch failed or, where it has not and there is a reduce(), that is to be
-     * asked. `convert`: freeze(), not share(). */
+     * with the remedy); NULL without: the batch failed (STOA_EPYTHON: an exception is set) or, where it has not and there is
+     * a reduce(), that is to be asked. `convert`: freeze(), not share(). */
     stoa_shared *(*freeze)(stoa_batch *batch, PyObject *object, bool convert, const char **why);
     /* Or: what to freeze instead, while nothing is held; Python code may run. New reference to a tuple of parts, which are
      * then frozen as children of a node of this kind, or what stoa__apart_laid gave; NULL with an exception. */

@@ -176,6 +176,9 @@ step_kind(stoa_walk *walk, PyObject *object, bool in_memo, stoa_shared **out, st
         if (*out == NULL && why != NULL) {
             stoa__refuse_because(walk, object, why);
         }
+        else if (*out == NULL && walk->batch.err == STOA_EPYTHON) {
+            stoa__refuse_raised(walk);
+        }
         walk->foreign |= *out != NULL && stoa__is_node(*out);
         *result = *out == NULL ? STOA_VISIT_FAILED : STOA_VISIT_LEAF;
         return true;

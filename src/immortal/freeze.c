@@ -437,6 +437,20 @@ raise_refusal(stoa_walk *walk)
     }
 }
 
+/* Where the object stands that something else than a refusal was raised of. */
+static void
+note_place(stoa_walk *walk)
+{
+    PyObject *raised = walk->path_size == 0 ? NULL : PyErr_GetRaisedException();
+    if (raised != NULL) {
+        PyObject *done = PyObject_CallMethod(raised, "add_note", "(N)",
+                                             PyUnicode_FromFormat("It stands at %s of what was to be frozen.",
+                                                                  stoa__path_text(&walk->message)));
+        Py_XDECREF(done);
+        PyErr_SetRaisedException(raised);
+    }
+}
+
 /* The walk is done; what of it could still fail when it is delivered? */
 static stoa_walk_result
 try_keys(stoa_walk *walk)
@@ -480,6 +494,7 @@ attempt(PyObject *object, stoa_region *region, unsigned flags, bool watch_signal
         }
         else {
             stoa__raise(err);
+            note_place(&walk);
         }
     }
     *apart = walk.apart;

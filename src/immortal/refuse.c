@@ -92,6 +92,13 @@ start(stoa_walk *walk, const PyObject *object)
 }
 
 void
+stoa__refuse_raised(stoa_walk *walk)
+{
+    stoa__path_write(&walk->message, step_of_frame, walk, walk->depth - 1);
+    walk->path_size = walk->message.size;
+}
+
+void
 stoa__refuse_because(stoa_walk *walk, PyObject *object, const char *why)
 {
     start(walk, object);

@@ -118,6 +118,8 @@ void stoa__refuse_type(stoa_walk *walk, PyObject *object);
 void stoa__refuse_mutable(stoa_walk *walk, PyObject *object);
 void stoa__refuse_cycle(stoa_walk *walk, PyObject *object, const PyObject *source);
 void stoa__refuse_because(stoa_walk *walk, PyObject *object, const char *why);
+/* An exception was raised, which stands as it is, with a note of where. */
+void stoa__refuse_raised(stoa_walk *walk);
 void stoa__refuse_failed(stoa_walk *walk, PyObject *object,
                          const char *what); /* its own code failed: the remedy is added */
 

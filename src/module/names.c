@@ -141,10 +141,8 @@ freeze_as_value(const stoa_module_state *state, PyObject *object, stoa_region *r
             return NULL;
         }
         *value = (stoa_value){.kind = STOA_VALUE_HANDLE, .handle = stoa__proxy(object)->handle};
-        if (value->handle == 0) {
-            PyErr_SetString(stoa__exception(STOA_EXC_ReleasedProxy),
-                            "a proxy that was released cannot be published");
-            return NULL;
+        if (stoa__proxy_was_released(stoa__proxy(object))) {
+            return stoa__proxy_is_released(stoa__proxy(object), "published");
         }
         return Py_NewRef(object);
     }

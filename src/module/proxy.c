@@ -157,9 +157,8 @@ options(PyObject *module, PyObject *args, PyObject *kwargs)
         return NULL;
     }
     const stoa_proxy_object *from = stoa__proxy(object);
-    if (from->handle == 0 || from->release_wanted) {
-        PyErr_SetString(stoa__exception(STOA_EXC_ReleasedProxy), "this proxy was released");
-        return NULL;
+    if (stoa__proxy_was_released(from)) {
+        return stoa__proxy_is_released(from, "given options");
     }
     stoa_route *route = stoa__route_new(via, from->route == NULL ? NULL : from->route->home, nanoseconds);
     return route == NULL ? PyErr_NoMemory() : stoa__side_make_routed(object, route);
@@ -177,12 +176,11 @@ submit(PyObject *module, PyObject *args, PyObject *kwargs)
     if (want_proxy(target, "submit") < 0) {
         return NULL;
     }
-    stoa_interp_record *record = stoa__proxy(target)->owner;
-    if (record == NULL || stoa__proxy(target)->release_wanted) {
-        PyErr_SetString(stoa__exception(STOA_EXC_ReleasedProxy), "this proxy was released");
-        return NULL;
+    const stoa_proxy_object *proxy = stoa__proxy(target);
+    if (stoa__proxy_was_released(proxy)) {
+        return stoa__proxy_is_released(proxy, "called");
     }
-    (void)stoa__interp_ref(record); /* the proxy may be released meanwhile */
+    stoa_interp_record *record = stoa__interp_ref(proxy->owner); /* the proxy may be released meanwhile */
     PyObject *rest = PyTuple_GetSlice(args, 1, PyTuple_GET_SIZE(args));
     PyObject *future = rest == NULL ? NULL : stoa__invoke_submit(record, target, rest, kwargs);
     Py_XDECREF(rest);
@@ -208,11 +206,11 @@ owner(PyObject *module, PyObject *object)
 {
     stoa_interp_record *record = stoa__module_state(module)->record;
     if (stoa__is_proxy(object)) {
-        record = stoa__proxy(object)->owner;
-    }
-    if (record == NULL) {
-        PyErr_SetString(stoa__exception(STOA_EXC_ReleasedProxy), "this proxy was released");
-        return NULL;
+        const stoa_proxy_object *proxy = stoa__proxy(object);
+        if (stoa__proxy_was_released(proxy)) {
+            return stoa__proxy_is_released(proxy, "asked for its owner");
+        }
+        record = proxy->owner;
     }
     return stoa__module_wrap_interpreter(module, record);
 }

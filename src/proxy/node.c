@@ -26,8 +26,7 @@ freeze(stoa_batch *batch, PyObject *object, bool convert, const char **why)
     }
     stoa_side *side = stoa__side_here();
     if (side == NULL || stoa__proxy_handle_of(side, object, &handle) < 0) {
-        PyErr_Clear();
-        *why = "was released, or what it stands for has ended with its interpreter";
+        batch->err = STOA_EPYTHON; /* released, or its owner has closed, and says so */
         return NULL;
     }
     return stoa__make_handle_node(batch, handle);

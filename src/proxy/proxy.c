@@ -32,7 +32,7 @@ give_up_handle(stoa_proxy_object *self)
 {
     stoa_handle handle = self->handle;
     self->handle = 0;
-    self->owner = NULL;
+    self->owner = stoa__interp_ref(self->owner); /* for its name: later use is told whose object it was */
     self->object = NULL;
     stoa__handle_unref(handle);
 }
@@ -47,7 +47,10 @@ proxy_dealloc(PyObject *object)
         PyObject_ClearWeakRefs(object);
     }
     if (self->handle != 0) {
-        give_up_handle(self);
+        stoa__handle_unref(self->handle);
+    }
+    else {
+        stoa__interp_unref(self->owner);
     }
     if (self->function != NULL) {
         stoa__class_function_unref(self->function);
@@ -90,9 +93,22 @@ PyObject *
 stoa__proxy_failed(const stoa_proxy_object *proxy, stoa_err err)
 {
     if (err == STOA_EGONE) { /* the proxy holds one: it is the owner that has gone */
-        (void)stoa__fail(err, "interpreter '%s' is closed, and its objects with it", proxy->owner->name);
+        (void)stoa__interp_refuse(proxy->owner);
     }
     return stoa__raise(err);
+}
+
+PyObject *
+stoa__proxy_is_released(const stoa_proxy_object *proxy, const char *done)
+{
+    PyObject *type = stoa__exception(STOA_EXC_ReleasedProxy);
+    return type == NULL
+               ? NULL
+               : PyErr_Format(
+                     type,
+                     "this proxy of an object of interpreter '%.64s' was released, and cannot be %s: "
+                     "get the object from there again",
+                     proxy->owner->name, done);
 }
 
 int
@@ -112,9 +128,8 @@ stoa__proxy_handle_of(stoa_side *side, PyObject *object, stoa_handle *out)
     if (stoa__proxy_settle(object) < 0) {
         return -1;
     }
-    if (proxy->handle == 0 || proxy->release_wanted) {
-        PyErr_SetString(stoa__exception(STOA_EXC_ReleasedProxy),
-                        "a proxy that was released cannot be passed on");
+    if (stoa__proxy_was_released(proxy)) {
+        stoa__proxy_is_released(proxy, "passed on");
         return -1;
     }
     stoa_err err = stoa__handle_ref(proxy->handle);

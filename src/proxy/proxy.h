@@ -58,8 +58,8 @@ typedef struct stoa_class_function stoa_class_function; /* the same */
 typedef struct stoa_proxy_object {
     PyObject_HEAD
     stoa_handle handle;        /* 0: released */
-    stoa_interp_record *owner; /* borrowed from the handle; NULL: released */
-    PyObject *object;          /* the owner's; for use inside it only */
+    stoa_interp_record *owner; /* borrowed from the handle; of one that was released: a reference, or NULL */
+    PyObject *object;          /* the owner's; for use inside it only; NULL: released */
     stoa_side *side;           /* a reference */
     struct stoa_route *route; /* a reference: how its calls go (proxy/call.h); NULL: enter, from any thread */
     vectorcallfunc vectorcall;
@@ -106,6 +106,9 @@ int stoa__proxy_handle_of(stoa_side *side, PyObject *object, stoa_handle *out);
 /* Raises why a reference of the handle of a settled proxy, which is not released, could not be had; always NULL. GIL. */
 PyObject *stoa__proxy_failed(const stoa_proxy_object *proxy, stoa_err err);
 
+/* Raises ReleasedProxy: there is nothing left that could be `done` ("used", "passed on"); always NULL. GIL. */
+PyObject *stoa__proxy_is_released(const stoa_proxy_object *proxy, const char *done);
+
 bool stoa__is_proxy(const PyObject *object);
 /* Gives up the handle; later use raises ReleasedProxy. -1 with an exception: buffers of it are in use. */
 int stoa__proxy_release(PyObject *self);
@@ -114,6 +117,13 @@ static inline stoa_proxy_object *
 stoa__proxy(PyObject *self)
 {
     return (stoa_proxy_object *)self;
+}
+
+/* release() was called, or has begun. */
+static inline bool
+stoa__proxy_was_released(const stoa_proxy_object *proxy)
+{
+    return proxy->handle == 0 || proxy->release_wanted;
 }
 
 #endif

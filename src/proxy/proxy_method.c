@@ -87,7 +87,7 @@ call_method(PyObject *self, PyObject *const *args, size_t count, PyObject *names
     if (proxy->function == NULL) { /* what ran has settled it */
         return stoa__proxy_vectorcall(self, args, count, names);
     }
-    if (proxy->owner != NULL && stoa__caller_to_ask(proxy, &unused) != NULL) {
+    if (proxy->handle != 0 && stoa__caller_to_ask(proxy, &unused) != NULL) {
         /* another thread is to call it */
         return stoa__proxy_settle(self) < 0 ? NULL : stoa__proxy_vectorcall(self, args, count, names);
     }

@@ -207,11 +207,14 @@ special_reduce(PyObject *self, PyObject *unused)
     if (stoa__proxy_settle(self) < 0) {
         return NULL;
     }
-    if (proxy->handle == 0) {
-        PyErr_SetString(stoa__exception(STOA_EXC_ReleasedProxy),
-                        "a proxy that was released cannot be pickled");
-        return NULL;
+    if (stoa__proxy_was_released(proxy)) {
+        return stoa__proxy_is_released(proxy, "pickled");
     }
+    stoa_err err = stoa__handle_ref(proxy->handle);
+    if (err != STOA_OK) {
+        return stoa__proxy_failed(proxy, err);
+    }
+    stoa__handle_unref(proxy->handle);
     PyObject *module = PyImport_ImportModule("stoa._stoa");
     PyObject *function = module == NULL ? NULL : PyObject_GetAttrString(module, "_unpickle_proxy");
     Py_XDECREF(module);

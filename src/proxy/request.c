@@ -468,10 +468,8 @@ stoa__request_with(PyObject *self, stoa_operator work, PyObject *const *args, Py
             return NULL;
         }
     }
-    if (proxy->handle == 0 || proxy->release_wanted) {
-        PyErr_SetString(stoa__exception(STOA_EXC_ReleasedProxy),
-                        "this proxy was released; get the object from its interpreter again");
-        return NULL;
+    if (stoa__proxy_was_released(proxy)) {
+        return stoa__proxy_is_released(proxy, "used");
     }
     request r;
     r.work = work;

@@ -2,6 +2,7 @@
 
 import gc
 import os
+import pickle
 import sys
 import threading
 import time
@@ -31,9 +32,11 @@ class Dropping(Case):
         stoa.release(p)
         self.call("count")
         self.assertEqual(self.call("count"), 0)
-        for use in (lambda: p.x, lambda: p(), lambda: repr(p), lambda: self.call("identity", p), lambda: stoa.owner(p)):
-            with self.assertRaises(stoa.ReleasedProxy):
+        for use in (lambda: p.x, lambda: p(), lambda: repr(p), lambda: self.call("identity", p), lambda: stoa.owner(p), lambda: stoa.freeze([p]),
+                    lambda: stoa.publish("test.released", p), lambda: stoa.submit(p), lambda: stoa.options(p), lambda: pickle.dumps(p)):
+            with self.assertRaisesRegex(stoa.ReleasedProxy, "interpreter 'owner' was released.*get the object from there again"):
                 use()
+        stoa.release(p)  # and once more
 
     def test_idle_owner_lets_go(self):
         """Nobody comes to the owner again: its objects go all the same. They report their end through a list of ours."""
@@ -236,13 +239,16 @@ class Ends(Case):
         self.interp.close()
         for use in (len, repr, hash, list, bool, str, dir, iter, next, lambda x: x[0], lambda x: x.append, lambda x: x(),
                     lambda x: x + 1, lambda x: 1 in x, lambda x: x == 1, stoa.fetch, stoa.snapshot, memoryview,
-                    lambda x: next(iterator)):
-            with self.assertRaisesRegex(stoa.InterpreterGone, "owner"):
+                    pickle.dumps, stoa.freeze, stoa.Region().freeze, lambda x: next(iterator)):
+            with self.assertRaisesRegex(stoa.InterpreterGone, "'owner'.*make another one"):
                 use(p)
+        with self.assertRaises(stoa.InterpreterGone) as caught:
+            stoa.publish("test.closed owner", {"a": (1, [p])})
+        self.assertIn("$['a'][1][0]", caught.exception.__notes__[0])
         with stoa.Interpreter() as other, self.assertRaisesRegex(stoa.InterpreterGone, "owner"):
             other.call(there_name("identity"), p)
         for make_known in (stoa.publish, stoa.replace, lambda name, p: stoa.once(name, lambda: p)):
-            with self.assertRaisesRegex(stoa.InterpreterGone, "'owner' is closed"):
+            with self.assertRaisesRegex(stoa.InterpreterGone, "'owner'.* is closed"):
                 make_known("test.closed owner", p)
         self.assertNotIn("test.closed owner", stoa.names())
         self.assertEqual(stoa.owner(p), self.interp)
@@ -381,7 +387,7 @@ class Ends(Case):
                         try:
                             use(p)
                         except stoa.InterpreterGone as error:
-                            assert "'a'" in str(error), error
+                            assert "'a'" in str(error) and "when this process was forked" in str(error), error
                         else:
                             raise AssertionError("it answers")
                     own.append(6)

@@ -96,8 +96,9 @@ class Inside(beside.Beside):
         with self.assertRaisesRegex(stoa.NotFreezable, r"\$\[1\].*share\(\) takes only what cannot"):
             stoa.share((1, items))
         stoa.release(items)
-        with self.assertRaisesRegex(stoa.NotFreezable, r"\$\['a'\].*was released"):
+        with self.assertRaisesRegex(stoa.ReleasedProxy, "was released") as caught:
             stoa.freeze({"a": items})
+        self.assertIn("$['a']", caught.exception.__notes__[0])
 
     def test_the_owner_ends(self):
         with stoa.Interpreter() as owner:
