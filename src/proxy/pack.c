@@ -141,6 +141,19 @@ pack_mapping_proxy(stoa_packer *p, PyObject *object, bool copy, bool memo)
     if (dict == NULL) {
         return -1;
     }
+    if (!PyDict_CheckExact(dict) &&
+        PyDict_Check(dict)) { /* in its own order: an OrderedDict may have moved things */
+        PyObject *items = PyObject_CallMethod(dict, "items", NULL),
+                 *plain = items == NULL ? NULL : PyDict_New();
+        if (plain != NULL && PyDict_MergeFromSeq2(plain, items, 1) < 0) {
+            Py_CLEAR(plain);
+        }
+        Py_XDECREF(items);
+        Py_SETREF(dict, plain);
+        if (dict == NULL) {
+            return -1;
+        }
+    }
     if (!PyDict_CheckExact(dict)) {
         Py_DECREF(dict);
         return stoa__packer_refuse(p, object, "it stands for a mapping that is no dict: send freeze(dict(x))");

@@ -8,7 +8,9 @@
 #include "proxy/bag.h"
 #include "proxy/call.h"
 #include "proxy/proxy_class.h"
+#include "proxy/proxy_doc.h"
 #include "proxy/proxy_method.h"
+#include "proxy/proxy_signature.h"
 #include "proxy/proxy_type.h"
 #include "proxy/request.h"
 #include "proxy/row.h"
@@ -180,6 +182,9 @@ proxy_get_attribute(PyObject *self, PyObject *name)
         }
         if (is_own_name(name)) {
             return PyObject_GenericGetAttr(self, name);
+        }
+        if (PyUnicode_CompareWithASCIIString(name, "__signature__") == 0) {
+            return stoa__proxy_signature(self, name);
         }
     }
     return stoa__proxy_attribute(self, name);
@@ -380,5 +385,8 @@ stoa__proxy_type_new(void)
     PyTypeObject *metatype = stoa__proxy_metatype_new();
     PyObject *type = metatype == NULL ? NULL : PyType_FromMetaclass(metatype, NULL, &spec, NULL);
     Py_XDECREF(metatype);
+    if (type != NULL && stoa__proxy_doc_put((PyTypeObject *)type) < 0) {
+        Py_CLEAR(type);
+    }
     return (PyTypeObject *)type;
 }
