@@ -123,10 +123,10 @@ static void
 run_job(stoa_home *home, stoa_job *job)
 {
     bool stoppable = job->stop != NULL; /* else it frees itself in run */
-    home->prepares = !stoppable;
-    home->in_job = true;
+    home->early = NULL;
+    home->stage = stoppable ? STOA_JOB_CALLS : STOA_JOB_TELLS;
     job->run(job, home->record);
-    home->in_job = home->prepares = false;
+    home->stage = STOA_JOB_NONE;
     if (stoppable) {
         stoa__lock(&home->lock);
         home->stoppable = NULL;
@@ -171,9 +171,9 @@ home_main(void *arg)
         uint32_t phase = home->phase;
         stoa_job *job;
         if (stoa__mailbox_count(&self->home) > 0 && phase != STOA_HOME_ENDING) {
-            home->in_job = true;
+            home->stage = STOA_JOB_CALLS;
             stoa__serve_home(self); /* calls that only this thread may run */
-            home->in_job = false;
+            home->stage = STOA_JOB_NONE;
         }
         else if ((job = take_job(home, STOA_HOME_RUNNING)) != NULL) {
             run_job(home, job);
@@ -413,23 +413,45 @@ is_at_work(stoa_home *home)
     stoa__lock(&home->lock);
     bool rests = home->stoppable != NULL && home->stoppable->rests;
     stoa__unlock(&home->lock);
-    return home->in_job && !rests;
+    return home->stage != STOA_JOB_NONE && !rests;
+}
+
+static stoa_home *
+home_of_job(const stoa_interp_record *record, stoa_job_stage stage)
+{
+    return home_here != NULL && home_here->record == record && home_here->stage == stage ? home_here : NULL;
 }
 
 void
-stoa__home_job_begins(const stoa_interp_record *record)
+stoa__home_job_reads(const stoa_interp_record *record)
 {
-    stoa_home *home = home_here;
-    if (home != NULL && home->record == record) {
-        home->prepares = false;
+    stoa_home *home = home_of_job(record, STOA_JOB_TELLS);
+    if (home != NULL) {
+        home->stage = STOA_JOB_READS;
     }
+}
+
+bool
+stoa__home_job_begins(stoa_interp_record *record)
+{
+    stoa_home *home = home_of_job(record, STOA_JOB_READS);
+    if (home == NULL) {
+        return true;
+    }
+    home->stage = STOA_JOB_CALLS;
+    PyObject *class = atomic_exchange(&home->early, NULL);
+    if (class != NULL) {
+        stoa__interrupts_forget(record); /* it is raised here, and not once more */
+        PyErr_SetNone(class);
+    }
+    return class == NULL;
 }
 
 void
 stoa__home_job_over(void)
 {
     if (home_here != NULL) {
-        home_here->in_job = false;
+        home_here->stage = STOA_JOB_NONE;
     }
 }
 
@@ -438,9 +460,15 @@ stoa__home_interrupt(stoa_interp_record *record, PyObject *exception)
 {
     stoa_home *home = home_of(record);
     int raised = 0;
-    if (home != NULL && home->initial != NULL && is_at_work(home) && !home->prepares &&
-        !stoa__home_is_here(record) && atomic_load(&home->waiter->innermost) != NULL) {
-        raised = stoa__interrupt_thread(home->waiter, home->thread_id, record, NULL, exception);
+    if (home != NULL && home->initial != NULL && is_at_work(home) && !stoa__home_is_here(record)) {
+        stoa_job_stage stage = home->stage;
+        if (stage == STOA_JOB_TELLS || stage == STOA_JOB_READS) {
+            home->early = exception;
+            raised = 1;
+        }
+        if (stage != STOA_JOB_TELLS && atomic_load(&home->waiter->innermost) != NULL) {
+            raised |= stoa__interrupt_thread(home->waiter, home->thread_id, record, NULL, exception);
+        }
     }
     if (home != NULL) {
         stoa__home_unref(home);

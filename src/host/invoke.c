@@ -353,14 +353,13 @@ stoa__invoke_array(PyObject *function, PyObject *const *args, size_t count)
 static PyObject *
 call_inside(stoa_interp_record *record, const stoa_call_parcels *call)
 {
+    stoa__home_job_reads(record);
     stoa__side_apply_releases(record);
     PyObject *function = stoa__target_unpack(&call->function);
     PyObject *args = function == NULL ? NULL : stoa__unpack(&call->args);
     PyObject *kwargs = args == NULL || !call->has_kwargs ? NULL : stoa__unpack(&call->kwargs);
     PyObject *result = NULL;
-    if (args != NULL && (kwargs != NULL || !call->has_kwargs)) {
-        stoa__home_job_begins(
-            record); /* not before: what imports a function may take an exception for its absence */
+    if (args != NULL && (kwargs != NULL || !call->has_kwargs) && stoa__home_job_begins(record)) {
         result = stoa__invoke_function(function, args, kwargs);
     }
     Py_XDECREF(kwargs);

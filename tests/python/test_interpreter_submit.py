@@ -3,6 +3,7 @@
 import asyncio
 import concurrent.futures
 import os
+import tempfile
 import threading
 import time
 import unittest
@@ -181,9 +182,10 @@ class Submit(unittest.TestCase):
         with unittest.mock.patch.object(Future, "set_running_or_notify_cancel", slowly(Future.set_running_or_notify_cancel)):
             future = self.interp.submit(identity, 4)
             self.assertTrue(telling.wait(20))
-            self.assertFalse(self.interp.interrupt())
+            self.assertTrue(self.interp.interrupt())
             go_on.set()
-            self.assertEqual(future.result(20), 4)
+            with self.assertRaises(KeyboardInterrupt):  # in the call, before it does anything
+                future.result(20)
         telling.clear(), go_on.clear()
         with unittest.mock.patch.object(Future, "set_result", slowly(Future.set_result)):
             future = self.interp.submit(identity, 5)
@@ -191,6 +193,21 @@ class Submit(unittest.TestCase):
             self.assertFalse(self.interp.interrupt())
             go_on.set()
             self.assertEqual(future.result(20), 5)
+        self.assertEqual(self.interp.submit(identity, 6).result(20), 6)
+
+    def test_an_interrupt_of_the_import_of_what_is_called(self):
+        begun = stoa.Event()
+        with tempfile.TemporaryDirectory() as folder:
+            with open(os.path.join(folder, "never_imported.py"), "w") as file:
+                file.write("import __main__\n__main__.begun.set()\nwhile True: pass\n")
+            self.interp.prepare_main(begun=begun, folder=folder)
+            self.interp.exec("import sys; sys.path.insert(0, folder)")
+            future = self.interp.submit("never_imported:function")
+            self.assertTrue(begun.wait(20))
+            self.assertTrue(self.interp.interrupt())
+            with self.assertRaises(KeyboardInterrupt):
+                future.result(20)
+            self.interp.exec("sys.path.remove(folder)")
         self.assertEqual(self.interp.submit(identity, 6).result(20), 6)
 
     def test_from_another_interpreter(self):
