@@ -67,8 +67,8 @@ void stoa__home_go_on(stoa_interp_record *record);
 stoa_err stoa__home_end(stoa_interp_record *record, stoa_deadline deadline);
 /* On the home thread of `record` (elsewhere nothing), under its GIL: the job under way reads what it is to call; the call begins
  * (false: an interrupt came before, and is raised now); it is over. What the job does before and after that, it tells in the
- * caller's interpreter how it stands, is not to be interrupted. A job with `stop` has begun when it runs, and says by `rests` when
- * it is over. */
+ * caller's interpreter how it stands, is not to be interrupted. A job with `stop` has begun when it runs, and says by `rests`
+ * when it is over. */
 void stoa__home_job_reads(const stoa_interp_record *record);
 bool stoa__home_job_begins(stoa_interp_record *record);
 void stoa__home_job_over(void);
