@@ -294,20 +294,28 @@ stoa__interrupts_work_over(stoa_waiter *self, stoa_work *work)
 
 /* ---- others ------------------------------------------------------------------------------------------------------ */
 
-/* Under the GIL of `there`: false if the thread has moved on. `again`: a stop, which may have been raised. */
-static bool
-set_there(stoa_waiter *waiter, unsigned long thread, stoa_interp_record *there, stoa_interrupt *again)
+typedef enum found_there {
+    MOVED_ON, /* the thread is elsewhere */
+    IN_IMPORTS, /* in importlib's own code, whose locks an interrupt there could leave taken for ever: not now */
+    SEEN_TO
+} found_there;
+
+/* Under the GIL of `there`. `again`: a stop, which may have been raised; NULL: interrupts. `hasty`: wherever it is. */
+static found_there
+set_there(stoa_waiter *waiter, unsigned long thread, stoa_interp_record *there, stoa_interrupt *again,
+          bool hasty)
 {
     PyThreadState *state = stoa__thread_values_find(thread);
     PyObject *stops = class_of_stops();
     bool set = false, imports = false, ends = false;
+    bool later = again == NULL && !hasty && state != NULL && stoa__is_importing(state, true);
     if (again != NULL && state != NULL) {
         imports = stoa__is_importing(state, again->hasty);
         ends = imports || stoa__is_handled(state, stops);
     }
     stoa__lock(&waiter->raise_lock);
     bool is_there = atomic_load(&waiter->innermost) == there;
-    if (is_there && state != NULL) {
+    if (is_there && state != NULL && !later) {
         if (again != NULL) {
             again->raised = again->raised ? ends || again->dealt_with : imports;
         }
@@ -318,15 +326,17 @@ set_there(stoa_waiter *waiter, unsigned long thread, stoa_interp_record *there, 
         stoa__waiter_interrupt(waiter); /* it may be waiting */
         stoa__bells_ring(there);
     }
-    return is_there;
+    return !is_there ? MOVED_ON : later ? IN_IMPORTS : SEEN_TO;
 }
 
 /* To where the thread is, whose GIL may take long to come by. Not the thread itself. */
 static void
 follow(stoa_waiter *waiter, unsigned long thread, stoa_interrupt *again)
 {
-    bool found = false;
-    while (!found && atomic_load(&waiter->to_raise) != 0) {
+    int64_t pause = PATIENCE_FIRST_NS;
+    int looks = 0;
+    found_there found = MOVED_ON;
+    while (found != SEEN_TO && atomic_load(&waiter->to_raise) != 0) {
         stoa_interp_record *there = atomic_load(&waiter->innermost);
         stoa_visit visit;
         if (there == NULL) {
@@ -339,8 +349,14 @@ follow(stoa_waiter *waiter, unsigned long thread, stoa_interrupt *again)
         if (stoa__visit_held(there, &visit) != STOA_OK) {
             return;
         }
-        found = set_there(waiter, thread, there, again);
+        found = set_there(waiter, thread, there, again, looks > LOOKS_AT_IMPORTS);
         stoa__visit_end(&visit);
+        if (found == IN_IMPORTS) {
+            _Atomic uint32_t nothing = 0;
+            (void)stoa__futex_wait(&nothing, 0, stoa__now() + pause);
+            pause = pause < PATIENCE_LAST_NS ? pause * 2 : pause;
+            looks++;
+        }
     }
 }
 
@@ -390,7 +406,7 @@ stoa__interrupt_thread(stoa_waiter *waiter, unsigned long thread, stoa_interp_re
     stoa__lock(&waiter->raise_lock);
     list(waiter, interrupt);
     stoa__unlock(&waiter->raise_lock);
-    if (!set_there(waiter, thread, record, NULL)) {
+    if (set_there(waiter, thread, record, NULL, false) != SEEN_TO) {
         send_follower(waiter, thread);
     }
     return true;

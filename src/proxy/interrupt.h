@@ -23,7 +23,8 @@
  * A stop is raised again when the code runs on: Python swallows exceptions in __del__, callbacks of weak references and the
  * like, and code may do so, too. As long as it is handled (an except or finally clause, __exit__), the code cleans up. Who
  * imports something, such as the traceback module to tell of an exception, is left time for that before the first one, too;
- * later only as long as importlib's own code runs, and not the module's.
+ * later only as long as importlib's own code runs, and not the module's. An interrupt waits for importlib's own code, for
+ * some four seconds at most.
  */
 #ifndef STOA_PROXY_INTERRUPT_H
 #define STOA_PROXY_INTERRUPT_H
