@@ -207,6 +207,9 @@ describe_one(group *g, PyObject *function)
         fields[DOC] = Py_NewRef(Py_None);
     }
     bool good = fields[MODULE] != NULL && fields[NAME] != NULL && fields[QUALNAME] != NULL && dict != NULL;
+    if (!good && !PyErr_Occurred()) {
+        PyErr_NoMemory(); /* functions have names, which are texts */
+    }
     if (good) {
         fields[CODE] = PyMarshal_WriteObjectToString(PyFunction_GetCode(function), Py_MARSHAL_VERSION);
         fields[DEFAULTS] = defaults == NULL ? Py_NewRef(Py_None) : describe_tuple(g, defaults);
