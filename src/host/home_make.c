@@ -112,12 +112,13 @@ make_beside_main(stoa_home *home, const stoa_parcel *path)
         home->initial = NULL;
         return STOA_EPYTHON;
     }
-    if (set_up(home, path) < 0) {
+    stoa_interp_record *record = set_up(home, path) < 0 ? NULL : stoa__current_record();
+    if (record == NULL) {
         keep_exception(home);
         end_half(home);
         return home->err;
     }
-    home->record = stoa__interp_ref(stoa__current_record());
+    home->record = stoa__interp_ref(record);
     home->thread_id = home->initial->thread_id;
     return STOA_OK;
 }
