@@ -116,7 +116,9 @@ describe_dict(group *g, PyObject *dict, PyObject *wanted, bool simple, PyObject 
     Py_ssize_t position = 0;
     int result = names == NULL || values == NULL || copy == NULL ? -1 : 0;
     while (result == 0 && PyDict_Next(copy, &position, &key, &value)) {
-        if (!PyUnicode_CheckExact(key) || (wanted != NULL && PySet_Contains(wanted, key) != 1)) {
+        int is_wanted = !PyUnicode_CheckExact(key) ? 0 : wanted == NULL ? 1 : PySet_Contains(wanted, key);
+        if (is_wanted != 1) {
+            result = is_wanted;
             continue;
         }
         PyObject *path = simple && PyType_Check(value) ? path_of(value) : NULL;
@@ -190,37 +192,52 @@ describe_annotations(group *g, PyObject *function, PyObject **fields)
     return good;
 }
 
-static PyObject *
-describe_one(group *g, PyObject *function)
+static bool
+describe_names(PyObject *function, PyObject **fields)
 {
-    PyObject *fields[FIELDS] = {NULL};
-    PyObject *defaults = PyFunction_GetDefaults(function),
-             *dict = PyObject_GetAttrString(function, "__dict__");
     fields[MODULE] = stoa__text_attribute(function, "__module__");
-    if (fields[MODULE] == NULL) {
-        fields[MODULE] = PyUnicode_FromString("__main__");
-    }
     fields[NAME] = stoa__text_attribute(function, "__name__");
     fields[QUALNAME] = stoa__text_attribute(function, "__qualname__");
     fields[DOC] = stoa__text_attribute(function, "__doc__");
     if (fields[DOC] == NULL) {
         fields[DOC] = Py_NewRef(Py_None);
     }
-    bool good = fields[MODULE] != NULL && fields[NAME] != NULL && fields[QUALNAME] != NULL && dict != NULL;
-    if (!good && !PyErr_Occurred()) {
+    if (fields[NAME] == NULL || fields[QUALNAME] == NULL) {
         PyErr_NoMemory(); /* functions have names, which are texts */
+        return false;
     }
-    if (good) {
-        fields[CODE] = PyMarshal_WriteObjectToString(PyFunction_GetCode(function), Py_MARSHAL_VERSION);
+    if (fields[MODULE] == NULL) {
+        fields[MODULE] = PyUnicode_FromString("__main__");
+    }
+    return fields[MODULE] != NULL;
+}
+
+/* What a call runs. */
+static bool
+describe_code(group *g, PyObject *function, PyObject **fields)
+{
+    PyObject *defaults = PyFunction_GetDefaults(function);
+    fields[CODE] = PyMarshal_WriteObjectToString(PyFunction_GetCode(function), Py_MARSHAL_VERSION);
+    if (fields[CODE] != NULL) {
         fields[DEFAULTS] = defaults == NULL ? Py_NewRef(Py_None) : describe_tuple(g, defaults);
-        fields[CLOSURE] = describe_closure(g, PyFunction_GetClosure(function));
-        good = fields[CODE] != NULL && fields[DEFAULTS] != NULL && fields[CLOSURE] != NULL &&
-               describe_dict(g, PyFunction_GetKwDefaults(function), NULL, false, &fields[KEYWORD_NAMES],
-                             &fields[KEYWORDS]) &&
-               describe_globals(g, function, fields) &&
-               describe_dict(g, dict, NULL, false, &fields[ATTRIBUTE_NAMES], &fields[ATTRIBUTES]) &&
-               describe_annotations(g, function, fields);
     }
+    if (fields[DEFAULTS] != NULL) {
+        fields[CLOSURE] = describe_closure(g, PyFunction_GetClosure(function));
+    }
+    return fields[CLOSURE] != NULL;
+}
+
+static PyObject *
+describe_one(group *g, PyObject *function)
+{
+    PyObject *fields[FIELDS] = {NULL};
+    PyObject *dict = PyObject_GetAttrString(function, "__dict__");
+    bool good = dict != NULL && describe_names(function, fields) && describe_code(g, function, fields) &&
+                describe_dict(g, PyFunction_GetKwDefaults(function), NULL, false, &fields[KEYWORD_NAMES],
+                              &fields[KEYWORDS]) &&
+                describe_globals(g, function, fields) &&
+                describe_dict(g, dict, NULL, false, &fields[ATTRIBUTE_NAMES], &fields[ATTRIBUTES]) &&
+                describe_annotations(g, function, fields);
     Py_XDECREF(dict);
     PyObject *tuple = good ? PyTuple_New(FIELDS) : NULL;
     for (int i = 0; i < FIELDS; i++) {

@@ -236,22 +236,6 @@ class Limits(HostileCase):
                                text=True, timeout=100)
         self.assertEqual(child.returncode, 0, child.stderr)
 
-    def test_a_function_for_whose_description_there_is_no_memory(self):
-        try:
-            from _testcapi import remove_mem_hooks, set_nomemory
-        except ImportError:
-            self.skipTest("no _testcapi")
-        failed = 0
-        for start in range(1, 100):
-            set_nomemory(start, start + 1)
-            try:
-                stoa.freeze(lambda: 1)
-            except (MemoryError, stoa.NotFreezable):  # marshal says of it that the code is of no kind that it knows
-                failed += 1
-            finally:
-                remove_mem_hooks()
-        self.assertGreater(failed, 0)
-
     def test_address_space_limit(self):
         child = subprocess.run(["bash", "-c", f"ulimit -v 4000000; exec {sys.executable} -c 'import stoa; print(stoa.freeze([1, \"x\"]))'"],
                                capture_output=True, text=True, timeout=100)
