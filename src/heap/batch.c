@@ -323,7 +323,9 @@ static void
 free_state(stoa_batch *batch)
 {
     stoa__own_clear(&batch->state->own);
-    stoa__wipe(batch->state, sizeof *batch->state);
+    if (batch->region->id != 1) {
+        stoa__wipe(batch->state, sizeof *batch->state);
+    }
     stoa__free(batch->state);
     batch->state = NULL;
     stoa__region_unref(batch->region);

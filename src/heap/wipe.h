@@ -7,6 +7,8 @@
 #ifndef STOA_HEAP_WIPE_H
 #define STOA_HEAP_WIPE_H
 
+#include <stdbool.h>
+#include <stdlib.h>
 #include <string.h>
 
 /* Larger blocks, whose memory costs time, are mappings of their own mostly, which go when they are freed. */
@@ -19,6 +21,16 @@ stoa__wipe(void *block, size_t size)
     if (size <= STOA_WIPE_MOST) {
         explicit_bzero(block, size);
     }
+}
+
+/* free(), of what may be NULL. `wipe`: it may hold addresses of a region that can be retired. */
+static inline void
+stoa__wipe_free(void *block, size_t size, bool wipe)
+{
+    if (wipe && block != NULL) {
+        stoa__wipe(block, size);
+    }
+    free(block);
 }
 
 /* What lies below the caller's frame, as far down as a walk or a search goes. */

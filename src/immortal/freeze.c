@@ -371,6 +371,7 @@ walk_init(stoa_walk *walk, PyObject *object, unsigned flags, bool watch_signals)
     walk->frames = walk->first_frames;
     walk->frame_capacity = STOA_FIRST_FRAMES;
     stoa__memo_init(&walk->memo);
+    walk->memo.wipes = walk->batch.region != stoa__region_default(); /* which is never retired */
     walk->scout = NULL;
     walk->headings = NULL;
     walk->side = NULL;
@@ -390,28 +391,20 @@ walk_init(stoa_walk *walk, PyObject *object, unsigned flags, bool watch_signals)
 }
 
 static void
-free_wiped(void *table, size_t size)
-{
-    if (table != NULL) {
-        stoa__wipe(table, size);
-        free(table);
-    }
-}
-
-static void
 walk_clear(stoa_walk *walk)
 {
+    bool wipe = walk->memo.wipes;
     if (walk->slots != walk->first_slots) {
-        free_wiped(walk->slots, walk->slot_capacity * sizeof(*walk->slots));
+        stoa__wipe_free(walk->slots, walk->slot_capacity * sizeof(*walk->slots), wipe);
     }
     if (walk->frames != walk->first_frames) {
         free(walk->frames);
     }
     stoa__memo_clear(&walk->memo);
-    free_wiped(walk->headings, sizeof(*walk->headings));
-    free_wiped(walk->scout, sizeof(*walk->scout));
-    free_wiped(walk->texts, sizeof(*walk->texts));
-    free_wiped(walk->numbers, sizeof(*walk->numbers));
+    stoa__wipe_free(walk->headings, sizeof(*walk->headings), wipe);
+    stoa__wipe_free(walk->scout, sizeof(*walk->scout), wipe);
+    stoa__wipe_free(walk->texts, sizeof(*walk->texts), wipe);
+    stoa__wipe_free(walk->numbers, sizeof(*walk->numbers), wipe);
     stoa__sieve_free(walk->sieve);
     stoa__path_clear(&walk->message);
     PyObject *raised = PyErr_GetRaisedException(); /* dropping keys may run __del__ */

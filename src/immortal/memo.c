@@ -14,24 +14,22 @@ stoa__memo_init(stoa_memo *memo)
     memo->table = NULL;
     memo->table_mask = 0;
     memo->used = 0;
+    memo->wipes = true;
 }
 
 static void
-give_back(stoa_memo_entry *entries, size_t count)
+give_back(const stoa_memo *memo, stoa_memo_entry *entries, size_t mask)
 {
-    if (entries != NULL) {
-        stoa__wipe(entries, count * sizeof(*entries));
-        free(entries);
-    }
+    stoa__wipe_free(entries, (mask + 1) * sizeof(*entries), memo->wipes);
 }
 
 void
 stoa__memo_clear(stoa_memo *memo)
 {
     if (memo->cache != memo->first) {
-        give_back(memo->cache, memo->cache_mask + 1);
+        give_back(memo, memo->cache, memo->cache_mask);
     }
-    give_back(memo->table, memo->table_mask + 1);
+    give_back(memo, memo->table, memo->table_mask);
     memo->cache = memo->first;
     memo->table = NULL;
 }
@@ -72,7 +70,7 @@ grow(stoa_memo *memo)
             *find_slot(table, size - 1, memo->table[i].source) = memo->table[i];
         }
     }
-    give_back(memo->table, memo->table_mask + 1);
+    give_back(memo, memo->table, memo->table_mask);
     memo->table = table;
     memo->table_mask = size - 1;
     return true;

@@ -31,6 +31,7 @@ typedef struct stoa_memo {
     stoa_memo_entry *table; /* linear probing, at most half full */
     size_t table_mask;      /* 0: no table yet */
     size_t used;
+    bool wipes; /* memory that it gives back is overwritten (heap/wipe.h); true, unless its owner knows better */
     stoa_memo_entry first[STOA_MEMO_FIRST];
 } stoa_memo;
 
