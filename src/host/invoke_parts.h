@@ -1,4 +1,4 @@
-/* What invoke.c and invoke_timed.c share: a call and a script on their way into another interpreter. */
+/* What invoke.c, invoke_submit.c and invoke_timed.c share: a call and a script on their way into another interpreter. */
 #ifndef STOA_HOST_INVOKE_PARTS_H
 #define STOA_HOST_INVOKE_PARTS_H
 
