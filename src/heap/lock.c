@@ -242,6 +242,13 @@ stoa__futex_wait(_Atomic uint32_t *word, uint32_t expected, stoa_deadline deadli
     }
 }
 
+stoa_wait_result
+stoa__sleep_until(stoa_deadline deadline)
+{
+    _Atomic uint32_t nothing = 0;
+    return stoa__futex_wait(&nothing, 0, deadline);
+}
+
 void
 stoa__futex_wake(_Atomic uint32_t *word, int how_many)
 {

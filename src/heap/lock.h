@@ -73,6 +73,8 @@ typedef enum stoa_wait_result { STOA_WOKEN, STOA_TIMED_OUT, STOA_SIGNALLED } sto
  * come without a wake and says nothing about memory: look at the word again. No lock and no GIL may be held. Keeps
  * errno. Words are private to the process; every copy of the library in it, and every C library, sleeps on the same. */
 stoa_wait_result stoa__futex_wait(_Atomic uint32_t *word, uint32_t expected, stoa_deadline deadline);
+/* The same where nothing is waited for but the time. */
+stoa_wait_result stoa__sleep_until(stoa_deadline deadline);
 void stoa__futex_wake(_Atomic uint32_t *word, int how_many); /* INT_MAX: all */
 
 #endif

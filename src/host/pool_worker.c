@@ -394,7 +394,9 @@ refuse_worker(stoa_job *job, const char *why)
 {
     stoa_worker *worker = (stoa_worker *)job;
     char text[256];
-    (void)snprintf(text, sizeof(text), "a pool of interpreters could not make one: %s", why == NULL ? "" : why);
+    if (why != NULL) {
+        (void)snprintf(text, sizeof(text), "a pool of interpreters could not make one: %s", why);
+    }
     retire(worker, why == NULL ? NULL : text);
     gone(worker);
 }

@@ -92,8 +92,8 @@ is_unheld(retirement *r)
         if (search.count != 0) {
             break;
         }
-        _Atomic uint32_t nothing = 0; /* what an aborted freeze left is waiting for readers to leave */
-        (void)stoa__futex_wait(&nothing, 0, stoa__now() + TRANSIENT_PAUSE);
+        /* what an aborted freeze left is waiting for readers to leave */
+        (void)stoa__sleep_until(stoa__now() + TRANSIENT_PAUSE);
         others = stoa__retire_others(r->region);
     }
     if (others == 0) {
@@ -335,10 +335,9 @@ stoa__retire(stoa_region *region, stoa_deadline deadline, const void *stack, con
         if (now >= deadline) {
             break;
         }
-        _Atomic uint32_t nothing = 0;
         stoa_deadline until = deadline - now < pause ? deadline : now + pause;
         PyThreadState *state = stoa__current_state() != NULL ? PyEval_SaveThread() : NULL;
-        stoa_wait_result result = stoa__futex_wait(&nothing, 0, until);
+        stoa_wait_result result = stoa__sleep_until(until);
         if (state != NULL) {
             PyEval_RestoreThread(state);
         }

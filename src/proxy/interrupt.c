@@ -352,8 +352,7 @@ follow(stoa_waiter *waiter, unsigned long thread, stoa_interrupt *again)
         found = set_there(waiter, thread, there, again, looks > LOOKS_AT_IMPORTS);
         stoa__visit_end(&visit);
         if (found == IN_IMPORTS) {
-            _Atomic uint32_t nothing = 0;
-            (void)stoa__futex_wait(&nothing, 0, stoa__now() + pause);
+            (void)stoa__sleep_until(stoa__now() + pause);
             pause = pause < PATIENCE_LAST_NS ? pause * 2 : pause;
             looks++;
         }

@@ -130,8 +130,7 @@ stoa__proxy_attribute(PyObject *self, PyObject *name)
     if (stoa__proxy_settle(self) < 0) {
         return NULL;
     }
-    bool may_know = proxy->route == NULL && proxy->handle != 0 && !proxy->release_wanted &&
-                    PyUnicode_CHECK_INTERNED(name);
+    bool may_know = proxy->route == NULL && !stoa__proxy_was_released(proxy) && PyUnicode_CHECK_INTERNED(name);
     stoa_class_function *function = may_know ? stoa__shape_find(proxy, name) : NULL;
     PyObject *result = function == NULL ? NULL : make_method(proxy, function);
     if (result != NULL) {

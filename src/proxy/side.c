@@ -315,13 +315,11 @@ stoa__side_make_routed(PyObject *proxy, stoa_route *route)
     stoa_proxy_object *from = stoa__proxy(proxy);
     PyObject *made = NULL;
     stoa_err err = STOA_EPYTHON;
-    if (stoa__proxy_settle(proxy) < 0) {
-        err = STOA_EPYTHON;
+    bool settled = stoa__proxy_settle(proxy) == 0;
+    if (settled && stoa__proxy_was_released(from)) { /* settling lets others in */
+        stoa__proxy_is_released(from, "given options");
     }
-    else if (from->handle == 0 || from->release_wanted) { /* settling lets others in */
-        PyErr_SetString(stoa__exception(STOA_EXC_ReleasedProxy), "this proxy was released");
-    }
-    else if ((err = stoa__handle_ref(from->handle)) != STOA_OK) {
+    else if (settled && (err = stoa__handle_ref(from->handle)) != STOA_OK) {
         stoa__proxy_failed(from, err);
     }
     if (err == STOA_OK) {
