@@ -39,7 +39,9 @@ stoa__home_unref(stoa_home *home)
 static void
 set_phase(stoa_home *home, uint32_t phase)
 {
+    stoa__lock(&home->lock);
     home->phase = phase;
+    stoa__unlock(&home->lock);
     stoa__futex_wake(&home->phase, INT32_MAX);
     stoa__waiters_wake_on(home);
 }
@@ -113,10 +115,20 @@ take_job(stoa_home *home, uint32_t wanted_phase)
         if (home->first == NULL) {
             home->last = NULL;
         }
-        home->stoppable = job->stop == NULL ? NULL : job;
+        home->stoppable = wanted_phase == STOA_HOME_RUNNING && job->stop != NULL ? job : NULL;
     }
     stoa__unlock(&home->lock);
     return job;
+}
+
+/* All that is queued, as long as the home is in that phase. */
+static void
+refuse_all(stoa_home *home, uint32_t phase, const char *why)
+{
+    stoa_job *job;
+    while ((job = take_job(home, phase)) != NULL) {
+        job->refuse(job, why);
+    }
 }
 
 static void
@@ -131,16 +143,6 @@ run_job(stoa_home *home, stoa_job *job)
         stoa__lock(&home->lock);
         home->stoppable = NULL;
         stoa__unlock(&home->lock);
-    }
-}
-
-/* Nobody else knows this home: it never was one. */
-static void
-refuse_all(stoa_home *home)
-{
-    stoa_job *job;
-    while ((job = take_job(home, STOA_HOME_STARTING)) != NULL) {
-        job->refuse(job, home->message);
     }
 }
 
@@ -159,8 +161,8 @@ home_main(void *arg)
         stoa__unlock(&home->lock);
     }
     if (self == NULL || (home->record == NULL && stoa__home_make_here(home) != STOA_OK)) {
-        refuse_all(home);
         set_phase(home, STOA_HOME_ENDED);
+        refuse_all(home, STOA_HOME_ENDED, home->message);
         home_here = NULL;
         stoa__home_unref(home);
         return NULL;
@@ -179,12 +181,11 @@ home_main(void *arg)
             run_job(home, job);
         }
         else if (phase == STOA_HOME_STOPPING) {
-            while ((job = take_job(home, STOA_HOME_STOPPING)) != NULL) {
-                job->refuse(job, NULL);
-            }
+            refuse_all(home, STOA_HOME_STOPPING, NULL);
             ask_for_phase(home, STOA_HOME_STOPPING, STOA_HOME_STOPPED); /* unless the closer gave up */
         }
         else if (phase == STOA_HOME_ENDING) {
+            refuse_all(home, STOA_HOME_ENDING, NULL); /* of those who were inside when it was STOPPED already */
             break;
         }
         else {
@@ -227,6 +228,14 @@ home_to_make(const char *name, bool shared_gil, const stoa_parcel *path)
     return home;
 }
 
+static void
+wait_until_started(stoa_home *home)
+{
+    while (home->phase == STOA_HOME_STARTING) {
+        (void)stoa__futex_wait(&home->phase, STOA_HOME_STARTING, STOA_FOREVER);
+    }
+}
+
 stoa_err
 stoa__home_make(const char *name, bool shared_gil, const stoa_parcel *path, stoa_interp_record **out)
 {
@@ -237,9 +246,7 @@ stoa__home_make(const char *name, bool shared_gil, const stoa_parcel *path, stoa
     stoa_err err = start_thread(home);
     if (err == STOA_OK) {
         /* signals wait: there is no half-made interpreter to go back from, and making one takes 20 ms */
-        while (home->phase == STOA_HOME_STARTING) {
-            (void)stoa__futex_wait(&home->phase, STOA_HOME_STARTING, STOA_FOREVER);
-        }
+        wait_until_started(home);
         err = home->err;
         if (err != STOA_OK) {
             (void)stoa__fail(err, "%s", home->message);
@@ -268,14 +275,10 @@ stoa__home_start(const char *name, bool shared_gil, const stoa_parcel *path, sto
 
 /* ---- from outside ------------------------------------------------------------------------------------------------ */
 
-/* A home thread for an interpreter that somebody else made. `inside` is held. */
-static stoa_err
-start_for_member(stoa_interp_record *record)
+/* The home becomes the record's, unless another was quicker. */
+static bool
+publish(stoa_interp_record *record, stoa_home *home)
 {
-    stoa_home *home = home_new(record);
-    if (home == NULL) {
-        return stoa__fail(STOA_ENOMEM, "no memory for a thread of interpreter '%s'", record->name);
-    }
     stoa__lock(&record->lock);
     stoa_member *member = record->cookie;
     bool first = member->worker == NULL;
@@ -284,43 +287,81 @@ start_for_member(stoa_interp_record *record)
         atomic_fetch_add(&home->refs, 1);
     }
     stoa__unlock(&record->lock);
-    stoa_err err = first ? start_thread(home) : STOA_OK;
-    if (err != STOA_OK) {
-        stoa__lock(&record->lock);
-        member->worker = NULL;
-        stoa__unlock(&record->lock);
-        stoa__home_unref(home);
+    return first;
+}
+
+/* A home thread for an interpreter that somebody else made. It runs before others know of it, so nobody's job is left with a
+ * thread that cannot be started. `inside` is held. */
+static stoa_err
+start_for_member(stoa_interp_record *record)
+{
+    stoa_home *home = home_new(record);
+    if (home == NULL) {
+        return stoa__fail(STOA_ENOMEM, "no memory for a thread of interpreter '%s'", record->name);
+    }
+    stoa_err err = start_thread(home);
+    if (err == STOA_OK) {
+        wait_until_started(home);
+        if ((err = home->err) != STOA_OK) {
+            (void)stoa__fail(err, "%s", home->message);
+        }
+        else if (!publish(record, home)) {
+            ask_for_phase(home, STOA_HOME_RUNNING, STOA_HOME_ENDING);
+        }
     }
     stoa__home_unref(home);
     return err;
+}
+
+/* False: its thread ends, and takes no more. */
+static bool
+queue_job(stoa_home *home, stoa_job *job)
+{
+    job->next = NULL;
+    stoa__lock(&home->lock);
+    bool takes = home->phase < STOA_HOME_ENDING;
+    if (takes && home->last != NULL) {
+        home->last->next = job;
+    }
+    else if (takes) {
+        home->first = job;
+    }
+    home->last = takes ? job : home->last;
+    stoa__unlock(&home->lock);
+    if (takes) {
+        wake_thread(home);
+    }
+    return takes;
+}
+
+stoa_err
+stoa__home_submit_held(stoa_interp_record *record, stoa_job *job)
+{
+    stoa_home *home = home_of(record);
+    if (home == NULL) {
+        stoa_err err = start_for_member(record);
+        if (err != STOA_OK) {
+            return err;
+        }
+        home = home_of(record); /* NULL again: it was closed meanwhile */
+    }
+    bool queued = home != NULL && queue_job(home, job);
+    if (home != NULL) {
+        stoa__home_unref(home);
+    }
+    return queued ? STOA_OK
+                  : stoa__fail(STOA_EGONE, "interpreter '%s' is being closed: it takes no more calls",
+                               record->name);
 }
 
 stoa_err
 stoa__home_submit(stoa_interp_record *record, stoa_job *job)
 {
     stoa_err err = stoa__interp_enter(record); /* so it does not go meanwhile */
-    if (err != STOA_OK) {
-        return err;
+    if (err == STOA_OK) {
+        err = stoa__home_submit_held(record, job);
+        stoa__interp_leave(record);
     }
-    stoa_home *home = home_of(record);
-    if (home == NULL && (err = start_for_member(record)) == STOA_OK) {
-        home = home_of(record);
-    }
-    if (home != NULL) {
-        job->next = NULL;
-        stoa__lock(&home->lock);
-        if (home->last != NULL) {
-            home->last->next = job;
-        }
-        else {
-            home->first = job;
-        }
-        home->last = job;
-        stoa__unlock(&home->lock);
-        wake_thread(home);
-        stoa__home_unref(home);
-    }
-    stoa__interp_leave(record);
     return err;
 }
 
@@ -367,9 +408,7 @@ stoa__home_stop(stoa_interp_record *record, stoa_deadline deadline)
     if (home == NULL) {
         return STOA_OK;
     }
-    while (home->phase == STOA_HOME_STARTING) {
-        (void)stoa__futex_wait(&home->phase, STOA_HOME_STARTING, STOA_FOREVER);
-    }
+    wait_until_started(home);
     ask_for_phase(home, STOA_HOME_RUNNING, STOA_HOME_STOPPING);
     stoa_err err = wait_for_phase(home, STOA_HOME_STOPPED, deadline, "a submitted call is still running in it");
     stoa__home_unref(home);

@@ -46,8 +46,11 @@ stoa_err stoa__home_make(const char *name, bool shared_gil, const stoa_parcel *p
 stoa_err stoa__home_start(const char *name, bool shared_gil, const stoa_parcel *path, stoa_job *job);
 
 /* Gives a job to the record's home thread, starting one where there is none. Takes the job over on success.
- * STOA_EGONE, STOA_ENOMEM. */
+ * STOA_EGONE, STOA_ENOMEM, STOA_EOS: no thread; the job stays the caller's. */
 stoa_err stoa__home_submit(stoa_interp_record *record, stoa_job *job);
+/* The same for who has `inside` already, which may have been before a close began: then the job is refused, or the closer gives
+ * up and it is run. */
+stoa_err stoa__home_submit_held(stoa_interp_record *record, stoa_job *job);
 
 /* Is the calling thread this interpreter's home thread? */
 bool stoa__home_is_here(const stoa_interp_record *record);

@@ -182,18 +182,28 @@ drain_firmly(stoa_interp_record *record, uint32_t own)
     return err;
 }
 
+/* The thread for submitted work ends. */
+static void
+end_worker(stoa_interp_record *record)
+{
+    stoa_deadline deadline;
+    if (stoa__member_leaving != NULL) {
+        (void)stoa__deadline_in(LEAVE_SECONDS, &deadline);
+        stoa__member_leaving(record, deadline);
+    }
+}
+
 /* Inside the interpreter, which is CLOSING by us. `own`: entries of this thread, which end here. Nothing of ours is left in it
  * afterwards. */
 static void
 leave_closing(stoa_interp_record *record, uint32_t own)
 {
     bool is_main = stoa__member(record)->interp == PyInterpreterState_Main();
-    if (stoa__member_leaving != NULL) {
-        stoa_deadline deadline;
-        (void)stoa__deadline_in(LEAVE_SECONDS, &deadline);
-        stoa__member_leaving(record, deadline);
-    }
+    end_worker(record);
     stoa_err err = drain_firmly(record, own);
+    if (err == STOA_OK) {
+        end_worker(record); /* who was inside when the close began may have had one started */
+    }
     if (is_main) {
         if (stoa__main_leaving != NULL) {
             stoa__main_leaving();
