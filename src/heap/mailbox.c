@@ -68,6 +68,7 @@ stoa__mailbox_reopen(stoa_mailbox *mailbox)
     stoa__lock(&mailbox->lock);
     mailbox->closed = false;
     stoa__unlock(&mailbox->lock);
+    stoa__mailbox_arrive(mailbox); /* who was summoned before it was closed may never have come */
 }
 
 void

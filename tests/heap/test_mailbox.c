@@ -217,6 +217,22 @@ receive_all(void *out)
 }
 
 static void
+who_did_not_come_before_the_close_is_summoned_again_after_it(void **state)
+{
+    (void)state;
+    stoa_mailbox mailbox;
+    stoa__mailbox_init(&mailbox);
+    job *before = new_job(1, NULL), *after = new_job(2, NULL);
+    post(&mailbox, before, true);
+    stoa__mailbox_close(&mailbox); /* the summons goes to nobody */
+    stoa__mailbox_reopen(&mailbox);
+    post(&mailbox, after, true);
+    assert_true(stoa__call_withdraw(&after->call));
+    stoa__call_unref(&before->call);
+    stoa__call_unref(&after->call);
+}
+
+static void
 every_call_is_run_exactly_once_or_taken_back(void **state)
 {
     (void)state;
@@ -251,6 +267,7 @@ main(void)
         cmocka_unit_test(withdrawn_calls_are_not_run),
         cmocka_unit_test(sender_may_leave_while_the_call_runs),
         cmocka_unit_test(closing_refuses_what_is_posted_and_what_comes),
+        cmocka_unit_test(who_did_not_come_before_the_close_is_summoned_again_after_it),
         cmocka_unit_test(every_call_is_run_exactly_once_or_taken_back),
     };
     return cmocka_run_group_tests(tests, open_process, NULL);
