@@ -11,6 +11,7 @@ import argparse
 import faulthandler
 import importlib.util
 import os
+import signal
 import sys
 import time
 import unittest
@@ -98,6 +99,8 @@ def main():
     parser.add_argument("names", nargs="*")
     options = parser.parse_args()
 
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # started in the background of a shell: tests send it, and are to be sent it
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     faulthandler.enable(all_threads=True)
     if options.timeout > 0:
         faulthandler.dump_traceback_later(options.timeout, exit=True)

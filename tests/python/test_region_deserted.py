@@ -9,6 +9,7 @@ import threading
 import unittest
 
 import stoa
+from proxy_support import wait_for
 
 
 def regions():
@@ -128,12 +129,8 @@ class Deserted(unittest.TestCase):
             owner.exec("del thing")
             interp.close()
             self.assertNotIn(number, regions())
-            for _ in range(1000):
-                gc.collect()
-                if owner.call("builtins:eval", "ref() is None"):
-                    break
-            else:
-                self.fail("the object that a deserted region held is kept")
+            gc.collect()
+            self.assertTrue(wait_for(lambda: owner.call("builtins:eval", "ref() is None")), "the object that a deserted region held is kept")
 
     def test_memory_comes_back(self):
         code = """

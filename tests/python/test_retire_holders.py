@@ -8,6 +8,7 @@ import threading
 import unittest
 
 import stoa
+from proxy_support import wait_for
 from region_retires import EXACT, RetireCase
 
 
@@ -235,11 +236,7 @@ class Holders(RetireCase):
             del proxy
             self.retired(region)
             gc.collect()
-            for _ in range(1000):
-                if owner.call("builtins:eval", "ref() is None"):
-                    break
-            else:
-                self.fail("the object that a retired region held is kept")
+            self.assertTrue(wait_for(lambda: owner.call("builtins:eval", "ref() is None")), "the object that a retired region held is kept")
 
 
 if __name__ == "__main__":

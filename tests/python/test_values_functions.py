@@ -5,6 +5,7 @@ import unittest
 import weakref
 
 import stoa
+from region_retires import region_retires
 
 
 def counter():
@@ -142,7 +143,7 @@ class Together(unittest.TestCase):
         self.assertEqual((again[1](), graph[1]()), (2, 1))
         del graph
         gc.collect()
-        region.retire(timeout=20)
+        region_retires(self, region)
 
 
 if __name__ == "__main__":
