@@ -122,6 +122,8 @@ register_locked(stoa_interps *t, int64_t python_id, uint32_t domain, const char 
     set_name(record, name);
     atomic_store(&record->released_rest, 0);
     atomic_store(&record->errand, 0);
+    atomic_store(&record->at_home, 0);
+    atomic_store(&record->reminded, 0);
     record->cookie = NULL;
     record->bells = NULL;
     record->next_free = NULL;
@@ -528,6 +530,8 @@ stoa__interps_fork_child_records(stoa_interps *interps)
         /* the threads that were inside are not here to leave */
         atomic_store(&record->inside, own | (atomic_load(&record->inside) & (NOT_LIVE | SEALED)));
         atomic_store(&record->errand, 0);
+        atomic_store(&record->at_home, 0); /* nor those it was posted to */
+        atomic_store(&record->reminded, 0);
         if (!keep) {
             record->left_behind = true;
             stoa__interp_gone(record);

@@ -42,11 +42,13 @@ typedef struct stoa_interp_record {
     _Atomic uint32_t refs;     /* who holds the record; the table itself holds one until GONE */
     _Atomic uint32_t released; /* head of the list of handles that await release: heap/handle.c */
     _Atomic uint32_t released_rest; /* written under `lock`: those taken off the list and not handed out yet: heap/handle.c */
-    _Atomic uint32_t errand; /* is somebody there, or on the way, to apply them? proxy/reaper.c */
-    stoa_lock lock;          /* STOA_RANK_INTERP: guards the host layer's lists behind `cookie` */
-    stoa_mailbox mailbox;    /* for whichever thread runs Python in it; closed while not LIVE: proxy/call.h */
-    void *cookie;            /* guarded by `lock`: the host layer's struct, NULL when GONE */
-    void *bells;             /* guarded by `lock`: of its event loops, a list: sync/bell.h */
+    _Atomic uint32_t errand;  /* is somebody there, or on the way, to apply them? proxy/reaper.c */
+    _Atomic uint32_t at_home; /* calls posted to threads of it that those have not begun: proxy/home_post.c */
+    _Atomic uint32_t reminded; /* 1: somebody is at it. The same */
+    stoa_lock lock;            /* STOA_RANK_INTERP: guards the host layer's lists behind `cookie` */
+    stoa_mailbox mailbox; /* for whichever thread runs Python in it; closed while not LIVE: proxy/call.h */
+    void *cookie;         /* guarded by `lock`: the host layer's struct, NULL when GONE */
+    void *bells;          /* guarded by `lock`: of its event loops, a list: sync/bell.h */
     struct stoa_interp_record *next_free; /* guarded by the table's lock */
     struct stoa_interp_record *next;      /* const: in all_records */
 } stoa_interp_record;

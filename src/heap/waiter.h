@@ -45,7 +45,8 @@ typedef struct stoa_waiter {
     struct stoa_wait_edge *top; /* guarded by the lock of rank STOA_RANK_WAITS: the innermost edge */
     struct stoa_waiter *next_asleep, *prev_asleep; /* the same lock: in the list of all that wait, once */
     struct stoa_waiter *next_living, *prev_living; /* the same lock: in the list of all whose thread lives */
-    uint32_t waits;                                /* own thread only: how many waits are open */
+    _Atomic bool errand; /* it goes into interpreters on the library's own behalf, and runs no code there */
+    uint32_t waits;      /* own thread only: how many waits are open */
 } stoa_waiter;
 
 /* On the stack of the waiting thread. All guarded by the lock of rank STOA_RANK_WAITS. */

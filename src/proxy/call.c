@@ -6,6 +6,7 @@
 #include "heap/process_struct.h" // stoa__process->counters
 #include "immortal/cpython/gilstate.h"
 #include "immortal/exceptions.h"
+#include "proxy/home_post.h"
 #include "proxy/service.h"
 #include "proxy/stead.h"
 #include "proxy/stop.h"
@@ -14,7 +15,7 @@
 
 /* After this a posted call that nobody has begun is taken back. */
 #define POST_PATIENCE_NS INT64_C(1000000)
-/* How long who waits for a home thread waits before it asks again: the thread that came by may have been another. */
+/* How long who waits for a home thread waits before it has it reminded, and before it sees to it again. */
 #define ASK_FIRST_NS INT64_C(1000000)
 #define ASK_LAST_NS INT64_C(100000000)
 
@@ -86,6 +87,7 @@ run_work(stoa_posted *call)
 {
     stoa_work *work = (stoa_work *)call;
     stoa_visit visit;
+    stoa__home_post_over(work);
     work->err = stoa__visit(work->owner, &visit);
     if (work->err != STOA_OK) {
         return;
@@ -109,6 +111,7 @@ dispose(stoa_posted *call)
     stoa_interp_record *owner = work->owner;
     stoa_waiter *runner = work->runner;
     stoa_work *beneath = work->beneath;
+    stoa__home_post_over(work); /* not run: the thread has ended, or the caller has left */
     work->free(work);
     if (beneath != NULL) {
         stoa__work_unref(beneath);
@@ -138,6 +141,7 @@ stoa__work_init(stoa_work *work, stoa_interp_record *owner, void (*inside)(stoa_
     work->caller = PyThread_get_thread_ident();
     work->served_until = 0;
     work->called_back = false;
+    atomic_init(&work->at_home, false);
     atomic_init(&work->late, false);
     atomic_init(&work->stop, STOA_STOP_NOT_BEGUN);
     return STOA_OK;
@@ -232,7 +236,7 @@ wait_asking(stoa_work *work, stoa_deadline deadline)
             }
             continue;
         }
-        stoa__summon(work->owner);
+        stoa__home_remind(work->owner);
         stoa__interp_leave(work->owner);
         pause = pause < ASK_LAST_NS ? pause * 2 : pause;
     }
@@ -262,12 +266,7 @@ by_home(stoa_waiter *home, stoa_deadline deadline, stoa_work *work)
     if (err != STOA_OK) {
         return err;
     }
-    bool summon;
-    err = stoa__mailbox_post(&home->home, &work->call, &summon);
-    if (err == STOA_OK) {
-        stoa__waiter_call_home(home);
-        stoa__summon(work->owner);
-    }
+    err = stoa__home_post(home, work);
     stoa__interp_leave(work->owner);
     if (err != STOA_OK) {
         return stoa__fail(STOA_EGONE,

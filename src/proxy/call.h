@@ -41,7 +41,8 @@ typedef struct stoa_work {
     unsigned long caller; /* const once served: the outermost caller's thread as Python counts, who all of this is done for */
     stoa_deadline served_until;                 /* const once served; 0: not served */
     uint32_t caller_inside[STOA_CALLER_INSIDE]; /* the same: serials of the interpreters the caller is in; 0: none */
-    _Atomic bool late;                          /* its caller's time was up while he could not leave */
+    _Atomic bool at_home;  /* posted to its home thread and not begun: counted in the owner's record */
+    _Atomic bool late;     /* its caller's time was up while he could not leave */
     bool called_back;      /* const: the caller's thread is asked, who waits for the work that asks */
     _Atomic uint32_t stop; /* proxy/stop.h; futex of who stops it */
 } stoa_work;

@@ -3,7 +3,7 @@
 #include <stdlib.h>
 
 #include "heap/handle.h"
-#include "proxy/call.h"
+#include "proxy/home_post.h"
 
 typedef struct drop {
     stoa_work work;   /* first */
@@ -39,12 +39,10 @@ post(stoa_interp_record *record, PyObject *object, stoa_waiter *home)
         free(d);
         return false;
     }
-    bool summon;
     d->object = object;
-    bool posted = stoa__mailbox_post(&home->home, &d->work.call, &summon) == STOA_OK;
+    bool posted = stoa__home_post(home, &d->work) == STOA_OK;
     if (posted) {
-        stoa__waiter_wake(home);
-        stoa__summon(record);
+        stoa__home_remind(record); /* nobody waits for it who would see to that later */
     }
     else {
         d->object = NULL;

@@ -128,7 +128,7 @@ list_targets(stoa_interp_record *record, target **out)
     stoa__lock(&record->lock);
     stoa_member *member = record->cookie;
     for (stoa_kept *kept = member == NULL ? NULL : member->kept; kept != NULL; kept = kept->next) {
-        if (kept->depth == 0 || kept->state == NULL || stoa__thread_uses(kept->state)) {
+        if (kept->depth == 0 || kept->state == NULL || kept->waiter->errand || stoa__thread_uses(kept->state)) {
             continue;
         }
         if (count == room) {

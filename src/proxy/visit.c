@@ -106,6 +106,14 @@ stoa__summon(stoa_interp_record *record)
     }
 }
 
+void
+stoa__summon_once(stoa_interp_record *record)
+{
+    if (atomic_exchange(&record->mailbox.summoned, 1) == 0) {
+        stoa__summon(record);
+    }
+}
+
 stoa_err
 stoa__post_to_running(stoa_interp_record *record, stoa_posted *call)
 {

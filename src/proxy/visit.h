@@ -65,5 +65,13 @@ stoa__visit_end(stoa_visit *visit)
 stoa_err stoa__post_to_running(stoa_interp_record *record, stoa_posted *call);
 /* Makes whichever thread runs Python in there come by, though it was asked before. `inside` is held. */
 void stoa__summon(stoa_interp_record *record);
+/* The same, unless one was asked and has not come by yet. */
+void stoa__summon_once(stoa_interp_record *record);
+/* Has one been asked to come by who has not yet? */
+static inline bool
+stoa__is_summoned(const stoa_interp_record *record)
+{
+    return atomic_load(&record->mailbox.summoned) != 0;
+}
 
 #endif

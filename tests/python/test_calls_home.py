@@ -75,6 +75,28 @@ class TestHome(Owner):
         with self.assertRaisesRegex(stoa.InterpreterGone, "has ended"):
             ident()
 
+    def test_comes_by_now_and_then_beside_a_busy_thread(self):
+        """Another thread takes what is meant for the home at each of its bytecodes; that is told once more when it comes."""
+        self.it.exec(
+            "def come_by(ready):\n"
+            "    ready.append(stoa.proxy(ident, thread='home'))\n"
+            "    while not stop.is_set(): time.sleep(0.05)\n"
+            "def start_coming_by():\n"
+            "    stop.clear(); ready = []\n"
+            "    thread = threading.Thread(target=come_by, args=(ready,))\n"
+            "    thread.start()\n"
+            "    while not ready: time.sleep(0.001)\n"
+            "    return thread, ready[0]\n"
+        )
+        thread, ident = self.get("start_coming_by()")
+        busy = self.get("start()")
+        try:
+            self.assertEqual({ident() for _ in range(3)}, {thread.ident})
+        finally:
+            self.get("stop").set()
+            thread.join()
+            busy.join()
+
     def test_here(self):
         # this thread is the home: served while it waits, and for itself at once
         mine = stoa.proxy([], thread="home")

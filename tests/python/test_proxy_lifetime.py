@@ -1,5 +1,6 @@
 """Proxies: who keeps what alive, who lets go when, and what happens when an interpreter, a thread or the process ends."""
 
+import asyncio
 import gc
 import os
 import pickle
@@ -133,6 +134,59 @@ class Dropping(Case):
         self.assertEqual(ended, [ident])
         made.pop()
         self.assertTrue(wait_for(lambda: len(ended) == 2))
+
+    def test_home_thread_lets_go_beside_a_busy_one(self):
+        """The other thread takes each pending call of the interpreter while its own one is in C."""
+        ended, made = [], []
+        done = threading.Event()
+
+        class AtHome:
+            def __del__(self):
+                ended.append(threading.get_ident())
+
+        def home():
+            made.append(stoa.proxy(AtHome(), thread="home"))
+            done.set()
+            time.sleep(0.5)
+            for _ in range(6000):
+                if ended:
+                    break
+                time.sleep(0.005)
+
+        thread = threading.Thread(target=home)
+        thread.start()
+        self.assertTrue(done.wait(30))
+        ident = thread.ident
+        made.pop()
+        end = time.monotonic() + 0.3
+        while time.monotonic() < end:
+            pass
+        thread.join(60)
+        self.assertEqual(ended, [ident])
+
+    def test_event_loop_at_home_lets_go(self):
+        """It sits in its selector, and nothing else is to happen there."""
+        made = []
+
+        def drop_later():
+            time.sleep(0.2)  # the loop is in its selector by now, most probably
+            made.pop()
+
+        async def serve():
+            ended = asyncio.get_running_loop().create_future()
+
+            class AtHome:
+                def __del__(self):
+                    ended.set_result(threading.get_ident())
+
+            made.append(stoa.proxy(AtHome(), thread="home"))
+            dropper = threading.Thread(target=drop_later)
+            dropper.start()
+            result = await ended  # no timer: that would wake the loop
+            dropper.join()
+            return result
+
+        self.assertEqual(asyncio.run(serve()), threading.get_ident())
 
     def test_counts(self):
         """In a process of its own: what other tests still have to let go of counts there, too, and goes when it likes."""
