@@ -91,6 +91,13 @@ proxy_send(PyObject *self, PyObject *value, PyObject **result)
 
 /* ---- buffers ----------------------------------------------------------------------------------------------------- */
 
+static void
+let_go_of_view(void *view)
+{
+    PyBuffer_Release(view);
+    free(view);
+}
+
 /* The owner's view, kept there as long as somebody has one here: the memory stays where it is, also when the owner ends. */
 static PyObject *
 do_get_buffer(PyObject *target, PyObject *const *args, Py_ssize_t count, stoa_operation *op)
@@ -106,6 +113,8 @@ do_get_buffer(PyObject *target, PyObject *const *args, Py_ssize_t count, stoa_op
         return NULL;
     }
     stoa__let_go_anywhere(view->buf);
+    op->let_go = let_go_of_view;
+    op->made = view;
     return PyLong_FromLongLong((long long)(uintptr_t)view);
 }
 

@@ -293,6 +293,19 @@ run_routed(stoa_work *work)
     run_inside(&q->r);
 }
 
+/* Late: the caller has left. Any thread, with a GIL or none. */
+static void
+let_go_of_made(request *r)
+{
+    stoa_entry entry;
+    if (stoa__enter(r->owner, &entry) == STOA_OK) { /* else it goes with its owner */
+        PyObject *raised = PyErr_GetRaisedException();
+        r->op.let_go(r->op.made);
+        PyErr_SetRaisedException(raised);
+        stoa__leave(&entry);
+    }
+}
+
 static void
 free_routed(stoa_work *work)
 {
@@ -304,6 +317,9 @@ free_routed(stoa_work *work)
         stoa__parcel_abandon(&q->r.parcel);
     }
     if (q->ran && !q->received) {
+        if (q->r.op.let_go != NULL) {
+            let_go_of_made(&q->r);
+        }
         if (q->r.outcome == OUT_CELL) {
             stoa__cells_drop(&q->r.result, 1);
         }

@@ -34,6 +34,10 @@ typedef struct stoa_operation {
     uintptr_t extra;
     void *with; /* of the caller, who waits: for the operator's use; NULL where others may run the request */
     bool stopped; /* set by the runner: what comes back is the value of a StopIteration */
+    /* Set by the operator, or NULL: the result names `made`, which belongs to whoever gets it; if nobody does (the caller has
+     * left), this is called with it inside the owner. */
+    void (*let_go)(void *made);
+    void *made;
 } stoa_operation;
 
 /* Inside the owner: a new reference; NULL with an exception, or NULL alone, which arrives as that. */

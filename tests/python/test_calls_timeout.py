@@ -109,6 +109,32 @@ class TestTimeout(Owner):
         self.assertEqual(set(self.get("log")), {"caught"})  # each time that it was told
         self.until(lambda: self.get("Noisy.alive") == 0, "it is kept")
 
+    def test_late_buffer_is_released(self):
+        self.it.exec(
+            "class Slow:\n"
+            "    memory = bytearray(8)\n"
+            "    def __buffer__(self, flags):\n"
+            "        view = memoryview(self.memory)\n"
+            "        for _ in range(3):\n"
+            "            try:\n"
+            "                forever()\n"
+            "            except BaseException:\n"
+            "                log.append('caught')\n"
+            "        return view\n"
+            "    def is_free(self):\n"
+            "        try:\n"
+            "            self.memory.append(0)\n"
+            "        except BufferError:\n"
+            "            return False\n"
+            "        return True\n"
+            "slow = Slow()\n"
+        )
+        slow, log = self.get("slow"), self.get("log")
+        for limit in limits(lambda: len(log)):
+            self.check(lambda: memoryview(stoa.options(slow, timeout=limit)))
+            self.settled()
+        self.until(slow.is_free, "the memory is exported still")
+
     def test_importlib_is_left_alone(self):
         """Code that is to stop waits for the lock of a module that another thread imports: it gets it, and gives it back."""
         with tempfile.TemporaryDirectory() as folder:
