@@ -86,15 +86,16 @@ stoa_err
 stoa__serve(stoa_posted *call)
 {
     (void)pthread_once(&once, set_up);
-    /* one that is idle may be taken by several at once: so count those that wait, too */
-    if (atomic_load(&idle) <= stoa__mailbox_count(&work)) {
-        stoa_err err = start_thread();
-        if (err != STOA_OK) {
-            return err;
-        }
-    }
     bool summon;
     stoa_err err = stoa__mailbox_post(&work, call, &summon);
+    /* Looked at when it is posted: a thread that ends counts itself out and looks for calls after, so one of the two sees the
+     * other. One that is idle may be taken by several at once: so all that wait count. */
+    if (err == STOA_OK && atomic_load(&idle) < stoa__mailbox_count(&work)) {
+        err = start_thread();
+        if (err != STOA_OK && !stoa__call_withdraw(call)) {
+            err = STOA_OK; /* another has it */
+        }
+    }
     atomic_fetch_add(&event, 1);
     stoa__futex_wake(&event, 1);
     return err;

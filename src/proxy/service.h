@@ -8,7 +8,7 @@
 
 #include "heap/mailbox.h"
 
-/* Gives a call to a service thread. STOA_ENOMEM, STOA_EOS: no thread to be had; then the call stays NEW. */
+/* Gives a call to a service thread. STOA_ENOMEM, STOA_EOS: no thread to be had; nobody runs it. */
 stoa_err stoa__serve(stoa_posted *call);
 
 #endif
