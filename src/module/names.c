@@ -61,14 +61,16 @@ wait_for_name(const stoa_module_state *state, const char *text, size_t size, sto
               stoa_value *out)
 {
     stoa_err err;
+    stoa_deadline until;
     do {
         if (stoa__wait_attend() < 0) { /* also a signal that came while this thread was on its way here */
             return STOA_EPYTHON;
         }
+        until = stoa__wait_slice(deadline);
         Py_BEGIN_ALLOW_THREADS
-            err = stoa__name_wait(text, size, state->record, deadline, out);
+            err = stoa__name_wait(text, size, state->record, until, out);
         Py_END_ALLOW_THREADS
-    } while (err == STOA_EINTERRUPTED);
+    } while (err == STOA_EINTERRUPTED || (err == STOA_ETIMEDOUT && until != deadline));
     return err;
 }
 
@@ -299,14 +301,16 @@ wait_for_turn(const stoa_module_state *state, const char *text, size_t size, uin
               stoa_deadline deadline, stoa_once *what, stoa_value *value)
 {
     stoa_err err;
+    stoa_deadline until;
     do {
         if (stoa__wait_attend() < 0) { /* also a signal that came while this thread was on its way here */
             return STOA_EPYTHON;
         }
+        until = stoa__wait_slice(deadline);
         Py_BEGIN_ALLOW_THREADS
-            err = stoa__name_once(text, size, state->record, maker, deadline, what, value);
+            err = stoa__name_once(text, size, state->record, maker, until, what, value);
         Py_END_ALLOW_THREADS
-    } while (err == STOA_EINTERRUPTED);
+    } while (err == STOA_EINTERRUPTED || (err == STOA_ETIMEDOUT && until != deadline));
     return err;
 }
 

@@ -18,6 +18,7 @@
 #include "proxy/cross.h"
 #include "proxy/exception.h"
 #include "proxy/proxy.h"
+#include "proxy/wait.h"
 
 /* The wrapper of a pool (proxy/thing.h): of this class is stoa.InterpreterPoolExecutor made. Under the interpreter's GIL. */
 typedef struct pool_object {
@@ -375,13 +376,16 @@ pool_wait(PyObject *self, PyObject *timeout)
         return NULL;
     }
     stoa_err err;
+    bool goes_on;
     int signals = 0;
     do {
+        stoa_deadline until = stoa__wait_slice(deadline);
         PyThreadState *state = PyEval_SaveThread();
-        err = stoa__pool_wait(pool, deadline);
+        err = stoa__pool_wait(pool, until);
         PyEval_RestoreThread(state);
-        signals = err == STOA_EINTERRUPTED ? stoa__check_signals() : 0;
-    } while (err == STOA_EINTERRUPTED && signals == 0);
+        goes_on = err == STOA_EINTERRUPTED || (err == STOA_ETIMEDOUT && until != deadline);
+        signals = goes_on ? stoa__check_signals() : 0;
+    } while (goes_on && signals == 0);
     PyObject *result = signals < 0                               ? NULL
                        : err == STOA_OK || err == STOA_ETIMEDOUT ? PyBool_FromLong(err == STOA_OK)
                                                                  : stoa__raise(err);

@@ -1,14 +1,14 @@
 #include "proxy/wait.h"
 
 #include "heap/error.h"
+#include "immortal/cpython/eval.h" // stoa__signal_waits
 #include "immortal/exceptions.h"
 #include "proxy/membership.h"
 #include "proxy/signals.h"
 
 /* Answers of running threads come within microseconds; sleeping and being woken costs 5 to 50. */
 #define SPIN_NS INT64_C(5000)
-/* A signal that comes between the look for it and the sleep does not end the sleep: so the thread that handles signals
- * looks again now and then. */
+/* How long the thread that handles signals sleeps at once. */
 #define SIGNAL_SLICE_NS INT64_C(250000000)
 
 typedef struct wait_state {
@@ -108,6 +108,18 @@ has_news(const wait_state *w)
            (w->record != NULL && w->record->state != STOA_INTERP_LIVE);
 }
 
+static stoa_deadline
+slice_from(int64_t now, stoa_deadline deadline)
+{
+    return deadline > now + SIGNAL_SLICE_NS ? now + SIGNAL_SLICE_NS : deadline;
+}
+
+stoa_deadline
+stoa__wait_slice(stoa_deadline deadline)
+{
+    return stoa__handles_signals() ? slice_from(stoa__now(), deadline) : deadline;
+}
+
 /* No GIL. Ready, out of time, or something to look at with the GIL held: 0, 1, 2. */
 static int
 sleep_once(wait_state *w)
@@ -124,10 +136,7 @@ sleep_once(wait_state *w)
         if (now >= w->deadline) {
             return 1;
         }
-        stoa_deadline until = w->deadline;
-        if (w->handles_signals && until > now + SIGNAL_SLICE_NS) {
-            until = now + SIGNAL_SLICE_NS;
-        }
+        stoa_deadline until = w->handles_signals ? slice_from(now, w->deadline) : w->deadline;
         stoa_wait_result result = w->spun ? stoa__waiter_sleep(w->self, seen, until)
                                           : stoa__waiter_spin_sleep(w->self, seen, SPIN_NS, until);
         w->spun = true;
@@ -235,7 +244,11 @@ sleep_outside(stoa_waiter *self, bool (*ready)(void *), void *arg, stoa_deadline
             }
             continue;
         }
-        stoa_wait_result result = stoa__waiter_sleep(self, seen, deadline);
+        stoa_deadline until = stoa__wait_slice(deadline);
+        stoa_wait_result result = stoa__waiter_sleep(self, seen, until);
+        if (result == STOA_TIMED_OUT && until != deadline) {
+            result = stoa__signal_waits() ? STOA_SIGNALLED : STOA_WOKEN;
+        }
         if (result != STOA_WOKEN) {
             return last_look(ready, arg, result);
         }

@@ -43,6 +43,11 @@ int stoa__wait_allowed(stoa_interp_record *record);
  * handler's, or interrupt()'s. GIL. */
 int stoa__wait_attend(void);
 
+/* How far a sleep of such a wait, or of one of those above, may go at once: a signal that comes between the look for it and the
+ * sleep, or to another thread, does not end the sleep, so the thread that runs signal handlers looks again now and then. Any
+ * thread, with a GIL or none. */
+stoa_deadline stoa__wait_slice(stoa_deadline deadline);
+
 /* Runs the calls that only this thread may run. GIL of any interpreter, which may be given up; no exception may be set. */
 void stoa__serve_home(stoa_waiter *self);
 

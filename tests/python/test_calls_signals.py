@@ -59,6 +59,32 @@ class TestSignals(unittest.TestCase):
         )
         self.assertEqual(out.split(), ["caught"] * 2)
 
+    def test_signal_that_does_not_end_the_sleep_is_heard(self):
+        """As one that comes between the last look for signals and the sleep: another thread is hit by it."""
+        out = self.run_code(
+            "def send():\n"
+            "    def body():\n"
+            "        time.sleep(0.3)\n"
+            "        signal.pthread_kill(threading.get_ident(), signal.SIGINT)\n"
+            "    threading.Thread(target=body).start()\n"
+            "gate, opens = os.pipe()\n"
+            "made = stoa.Event()\n"
+            "def make():\n"
+            "    made.set()\n"
+            "    os.read(gate, 1)\n"
+            "threading.Thread(target=stoa.once, args=('made', make)).start()\n"
+            "made.wait()\n"
+            "caught(lambda: stoa.lookup('never', timeout=100))\n"
+            "caught(lambda: stoa.once('made', make, timeout=100))\n"
+            "pool = stoa.InterpreterPoolExecutor(1)\n"
+            "read = pool.submit(os.read, gate, 1)\n"
+            "caught(lambda: pool.shutdown())\n"
+            "submitted = it.submit(os.read, gate, 1)\n"
+            "caught(lambda: it.close(timeout=100))\n"
+            "os.write(opens, b'xxx')\n"
+        )
+        self.assertEqual(out.split(), ["caught"] * 4)
+
     def test_handler_runs_in_time_and_code_goes_on(self):
         out = self.run_code(
             "seen = []\n"
