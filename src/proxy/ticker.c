@@ -12,7 +12,7 @@
 #define IDLE_TICKS 50
 
 /* relaxed loads by who is watched: he wrote it himself, or sees late that the ticker has gone, and is seen by its last
- * look */
+ * look, which is later still */
 _Atomic(stoa_waiter *) stoa__ticker_watched;
 
 static stoa_lock lock = STOA_LOCK_INIT(STOA_RANK_MESSAGE); /* guards starting and ending */
@@ -36,15 +36,19 @@ make_it_look(stoa_interp_record *record)
     }
 }
 
+/* The thread may just be entering, not have seen that nobody watches, and not be seen inside either. One tick later it is, or
+ * has another ticker by then. */
 static bool
 ends_now(stoa_waiter *waiter)
 {
     stoa__lock(&lock);
     atomic_store(&stoa__ticker_watched, NULL);
-    /* it may have entered without seeing that: then it looks like nobody watches, and we go on */
-    bool ends = atomic_load(&waiter->innermost) == NULL;
+    stoa__unlock(&lock);
+    (void)stoa__futex_wait(&never, 0, stoa__now() + TICK_NS);
+    stoa__lock(&lock);
+    bool ends = atomic_load(&stoa__ticker_watched) != NULL || atomic_load(&waiter->innermost) == NULL;
     if (!ends) {
-        atomic_store(&stoa__ticker_watched, waiter);
+        atomic_store(&stoa__ticker_watched, waiter); /* it looked as if nobody watched: we go on */
     }
     stoa__unlock(&lock);
     return ends;
