@@ -81,6 +81,29 @@ stoa__format_itemsize(const char *format)
     return *format != '\0' && format[1] == '\0' ? times * letter_size(*format, standard) : 0;
 }
 
+/* 'Z' is a complex number where a letter of one comes behind it. */
+static bool
+is_pointer(const char *letter)
+{
+    return strchr("O&Xz", *letter) != NULL ||
+           (*letter == 'Z' && (letter[1] == '\0' || strchr("fdg", letter[1]) == NULL));
+}
+
+bool
+stoa__format_holds_pointers(const char *format)
+{
+    bool name = false;
+    for (; *format != '\0'; format++) {
+        if (*format == ':') {
+            name = !name;
+        }
+        else if (!name && is_pointer(format)) {
+            return true;
+        }
+    }
+    return false;
+}
+
 stoa_err
 stoa__layout_measure(const stoa_layout *layout, size_t *out_count, size_t *out_bytes)
 {

@@ -68,6 +68,9 @@ typedef struct stoa_layout {
 
 /* Bytes of one item of this format; 0: a format that only Python can tell the size of, or none. No GIL. */
 size_t stoa__format_itemsize(const char *format);
+/* Are there Python objects ('O') or pointers ('&', of C strings 'z' and 'Z', of functions 'X') in its items? They mean nothing
+ * to others, or worse: NumPy believes them. Names of fields stand between colons. No GIL. */
+bool stoa__format_holds_pointers(const char *format);
 
 /* Checks shape, item size and format, and computes the number of items and of bytes. STOA_EINVAL with a message. No GIL. */
 stoa_err stoa__layout_measure(const stoa_layout *layout, size_t *out_count, size_t *out_bytes);

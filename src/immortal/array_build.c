@@ -18,22 +18,6 @@ struct stoa_array_maker {
 
 #define SPEC_FIRST_SIZE sizeof(stoa_array_spec) /* of the first version */
 
-/* Does the format hold pointers to objects? Names of fields stand between colons. */
-static bool
-has_objects(const char *format)
-{
-    bool name = false;
-    for (; *format != '\0'; format++) {
-        if (*format == ':') {
-            name = !name;
-        }
-        else if (!name && (*format == 'O' || *format == '&' || *format == 'X')) {
-            return true;
-        }
-    }
-    return false;
-}
-
 static stoa_err
 read_spec(const stoa_array_spec *spec, stoa_layout *layout, int64_t *shape)
 {
@@ -50,7 +34,7 @@ read_spec(const stoa_array_spec *spec, stoa_layout *layout, int64_t *shape)
     if (!stoa__utf8_valid(format, strlen(format), &at)) {
         return stoa__fail(STOA_EINVAL, "the format of the array is no UTF-8 from byte %zu on", at);
     }
-    if (has_objects(format)) {
+    if (stoa__format_holds_pointers(format)) {
         return stoa__fail(STOA_EINVAL, "format \"%.64s\" holds pointers, which mean nothing to others", format);
     }
     if (known == 0 ? spec->itemsize == 0 : spec->itemsize != 0 && spec->itemsize != known) {

@@ -51,8 +51,8 @@ freeze(stoa_batch *batch, PyObject *object, bool convert, const char **why)
         return NULL;
     }
     stoa_array *node = NULL;
-    if (view.format != NULL && strchr(view.format, 'O') != NULL) {
-        *why = "its items are Python objects; freeze a list of them instead";
+    if (view.format != NULL && stoa__format_holds_pointers(view.format)) {
+        *why = "its items are Python objects or pointers; freeze a list of what it holds instead";
     }
     else if (!convert && !stoa__in_heap(view.buf) && !is_view_of_bytes(object)) {
         *why = "its memory can change; freeze() copies it, array() makes a shared array of it";

@@ -33,6 +33,12 @@ lay_over(stoa_layout *layout, const char *format, const int64_t *shape, size_t n
     if (itemsize == 0) {
         return false;
     }
+    if (stoa__format_holds_pointers(format)) {
+        PyErr_Format(PyExc_ValueError,
+                     "format '%.100s' is one of Python objects or pointers, which bytes cannot be taken for",
+                     format);
+        return false;
+    }
     *flat = (int64_t)(bytes / itemsize);
     *layout = (stoa_layout){.format = format,
                             .itemsize = itemsize,
@@ -78,8 +84,11 @@ stoa__array_of_buffer(stoa_batch *batch, const Py_buffer *view, const char *form
     stoa_layout wanted = source;
     int64_t flat;
     bool recast = format != NULL || shape != NULL;
-    if (strchr(source.format, 'O') != NULL && stoa__format_itemsize(source.format) != 0) {
-        PyErr_SetString(PyExc_TypeError, "the buffer holds Python objects; freeze() a list of them instead");
+    if (stoa__format_holds_pointers(source.format)) {
+        PyErr_Format(
+            PyExc_TypeError,
+            "the buffer holds Python objects or pointers (format '%.100s'); freeze() a list of that instead",
+            source.format);
         return NULL;
     }
     if (recast &&

@@ -195,6 +195,8 @@ bad_specs_are_refused(void **state)
         {.size = sizeof(stoa_array_spec), .format = "nonsense"},
         {.size = sizeof(stoa_array_spec), .format = ""},
         {.size = sizeof(stoa_array_spec), .format = "O", .itemsize = 8},
+        {.size = sizeof(stoa_array_spec), .format = "<z", .itemsize = 8},
+        {.size = sizeof(stoa_array_spec), .format = "Z", .itemsize = 8},
         {.size = sizeof(stoa_array_spec), .format = "\xff\xfe", .itemsize = 8},
         {.size = sizeof(stoa_array_spec), .format = "T{d:x:O:y:}", .itemsize = 16},
         {.size = sizeof(stoa_array_spec), .format = "d", .itemsize = 4},

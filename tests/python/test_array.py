@@ -82,6 +82,29 @@ class Buffers(unittest.TestCase):
         self.assertEqual(shown(made).format, ">i" if numpy is None else shown(made).format)
         self.assertEqual(shown(made).tobytes(), b"".join(i.to_bytes(4, "big") for i in (1, 2, 3)))
 
+    def test_objects_and_pointers_are_refused(self):
+        class Of(ctypes.Structure):
+            _fields_ = [("X", ctypes.c_int), ("Other", ctypes.py_object)]
+
+        class Pointing(ctypes.Structure):
+            _fields_ = [("O", ctypes.POINTER(ctypes.c_int))]
+
+        class Owned(ctypes.Structure):
+            _fields_ = [("O", ctypes.c_int), ("Xz", ctypes.c_double), ("Z", ctypes.c_short)]
+
+        for source in ((ctypes.py_object * 2)([], {}), (Of * 2)(), Pointing(), (ctypes.c_char_p * 1)(), (ctypes.c_wchar_p * 1)(),
+                       (ctypes.CFUNCTYPE(None) * 1)()):
+            with self.subTest(format=memoryview(source).format):
+                with self.assertRaisesRegex(TypeError, "Python objects or pointers"):
+                    stoa.array(source)
+                with self.assertRaisesRegex(stoa.NotFreezable, r"\$\[0\].*Python objects or pointers"):
+                    stoa.freeze([memoryview(source)])
+        with tempfile.TemporaryFile() as file, self.assertRaisesRegex(ValueError, "Python objects or pointers"):
+            stoa.array_from_file(file, "O")
+        owned = (Owned * 2)((1, 2.5, 3), (4, 5.5, 6))  # only the names of its fields have such letters
+        for made in (stoa.array(owned), stoa.freeze([memoryview(owned)])[0]):
+            self.assertEqual(shown(made).tobytes(), bytes(owned))
+
     def test_another_format_and_shape(self):
         made = stoa.array(bytes(range(16)), "<i", (2, 2))
         self.assertEqual((shown(made).shape, shown(made).itemsize), ((2, 2), 4))
@@ -113,6 +136,7 @@ class Buffers(unittest.TestCase):
             (ValueError, "negative", (b"abcd", None, (-2, -2))),
             (ValueError, "none of an item", (b"abcd", "nonsense")),
             (ValueError, "none of an item", (b"abcd", "")),
+            (ValueError, "Python objects or pointers", (b"\1" * 8, "O")),
             (ValueError, "one number", ([1], "2i")),
             (ValueError, "'zz' is none of the struct module", ([1], "zz")),
             (ValueError, "an item is no '>i'", ([2**40], ">i")),
