@@ -5,6 +5,7 @@
 #include "immortal/array_view.h"
 #include "immortal/build_node.h"
 #include "immortal/canonical.h"
+#include "immortal/described.h"
 #include "immortal/exceptions.h"
 #include "immortal/foreign_walk.h"
 #include "immortal/freeze.h"
@@ -77,12 +78,22 @@ drop_to(delivery *d, size_t base)
 
 /* ---- errors -------------------------------------------------------------------------------------------------------- */
 
+static stoa_level
+level_of(const void *arg, size_t i)
+{
+    const deliver_frame *frame = &((const delivery *)arg)->frames[i];
+    return (stoa_level){frame->node->kind, frame->next - 1, frame->node->parts};
+}
+
 static void
 step_of_frame(void *arg, size_t i, stoa_step *out)
 {
     const delivery *d = arg;
     if (d->place != NULL && i-- == 0) {
         *out = *d->place;
+        return;
+    }
+    if (stoa__described_step(level_of, d, i, out)) {
         return;
     }
     const deliver_frame *frame = &d->frames[i];

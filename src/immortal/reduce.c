@@ -269,6 +269,15 @@ stoa__reduce(PyObject *object, unsigned flags)
     return reduced == NULL ? NULL : stoa__reduce_as(object, reduced, flags);
 }
 
+/* What pickle takes, too; but for a sixth item that is a function to set the state with. */
+static bool
+is_reduced(PyObject *reduced)
+{
+    Py_ssize_t size = PyTuple_Check(reduced) ? PyTuple_GET_SIZE(reduced) : 0;
+    return size >= 2 && (size <= 5 || (size == 6 && PyTuple_GET_ITEM(reduced, 5) == Py_None)) &&
+           PyCallable_Check(PyTuple_GET_ITEM(reduced, 0)) && PyTuple_CheckExact(PyTuple_GET_ITEM(reduced, 1));
+}
+
 PyObject *
 stoa__reduce_as(PyObject *object, PyObject *reduced, unsigned flags)
 {
@@ -291,9 +300,7 @@ stoa__reduce_as(PyObject *object, PyObject *reduced, unsigned flags)
         Py_XDECREF(found);
         Py_XDECREF(module);
     }
-    else if (PyTuple_Check(reduced) && PyTuple_GET_SIZE(reduced) >= 2 && PyTuple_GET_SIZE(reduced) <= 5 &&
-             PyCallable_Check(PyTuple_GET_ITEM(reduced, 0)) &&
-             PyTuple_CheckExact(PyTuple_GET_ITEM(reduced, 1))) {
+    else if (is_reduced(reduced)) {
         result = take_reduced(object, reduced, flags);
     }
     else {
@@ -468,6 +475,7 @@ set_state(PyObject *object, PyObject *state, bool two)
     return -1;
 }
 
+/* As pickle does: by extend(), or where the class has none by append(). */
 static int
 add_items(PyObject *object, PyObject *items)
 {
@@ -475,10 +483,21 @@ add_items(PyObject *object, PyObject *items)
         return 0;
     }
     PyObject *list = PySequence_List(items);
-    PyObject *none = list == NULL ? NULL : PyObject_CallMethod(object, "extend", "(O)", list);
+    PyObject *method = list == NULL ? NULL : PyObject_GetAttrString(object, "extend");
+    bool at_once = method != NULL;
+    if (list != NULL && !at_once && PyErr_ExceptionMatches(PyExc_AttributeError)) {
+        PyErr_Clear();
+        method = PyObject_GetAttrString(object, "append");
+    }
+    int result = method == NULL ? -1 : 0;
+    for (Py_ssize_t i = 0; result == 0 && i < (at_once ? 1 : PyList_GET_SIZE(list)); i++) {
+        PyObject *none = PyObject_CallOneArg(method, at_once ? list : PyList_GET_ITEM(list, i));
+        Py_XDECREF(none);
+        result = none == NULL ? -1 : 0;
+    }
+    Py_XDECREF(method);
     Py_XDECREF(list);
-    Py_XDECREF(none);
-    return none == NULL ? -1 : 0;
+    return result;
 }
 
 static int

@@ -1,51 +1,20 @@
 /* What the walk says when it refuses: where, what, why, and what to do instead. */
 #include "immortal/walk.h"
 
+#include "immortal/described.h"
 #include "immortal/foreign_walk.h"
-#include "immortal/function_parts.h"
 #include "immortal/numbers.h"
 
 #include <stdio.h>
 #include <string.h>
 
-/* Frame `i` is in the description of a function (function_parts.h): what of the function it stands at. */
-static bool
-step_in_function(const stoa_walk *walk, size_t i, stoa_step *out)
+static stoa_level
+level_of(const void *arg, size_t i)
 {
-    static const char *const names[FIELDS] = {
-        "__module__",     "__name__",       "__qualname__",    "__code__",        "__defaults__",
-        "__kwdefaults__", "__kwdefaults__", "__closure__",     "__globals__",     "__globals__",
-        "__dict__",       "__dict__",       "__annotations__", "__annotations__", "__doc__",
-    };
-    enum { NODE, DESCRIPTION, FUNCTIONS, ONE_FUNCTION, VALUES, LEVELS };
-    size_t level = 0;
-    const stoa_frame *frames = walk->frames, *f = &frames[i];
-    while (level < LEVELS && level < i &&
-           !(f->kind == STOA_FRAME_FOREIGN && f->node_kind == STOA_NODE_FUNCTION)) {
-        f = &frames[i - ++level];
-    }
-    if (level == LEVELS || level == i) {
-        return false;
-    }
-    size_t index = frames[i].next - frames[i].base;
-    bool cells = level >= FUNCTIONS && frames[i - level + 1].next > frames[i - level + 1].base;
-    *out = (stoa_step){STOA_STEP_NONE, index, NULL, NULL};
-    if (cells && level > FUNCTIONS) {
-        return false; /* inside what a cell holds */
-    }
-    if ((level == DESCRIPTION && index == 1) || (level == ONE_FUNCTION && index < FIELDS)) {
-        *out = (stoa_step){STOA_STEP_ATTRIBUTE, 0, NULL, level == DESCRIPTION ? "__closure__" : names[index]};
-    }
-    else if (cells || level == VALUES) {
-        const stoa_frame *function = &frames[i - 1];
-        size_t field = function->next - function->base;
-        PyObject *keys = !cells && field > DEFAULTS ? stoa__slot_object(walk->slots[function->next - 1]) : NULL;
-        bool named = keys != NULL && PyTuple_CheckExact(keys) &&
-                     (Py_ssize_t)(index / 2) < PyTuple_GET_SIZE(keys);
-        *out = (stoa_step){named ? STOA_STEP_VALUE : STOA_STEP_INDEX, index / 2,
-                           named ? PyTuple_GET_ITEM(keys, (Py_ssize_t)(index / 2)) : NULL, NULL};
-    }
-    return true;
+    const stoa_walk *walk = arg;
+    const stoa_frame *frame = &walk->frames[i];
+    return (stoa_level){frame->kind == STOA_FRAME_FOREIGN ? frame->node_kind : -1, frame->next - frame->base,
+                        walk->slots + frame->base};
 }
 
 static void
@@ -55,7 +24,7 @@ step_of_frame(void *arg, size_t i, stoa_step *out)
     const stoa_walk *walk = arg;
     const stoa_frame *frame = &walk->frames[i + 1]; /* the first is the root's own */
     size_t index = frame->next - frame->base;
-    if (step_in_function(walk, i + 1, out)) {
+    if (stoa__described_step(level_of, walk, i + 1, out)) {
         return;
     }
     switch ((stoa_frame_kind)frame->kind) {

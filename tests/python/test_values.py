@@ -36,7 +36,7 @@ class RoundTrip(unittest.TestCase):
 
     VALUES = [
         zoo.Point(1, 2.5, "p"), zoo.Fixed(1, (2, 3)), zoo.Slim(a=1, b=(2,)), zoo.Point3(1, 2.0, "q", 3.0, zoo.Color.RED),
-        zoo.Node(1, zoo.Node(2)), zoo.Pair(1, (2, 3)), zoo.Color.RED, zoo.Level.HIGH, zoo.Perm.R | zoo.Perm.W, zoo.Perm(0), zoo.Reduced(5),
+        zoo.Node(1, zoo.Node(2)), zoo.Pair(1, (2, 3)), zoo.Color.RED, zoo.Level.HIGH, zoo.Perm.R | zoo.Perm.W, zoo.Perm(0), zoo.Reduced(5), zoo.Appended(1, 2),
         decimal.Decimal("1.50"), fractions.Fraction(1, 3), uuid.UUID(int=7), pathlib.PurePosixPath("/a/b"), pathlib.Path("/tmp"),
         ipaddress.ip_address("10.0.0.1"), ipaddress.ip_network("::/64"), datetime.timezone(datetime.timedelta(hours=2)),
         datetime.datetime(2024, 1, 2, tzinfo=datetime.timezone(datetime.timedelta(hours=2), "X")), datetime.date(2024, 2, 29),

@@ -71,7 +71,7 @@ class Reduced:
 
     reduce = None
 
-    def __init__(self, value=0):
+    def __init__(self, value=0, more=None):
         self.value = value
 
     def __reduce__(self):
@@ -79,6 +79,22 @@ class Reduced:
 
     def __eq__(self, other):
         return type(other) is Reduced and other.value == self.value
+
+
+class Appended:
+    """A container that has no extend(): pickle appends its items one by one."""
+
+    def __init__(self, *items):
+        self.items = list(items)
+
+    def append(self, item):
+        self.items.append(item)
+
+    def __reduce__(self):
+        return Appended, (), None, iter(self.items), None, None
+
+    def __eq__(self, other):
+        return type(other) is Appended and other.items == self.items
 
 
 class Picky:
