@@ -15,7 +15,7 @@
 
 /* At exit: how long calls under way may go on, how long after SystemExit was raised in them, how long ending may take. */
 #define EXIT_PATIENCE 5.0
-#define EXIT_AFTER_INTERRUPT 2.0
+#define EXIT_AFTER_INTERRUPT 5.0
 #define EXIT_ENDING 10.0
 
 #define MAX_INSIDE 32
