@@ -18,7 +18,7 @@ now(void)
 static void
 becomes(stoa_interp *interp, const char *expression, int64_t expected)
 {
-    double until = now() + 20;
+    double until = now() + 60;
     int64_t value;
     while ((value = number(interp, expression)) != expected && now() < until) {
         struct timespec moment = {.tv_nsec = 5000000};

@@ -163,7 +163,7 @@ wait_for_own(stoa_interp *interp, void *arg)
     (void)interp;
     stoa_err err = stoa_pool_call(pool, "builtins:abs", &argument, 1, 0, &task);
     if (err == STOA_OK) {
-        err = stoa_task_result(task, 30, &result, NULL);
+        err = stoa_task_result(task, 60, &result, NULL);
         stoa_task_free(task);
     }
     if (err == STOA_OK && stoa_pool_shutdown(pool, false, -1) != STOA_EDEADLOCK) {

@@ -32,7 +32,7 @@ static const char source[] =
     "'slim': m.Slim(1),\n"
     "  'large': 10**30, 'none': {}, 'empty': stoa.evolve({}), 'list': [{}]})\n"
     "def look(q):\n"
-    "    a, b = q.get(timeout=5), q.get(timeout=5)\n"
+    "    a, b = q.get(timeout=60), q.get(timeout=60)\n"
     "    return f'{a[3]} {b!r}'\n";
 
 static const stoa_object *

@@ -96,7 +96,7 @@ call_from_outside(void *arg)
         stoa__route_unref(route);
     }
     probe *p = new_probe(record, "x = 1\n");
-    if (stoa__call_owner(NULL, stoa__now() + INT64_C(20000000000), &p->work) != STOA_OK || p->result != 0 ||
+    if (stoa__call_owner(NULL, stoa__now() + INT64_C(60000000000), &p->work) != STOA_OK || p->result != 0 ||
         pthread_equal(p->ran_on, pthread_self())) {
         return "a call with a deadline was not served";
     }
@@ -146,7 +146,7 @@ late_work_is_freed_by_who_runs_it(void **state)
         PyErr_Clear();
         stoa__work_unref(&p->work);
         p = new_probe(record, "assert sum(i for i in range(3000)) == 4498500\n");
-        assert_int_equal(stoa__call_owner(NULL, stoa__now() + INT64_C(20000000000), &p->work), STOA_OK);
+        assert_int_equal(stoa__call_owner(NULL, stoa__now() + INT64_C(60000000000), &p->work), STOA_OK);
         assert_int_equal(p->result, 0);
         stoa__work_unref(&p->work);
     }
@@ -169,7 +169,7 @@ a_closed_interpreter_refuses(void **state)
         assert_int_equal(stoa__call_owner(route, STOA_FOREVER, &p->work), STOA_EGONE);
         stoa__work_unref(&p->work);
         p = new_probe(record, "pass");
-        assert_int_equal(stoa__call_owner(route, stoa__now() + INT64_C(20000000000), &p->work), STOA_EGONE);
+        assert_int_equal(stoa__call_owner(route, stoa__now() + INT64_C(60000000000), &p->work), STOA_EGONE);
         stoa__work_unref(&p->work);
         stoa__route_unref(route);
     }
@@ -219,7 +219,7 @@ a_circle_of_calls_and_waits_is_found(void **state)
     outsider o = {.record = stoa__current_record(), .home = stoa__waiter_here()};
     pthread_t thread;
     assert_int_equal(pthread_create(&thread, NULL, call_home, &o), 0);
-    assert_int_equal(stoa__wait_until(is_over, &o, stoa__now() + INT64_C(20000000000), NULL, "a thread"), 0);
+    assert_int_equal(stoa__wait_until(is_over, &o, stoa__now() + INT64_C(60000000000), NULL, "a thread"), 0);
     pthread_join(thread, NULL);
     assert_true(o.good);
 }

@@ -300,7 +300,7 @@ class Things(unittest.TestCase):
 
             def late():
                 left.set()
-                done.wait(30)
+                done.wait(60)
                 print(len(told))
 
             atexit.register(late)  # runs when Stoa has left: what was registered last runs first
@@ -313,8 +313,8 @@ class Things(unittest.TestCase):
             class Slow:
                 def wait(self):
                     if not left.is_set():
-                        inside.wait(30)
-                    left.wait(30)
+                        inside.wait(60)
+                    left.wait(60)
                 def __bool__(self):
                     self.wait()
                     return True
@@ -360,7 +360,7 @@ class Things(unittest.TestCase):
 
             for use in uses():
                 threading.Thread(target=run, args=(use,), daemon=True).start()
-            inside.wait(30)
+            inside.wait(60)
             """, stdout="16\n", timeout=90)
 
 

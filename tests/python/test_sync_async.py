@@ -287,7 +287,7 @@ asyncio.run(main())
         for _ in range(3):
             asyncio.run(main())
         q.put(1)
-        self.assertEqual(q.get(timeout=5), 1)
+        self.assertEqual(q.get(timeout=60), 1)
 
     def run_a_loop_that_waits(self, other, thread_target):
         """Tasks of `other` that wait for one of each kind; what each of them ended by goes into the queue `told`."""
@@ -376,4 +376,4 @@ loop.run_until_complete(asyncio.sleep(0.01))
         q.put("kept")  # handed to the task, whose loop never runs again
         self.assertTrue(q.empty())
         other.close()
-        self.assertEqual(q.get(timeout=5), "kept")
+        self.assertEqual(q.get(timeout=60), "kept")

@@ -44,7 +44,7 @@ class Fork(unittest.TestCase):
         event.set()
         for thread in threads:
             thread.join(60)
-        self.assertTrue(lock.acquire(timeout=10))
+        self.assertTrue(lock.acquire(timeout=60))
 
     # in the child of a fork, with threads of the parent waiting for everything
     CHILD = """

@@ -37,7 +37,7 @@ class Locks(unittest.TestCase):
             thread.start()
             waiting(getattr(lock, "_lock", lock))
             lock.release()
-            thread.join(30)
+            thread.join(60)
             self.assertEqual(done, [True])
 
     def test_leaving_a_block_does_not_mend_a_broken_lock(self):
@@ -90,7 +90,7 @@ class Locks(unittest.TestCase):
         self.assertFalse(two.acquire(timeout=0.01))  # with a timeout it ends by itself
         one.release()
         self.assertIsNone(join())
-        self.assertTrue(two.acquire(timeout=5))
+        self.assertTrue(two.acquire(timeout=60))
         return True
 
     def test_a_lock_that_is_handed_on_is_no_circle(self):
@@ -115,7 +115,7 @@ class Locks(unittest.TestCase):
         joins = []
         for other in others:
             other.prepare_main(c=condition, q=q)
-            joins.append(run(other, "with c:\n    assert c.wait(20)\n    q.put(1)"))
+            joins.append(run(other, "with c:\n    assert c.wait(60)\n    q.put(1)"))
         waiting(condition, 3)
         with condition:
             condition.notify()
@@ -130,7 +130,7 @@ class Locks(unittest.TestCase):
         barrier = stoa.Barrier(2, action=lambda: ran.append(stoa.current().name))
         with stoa.Interpreter() as other:
             other.prepare_main(b=barrier)
-            join = run(other, "b.wait(20)")
-            barrier.wait(20)
+            join = run(other, "b.wait(60)")
+            barrier.wait(60)
             self.assertIsNone(join())
         self.assertEqual(ran, ["main"])

@@ -47,7 +47,7 @@ class Nothing(unittest.TestCase):
         while closes == 0 or (drainer.is_alive() and time.monotonic() < end):
             time.sleep(rng.random() * 0.01)
             other, join = movers.pop(rng.randrange(len(movers)))
-            other.close(timeout=20)
+            other.close(timeout=60)
             self.assertIsNone(join(), f"seed {seed}")
             start()
             closes += 1
@@ -58,7 +58,7 @@ class Nothing(unittest.TestCase):
             self.assertIsNone(join(), f"seed {seed}")
             other.close()
         sink.shutdown()
-        drainer.join(10)
+        drainer.join(60)
         self.assertEqual(seen.count(1), count, f"seed {seed}: {seen.count(0)} lost")
         self.assertEqual((sink.qsize(), source.qsize()), (0, 0))
 
@@ -114,7 +114,7 @@ except stoa.InterpreterGone:
             joins.append(run(other, "for i in range(count): q.put((number, i))"))
         seen = [[], [], []]
         for _ in range(3 * count):
-            number, item = q.get(timeout=20)
+            number, item = q.get(timeout=60)
             seen[number].append(item)
         self.assertEqual(seen, [list(range(count))] * 3)
         for other, join in zip(others, joins):

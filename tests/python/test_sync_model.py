@@ -57,10 +57,10 @@ class Worker:
 
     def end(self):
         if self.other is not None:
-            self.other.close(timeout=20)
+            self.other.close(timeout=60)
         else:
             self.commands.put(None)
-        self.thread.join(20)
+        self.thread.join(60)
 
 
 class Due:
@@ -345,7 +345,7 @@ class Run:
         dues = [due for due in dues if due.workers]
         while dues:
             try:
-                name, result = self.reports.get(timeout=20)
+                name, result = self.reports.get(timeout=60)
             except queue.Empty:
                 self.fail(f"nothing is heard of {[(due.workers, due.results) for due in dues]}")
             due = next((due for due in dues if name in {worker.name for worker in due.workers}), None)
@@ -360,7 +360,7 @@ class Run:
     def settle(self):
         """Until as many wait as the model says."""
         wanted = {thing.__reduce__()[1][2]: count for thing, count in self.model.waiters()}
-        end = time.monotonic() + 20
+        end = time.monotonic() + 60
         while True:
             seen = {entry["handle"]: entry["waiters"] for entry in stoa.stats()["things"] if entry["handle"] in wanted}
             if seen == wanted:

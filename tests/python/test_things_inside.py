@@ -44,7 +44,7 @@ class Inside(beside.Beside):
         frozen = stoa.publish("inside.things", {"queue": queue, "lock": lock, "all": (queue, lock, stoa.Event(), stoa.Semaphore(2))})
         self.assertIs(frozen["queue"], queue)
         self.other.exec("t = stoa.lookup('inside.things')\nwith t['lock']: t['queue'].put(type(t['all'][3]).__name__)\nassert t['all'][0] is t['queue']")
-        self.assertEqual(queue.get(timeout=5), "Semaphore")
+        self.assertEqual(queue.get(timeout=60), "Semaphore")
         stoa.unpublish("inside.things")
 
     def test_a_thing_by_itself(self):

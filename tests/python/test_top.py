@@ -66,7 +66,7 @@ class Top(unittest.TestCase):
     @classmethod
     def tearDownClass(cls):
         cls.process.stdin.close()
-        cls.process.wait(20)
+        cls.process.wait(60)
         cls.process.stdout.close()
 
     def test_json(self):
@@ -83,7 +83,7 @@ class Top(unittest.TestCase):
 
     @unittest.skipUnless(hasattr(stoa, "Queue"), "no Queue in this build")
     def test_queues_and_who_waits(self):
-        end = time.monotonic() + 20
+        end = time.monotonic() + 60
         while True:
             queues = [t for t in stoa._stoa._look(self.process.pid)["things"] if t["kind"] == "Queue"]
             waiting = [w for q in queues for w in q["waiters"]]
@@ -127,7 +127,7 @@ class Top(unittest.TestCase):
         live.stdout.readline()
         live.stdout.close()
         self.assertEqual(live.stderr.read(), "")
-        self.assertEqual(live.wait(30), 1)
+        self.assertEqual(live.wait(60), 1)
         live.stderr.close()
 
     def test_live_view_ends_with_the_process(self):
@@ -138,8 +138,8 @@ class Top(unittest.TestCase):
         )
         self.assertIn("\n", live.stdout.readline())
         other.send_signal(signal.SIGKILL)
-        other.wait(20)
-        output, _ = live.communicate(timeout=30)
+        other.wait(60)
+        output, _ = live.communicate(timeout=60)
         self.assertEqual(live.returncode, 0)
         self.assertIn("has ended", output)
         other.stdin.close()
@@ -154,7 +154,7 @@ class Top(unittest.TestCase):
             self.assertIn(text, done.stderr)
             self.assertNotIn("Traceback", done.stderr)
         plain.kill()
-        plain.wait(20)
+        plain.wait(60)
         plain.stdin.close()
         plain.stdout.close()
 
@@ -185,7 +185,7 @@ class Top(unittest.TestCase):
                 self.assertRegex(name["name"], r"\An[0-9]{1,3}\Z")
             self.assertEqual([i["name"] for i in view["interpreters"]], [view["interpreters"][0]["name"]])
         busy.stdin.close()
-        busy.wait(20)
+        busy.wait(60)
         busy.stdout.close()
 
 
