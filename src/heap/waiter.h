@@ -36,6 +36,7 @@ typedef struct stoa_waiter {
     uint32_t number;   /* const: >= 1, of the process's own: names the thread where a word must hold it */
     stoa_mailbox home; /* calls that only this thread may run */
     _Atomic(struct stoa_interp_record *) innermost; /* relaxed, a hint for others: what this thread entered last */
+    _Atomic(struct stoa_interp_record *) errand; /* where it is, or is about to be, on an errand: proxy/errand.h */
     _Atomic uint32_t to_raise; /* how many there are in `raises`; the thread glances at it on each crossing */
     _Atomic int loop_fd; /* -1, or what an event loop of this thread watches: written to when it is called home */
     _Atomic(void *) work; /* written by the thread: the innermost work (proxy/call.h) that it runs */
@@ -45,8 +46,7 @@ typedef struct stoa_waiter {
     struct stoa_wait_edge *top; /* guarded by the lock of rank STOA_RANK_WAITS: the innermost edge */
     struct stoa_waiter *next_asleep, *prev_asleep; /* the same lock: in the list of all that wait, once */
     struct stoa_waiter *next_living, *prev_living; /* the same lock: in the list of all whose thread lives */
-    _Atomic bool errand; /* it goes into interpreters on the library's own behalf, and runs no code there */
-    uint32_t waits;      /* own thread only: how many waits are open */
+    uint32_t waits;                                /* own thread only: how many waits are open */
 } stoa_waiter;
 
 /* On the stack of the waiting thread. All guarded by the lock of rank STOA_RANK_WAITS. */

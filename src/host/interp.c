@@ -9,7 +9,7 @@
 #include "host/pool.h"
 #include "immortal/cpython/gilstate.h"
 #include "immortal/cpython/interp_list.h"
-#include "proxy/visit.h"
+#include "proxy/errand.h"
 #include "proxy/wait.h"
 #include "sync/bell.h"
 
@@ -241,11 +241,11 @@ stoa__interp_close(stoa_interp_record *record, stoa_deadline deadline)
 int
 stoa__interp_interrupt(stoa_interp_record *record, PyObject *exception)
 {
-    stoa_visit visit;
+    stoa_errand errand;
     int raised = 0;
-    if (stoa__interp_enter_occupied(record) == STOA_OK && stoa__visit_held(record, &visit) == STOA_OK) {
+    if (stoa__interp_enter_occupied(record) == STOA_OK && stoa__errand_begin_held(record, &errand) == STOA_OK) {
         raised = stoa__thread_states_interrupt(record, exception) + stoa__home_interrupt(record, exception);
-        stoa__visit_end(&visit);
+        stoa__errand_end(&errand);
         stoa__bells_ring(record); /* what is raised in a loop's thread that sleeps is heard when it is awake */
     }
     return raised;

@@ -8,6 +8,7 @@
 #include "host/interp.h"
 #include "host/message.h"
 #include "host/pool_struct.h"
+#include "proxy/errand.h"
 #include "proxy/exception.h"
 #include "proxy/interrupt.h"
 #include "proxy/proxy.h"
@@ -53,15 +54,15 @@ stoa__worker_not_idle(stoa_worker *worker)
 static void
 apply_releases(stoa_worker *worker)
 {
-    stoa_entry entry;
+    stoa_errand errand;
     stoa_interp_record *caller = worker->last_caller;
     worker->last_caller = NULL;
     if (caller == NULL) {
         return;
     }
-    if (atomic_load(&caller->released) != 0 && stoa__enter(caller, &entry) == STOA_OK) {
+    if (atomic_load(&caller->released) != 0 && stoa__errand_begin(caller, &errand) == STOA_OK) {
         stoa__side_apply_releases(caller);
-        stoa__leave(&entry);
+        stoa__errand_end(&errand);
     }
     stoa__interp_unref(caller);
 }

@@ -16,7 +16,7 @@
 #include "immortal/cpython/gilstate.h"
 #include "immortal/holders.h"
 #include "immortal/unused.h"
-#include "proxy/visit.h"
+#include "proxy/errand.h"
 
 #define MOST_NAMES 4
 #define TRANSIENT_TRIES 40 /* for what an aborted freeze still holds */
@@ -159,11 +159,11 @@ static void
 tidy_receivers(retirement *r)
 {
     for (size_t i = 0; i < r->count; i++) {
-        stoa_visit visit;
-        if (stoa__visit(r->receivers[i].record, &visit) == STOA_OK) {
+        stoa_errand errand;
+        if (stoa__errand_begin(r->receivers[i].record, &errand) == STOA_OK) {
             stoa__give_up_unused();
             note_unused(r, &r->receivers[i]);
-            stoa__visit_end(&visit);
+            stoa__errand_end(&errand);
         }
     }
 }
@@ -186,9 +186,9 @@ tell_holders(retirement *r)
     size_t told = 0;
     r->text[0] = '\0';
     for (size_t i = 0; i < r->count; i++) {
-        stoa_visit visit;
+        stoa_errand errand;
         char who[1000] = "";
-        if (stoa__visit(r->receivers[i].record, &visit) != STOA_OK) {
+        if (stoa__errand_begin(r->receivers[i].record, &errand) != STOA_OK) {
             continue;
         }
         if (stoa__holders_tell(r->id, who, sizeof who) != 0) {
@@ -197,7 +197,7 @@ tell_holders(retirement *r)
                      told == 0 ? "" : "; ", r->receivers[i].record->name, who);
             told++;
         }
-        stoa__visit_end(&visit);
+        stoa__errand_end(&errand);
     }
     r->explained = told != 0;
     if (told == 0) {
@@ -240,12 +240,12 @@ look(retirement *r, bool inside, receiver *here, bool *out_found)
 static stoa_err
 look_from_main(retirement *r, bool *out_found)
 {
-    stoa_visit visit;
+    stoa_errand errand;
     stoa_interp_record *record = stoa__main_record();
-    bool inside = record != NULL && stoa__visit(record, &visit) == STOA_OK;
+    bool inside = record != NULL && stoa__errand_begin(record, &errand) == STOA_OK;
     stoa_err err = look(r, inside, NULL, out_found);
     if (inside) {
-        stoa__visit_end(&visit);
+        stoa__errand_end(&errand);
     }
     if (record != NULL) {
         stoa__interp_unref(record);
@@ -260,10 +260,10 @@ look_everywhere(retirement *r, bool *out_found)
     bool looked = false;
     *out_found = false;
     for (size_t i = 0; i < r->count && err == STOA_OK && !*out_found; i++) {
-        stoa_visit visit;
-        if (stoa__visit(r->receivers[i].record, &visit) == STOA_OK) {
+        stoa_errand errand;
+        if (stoa__errand_begin(r->receivers[i].record, &errand) == STOA_OK) {
             err = look(r, true, &r->receivers[i], out_found);
-            stoa__visit_end(&visit);
+            stoa__errand_end(&errand);
             looked = true;
         }
     }

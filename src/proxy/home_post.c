@@ -2,6 +2,7 @@
 
 #include <stdlib.h>
 
+#include "proxy/errand.h"
 #include "proxy/service.h"
 
 /* Between two looks. */
@@ -83,13 +84,13 @@ remind(stoa_posted *call)
 {
     stoa_interp_record *record = ((reminder *)call)->record;
     stoa_waiter *self = stoa__waiter_here();
-    self->errand = true;
+    (void)stoa__errand_is(self, record);
     do {
         remind_until_begun(record);
         record->reminded = 0; /* before the last look: who posts later finds nobody */
     } while (record->state == STOA_INTERP_LIVE && record->at_home > 0 &&
              atomic_exchange(&record->reminded, 1) == 0);
-    self->errand = false;
+    (void)stoa__errand_is(self, NULL);
 }
 
 static void

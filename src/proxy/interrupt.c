@@ -7,6 +7,7 @@
 #include "immortal/cpython/raised.h"
 #include "immortal/cpython/thread_values.h"
 #include "immortal/exceptions.h"
+#include "proxy/errand.h"
 #include "proxy/service.h"
 #include "proxy/stop.h"
 #include "proxy/thread_table.h"
@@ -338,7 +339,7 @@ follow(stoa_waiter *waiter, unsigned long thread, stoa_interrupt *again)
     found_there found = MOVED_ON;
     while (found != SEEN_TO && atomic_load(&waiter->to_raise) != 0) {
         stoa_interp_record *there = atomic_load(&waiter->innermost);
-        stoa_visit visit;
+        stoa_errand errand;
         if (there == NULL) {
             return;
         }
@@ -346,11 +347,11 @@ follow(stoa_waiter *waiter, unsigned long thread, stoa_interrupt *again)
             (void)sched_yield(); /* it has left that meanwhile */
             continue;
         }
-        if (stoa__visit_held(there, &visit) != STOA_OK) {
+        if (stoa__errand_begin_held(there, &errand) != STOA_OK) {
             return;
         }
         found = set_there(waiter, thread, there, again, looks > LOOKS_AT_IMPORTS);
-        stoa__visit_end(&visit);
+        stoa__errand_end(&errand);
         if (found == IN_IMPORTS) {
             (void)stoa__sleep_until(stoa__now() + pause);
             pause = pause < PATIENCE_LAST_NS ? pause * 2 : pause;
@@ -415,14 +416,14 @@ stoa__interrupt_thread(stoa_waiter *waiter, unsigned long thread, stoa_interp_re
 static bool
 is_dealt_with(const stoa_work *work)
 {
-    stoa_visit visit;
+    stoa_errand errand;
     bool dealt_with = false;
     if (atomic_load(&work->runner->innermost) != work->owner &&
         stoa__interp_enter_occupied(work->owner) == STOA_OK &&
-        stoa__visit_held(work->owner, &visit) == STOA_OK) {
+        stoa__errand_begin_held(work->owner, &errand) == STOA_OK) {
         PyThreadState *state = stoa__thread_values_find(work->thread);
         dealt_with = state != NULL && stoa__is_handled(state, class_of_stops());
-        stoa__visit_end(&visit);
+        stoa__errand_end(&errand);
     }
     return dealt_with;
 }

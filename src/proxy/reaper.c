@@ -7,9 +7,9 @@
 #include "heap/fork.h"
 #include "heap/os.h"
 #include "heap/process_struct.h" // stoa__process->counters
+#include "proxy/errand.h"
 #include "proxy/proxy.h"
 #include "proxy/service.h"
-#include "proxy/visit.h"
 
 /* How long the end waits for a __del__ that does not come back. */
 #define STOP_SECONDS 5.0
@@ -60,13 +60,13 @@ static void
 visit(stoa_interp_record *record, void *arg)
 {
     (void)arg;
-    stoa_visit door;
+    stoa_errand door;
     bool again = true;
     while (again && begin_errand(record)) {
-        if (stoa__visit(record, &door) == STOA_OK) { /* one that is being closed frees its objects itself */
+        if (stoa__errand_begin(record, &door) == STOA_OK) { /* one that is being closed frees its objects itself */
             while (stoa__side_apply_releases(record) > 0) {
             }
-            stoa__visit_end(&door);
+            stoa__errand_end(&door);
             STOA_COUNT(&stoa__process->counters, idle_releases);
         }
         again = end_errand(record);

@@ -4,6 +4,8 @@
 #include "heap/counters.h"
 #include "heap/process_struct.h" // stoa__process->counters
 #include "immortal/cpython/gilstate.h"
+#include "immortal/cpython/raised.h"
+#include "proxy/errand.h"
 #include "proxy/interrupt.h"
 #include "proxy/thread_table.h"
 
@@ -100,7 +102,9 @@ stoa__thread_table_end(void *arg)
         table->used--;
         /* entering must find it: it is the only entry that is looked for now */
         table->last = kept;
+        (void)stoa__errand_is(table->waiter, kept->record);
         take_down_own(kept);
+        (void)stoa__errand_is(table->waiter, NULL);
         if (table->last == kept) {
             table->last = NULL;
         }
@@ -119,6 +123,14 @@ typedef struct target {
     const stoa_kept *kept;
 } target;
 
+/* Is there something in it to be interrupted? On an errand that is Python code of finalizers only. GIL. */
+static bool
+is_at_work(stoa_kept *kept)
+{
+    return kept->depth > 0 && kept->state != NULL && !stoa__thread_uses(kept->state) &&
+           (atomic_load(&kept->waiter->errand) != kept->record || stoa__runs_python(kept->state));
+}
+
 /* The threads that are inside. *out: malloc'ed; as many as there was memory for. */
 static size_t
 list_targets(stoa_interp_record *record, target **out)
@@ -128,7 +140,7 @@ list_targets(stoa_interp_record *record, target **out)
     stoa__lock(&record->lock);
     stoa_member *member = record->cookie;
     for (stoa_kept *kept = member == NULL ? NULL : member->kept; kept != NULL; kept = kept->next) {
-        if (kept->depth == 0 || kept->state == NULL || kept->waiter->errand || stoa__thread_uses(kept->state)) {
+        if (!is_at_work(kept)) {
             continue;
         }
         if (count == room) {

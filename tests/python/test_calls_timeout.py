@@ -459,6 +459,21 @@ class TestInTheCallersStead(Owner):
             self.assertEqual(self.get("call")(abs, -i), i)
 
 
+GATED = """
+import threading, weakref
+class Kept: pass
+gate = threading.Lock()
+gate.acquire()
+def make():
+    global seen
+    kept = Kept()
+    seen = weakref.ref(kept, gate.acquire)  # so who drops it last waits, with no Python code around
+    return kept
+def open_when_told(by):
+    threading.Thread(target=lambda: (os.read(by, 1), gate.release())).start()
+"""
+
+
 class TestInterrupt(Owner):
     def test_code_that_runs(self):
         outcome = []
@@ -476,6 +491,51 @@ class TestInterrupt(Owner):
         thread.join()
         self.assertEqual(outcome, ["interrupted"])
         self.assertFalse(self.it.interrupt())
+
+    def test_thread_that_tidies_up(self):
+        # it ends, and takes what it has kept in the interpreter down: whoever has joined it finds the interpreter idle
+        self.it.exec(GATED + """
+local = threading.local()
+def keep(): local.kept = make()
+""")
+        thread = threading.Thread(target=lambda: self.it.exec("keep()"))
+        thread.start()
+        try:
+            self.until(lambda: self.get("'seen' in globals() and seen() is None"), "it does not end")
+            self.assertFalse(self.it.interrupt())
+        finally:
+            self.it.exec("gate.release()")
+            thread.join()
+
+    def test_releases_that_are_applied(self):
+        self.it.exec(GATED)
+        told, opens = self.gate()
+        self.get("open_when_told")(told)
+        try:
+            stoa.release(self.get("make()"))
+            self.until_inside()  # nobody calls: it is a thread of ours, which applies the release
+            self.assertFalse(self.it.interrupt())
+        finally:
+            opens()
+
+    def test_finalizer_of_a_thread_that_tidies_up(self):
+        self.it.exec("""
+import sys, threading, time
+told = []
+sys.unraisablehook = lambda raised: told.append(raised.exc_type.__name__)
+class Kept:
+    def __del__(self):
+        told.append("begun")
+        while True: pass
+local = threading.local()
+def keep(): local.kept = Kept()
+""")
+        thread = threading.Thread(target=lambda: self.it.exec("keep()"))
+        thread.start()
+        self.until(lambda: self.get("told == ['begun']"), "it does not end")
+        self.assertTrue(self.it.interrupt())
+        thread.join()
+        self.until(lambda: self.get("told == ['begun', 'KeyboardInterrupt']"), "it is not interrupted")
 
     def test_code_that_waits_for_a_call(self):
         # the interpreter waits for a call of its own into another one

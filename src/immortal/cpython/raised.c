@@ -48,3 +48,11 @@ stoa__is_importing(PyThreadState *state, bool innermost)
     Py_XDECREF(frame);
     return found;
 }
+
+bool
+stoa__runs_python(PyThreadState *state)
+{
+    PyFrameObject *frame = PyThreadState_GetFrame(state);
+    Py_XDECREF(frame);
+    return frame != NULL;
+}

@@ -23,5 +23,7 @@ bool stoa__is_handled(const PyThreadState *state, PyObject *class);
 /* Does `state` import something? `innermost`: is it in the code of importlib itself, and not in that of the module? An exception
  * there can leave the lock of a module taken for ever, and then every later import of that hangs, in C. The same. */
 bool stoa__is_importing(PyThreadState *state, bool innermost);
+/* Does `state` run Python code now, or C code called by some? The same. */
+bool stoa__runs_python(PyThreadState *state);
 
 #endif
