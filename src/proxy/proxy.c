@@ -7,6 +7,7 @@
 #include "immortal/exceptions.h"
 #include "proxy/bag.h"
 #include "proxy/call.h"
+#include "proxy/cross.h"
 #include "proxy/proxy_class.h"
 #include "proxy/proxy_doc.h"
 #include "proxy/proxy_method.h"
@@ -278,9 +279,18 @@ proxy_hash(PyObject *self)
     return hash;
 }
 
-/* The object's own slot only: the caller's interpreter asks the other operand itself, if this one does not know. But where
- * both are proxies there, and one stands for what goes as a bag, that one crosses as a copy when the other's owner is asked
- * from here. */
+/* Is the other operand asked from here, if the target's own slot does not know? The caller's interpreter asks it there, but
+ * what is no proxy here is a value or a copy, and would see a proxy there: {"a": 1} knows a Counter only in here. And where
+ * both are proxies, and one stands for what goes as a bag, that one crosses as a copy when the other's owner is asked from
+ * here. Python code may run. */
+static bool
+asks_other(PyObject *target, PyObject *other)
+{
+    return stoa__is_proxy(other) ? stoa__goes_as_bag(target)
+                                 : stoa__goes_as_bag(other) || stoa__crosses_by_value(other);
+}
+
+/* Slots only: were it the whole comparison, two interpreters could ask each other for ever. */
 static PyObject *
 do_compare(PyObject *target, PyObject *const *args, Py_ssize_t count, stoa_operation *op)
 {
@@ -288,7 +298,7 @@ do_compare(PyObject *target, PyObject *const *args, Py_ssize_t count, stoa_opera
     (void)count;
     richcmpfunc slot = Py_TYPE(target)->tp_richcompare;
     PyObject *result = slot == NULL ? Py_NewRef(Py_NotImplemented) : slot(target, args[0], (int)op->extra);
-    if (result == Py_NotImplemented && stoa__is_proxy(args[0]) && stoa__goes_as_bag(target)) {
+    if (result == Py_NotImplemented && asks_other(target, args[0])) {
         Py_DECREF(result);
         return Py_TYPE(args[0])->tp_richcompare(args[0], target, swapped[op->extra]);
     }

@@ -241,6 +241,26 @@ class Identity(Case):
         self.assertEqual(self.call("identity", stoa.by_copy(collections.OrderedDict(a=1))) | collections.OrderedDict(b=2), {"a": 1, "b": 2})
         self.assertNotEqual(self.call("identity", stoa.by_copy(collections.OrderedDict(a=1, b=2))), collections.OrderedDict(b=2, a=1))
 
+    def test_the_other_operand_knows_more(self):
+        """A class that leaves comparing to the operand's own: a builtin one knows the object, where it sees it."""
+        self.interp.exec("import collections\n"
+                         "class Reticent:\n"
+                         "    def __eq__(self, other): return NotImplemented\n"
+                         "    __lt__ = __gt__ = __hash__ = __eq__\n"
+                         "class Number(Reticent, int): pass\n"
+                         "class Text(Reticent, str): pass\n"
+                         "class List(Reticent, list): pass\n"
+                         "made = collections.Counter(a=1), Number(3), Text('t'), List([4])")
+        for p, like, unlike in zip(self.interp.call(eval, "made"), ({"a": 1}, 3, "t", [4]), ({"a": 2}, 2, "s", [3])):
+            with self.subTest(like=like):
+                self.assertTrue(stoa.is_proxy(p))
+                self.assertEqual((p == like, like == p, p != like, like != p), (True, True, False, False))
+                self.assertEqual((p == unlike, unlike == p, p != unlike, unlike != p), (False, False, True, True))
+                if not isinstance(p, dict):
+                    self.assertEqual((p > unlike, unlike < p, p < unlike, unlike > p), (True, True, False, False))
+        with self.assertRaises(TypeError):
+            self.interp.call(eval, "made[0]") < {}  # neither knows
+
     def test_patterns(self):
         """Class patterns match by isinstance; sequence and mapping patterns ask for a flag of the type."""
         match self.make("list"):
