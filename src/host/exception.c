@@ -87,7 +87,7 @@ stoa__exception_raise_noted(void)
         known ? noted.type : "builtins.SystemError",
         known ? noted.message : "a callback returned STOA_EPYTHON and said no exception");
     if (instance != NULL) {
-        PyErr_SetRaisedException(instance);
+        stoa__exception_raise_made(instance);
     }
     return NULL;
 }

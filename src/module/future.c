@@ -231,7 +231,7 @@ static PyObject *
 raise_anything(PyObject *what)
 {
     if (PyExceptionInstance_Check(what)) {
-        PyErr_SetRaisedException(Py_NewRef(what));
+        PyErr_SetObject((PyObject *)Py_TYPE(what), what);
     }
     else if (PyExceptionClass_Check(what)) {
         PyErr_SetNone(what);

@@ -494,13 +494,28 @@ stoa__exception_unpack(const stoa_parcel *parcel)
     return instance;
 }
 
+void
+stoa__exception_raise_made(PyObject *instance)
+{
+    PyErr_SetObject((PyObject *)Py_TYPE(instance), instance); /* what is being handled becomes its context */
+    PyObject *context = PyException_GetContext(instance);
+    PyObject *cause = context == NULL ? NULL : PyException_GetCause(instance);
+    if (cause != NULL) {
+        PyException_SetContext(
+            cause, Py_NewRef(context)); /* a traceback follows the cause, and not the context beside it */
+    }
+    Py_XDECREF(cause);
+    Py_XDECREF(context);
+    Py_DECREF(instance);
+}
+
 PyObject *
 stoa__exception_raise(stoa_parcel *parcel)
 {
     PyObject *instance = stoa__exception_unpack(parcel);
     stoa__parcel_abandon(parcel);
     if (instance != NULL) {
-        PyErr_SetRaisedException(instance);
+        stoa__exception_raise_made(instance);
     }
     return NULL;
 }

@@ -25,6 +25,9 @@ PyObject *stoa__exception_text(PyObject *exception);
 PyObject *stoa__exception_named(const char *type_name, const char *message);
 /* The instance for this interpreter, new reference; NULL with an exception only for want of memory. GIL. */
 PyObject *stoa__exception_unpack(const stoa_parcel *parcel);
+/* Raises one that was just made, with the cause that it was made with, as `raise` does: what this thread is handling is its
+ * context, and shows in the traceback before the owner's. Steals the reference. GIL. */
+void stoa__exception_raise_made(PyObject *instance);
 /* Raises what the parcel describes, and frees the parcel. Always NULL. */
 PyObject *stoa__exception_raise(stoa_parcel *parcel);
 

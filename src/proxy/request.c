@@ -231,8 +231,9 @@ stop(request *r, PyObject *value)
     else if (value != NULL) {
         PyObject *raised = PyObject_CallOneArg(PyExc_StopIteration, value);
         if (raised != NULL) {
-            PyErr_SetRaisedException(raised);
+            PyErr_SetObject(PyExc_StopIteration, raised);
         }
+        Py_XDECREF(raised);
     }
     Py_XDECREF(value);
     return NULL;

@@ -3,6 +3,7 @@
 import signal
 import threading
 import time
+import traceback
 import types
 import unittest
 
@@ -64,6 +65,34 @@ class Objects(Case):
             self.call("noted")
         self.assertIn("look here", caught.exception.__cause__.text)
         self.assertEqual(caught.exception.__notes__, ["look here"])
+
+    def test_what_is_being_handled_is_the_context(self):
+        """As for any exception; and a traceback shows it, though it follows __cause__ rather than __context__."""
+        self.interp.exec("class Exit:\n"
+                         "    def __enter__(self): return self\n"
+                         "    def __exit__(self, *what): raise LookupError\n"
+                         "def leave(): raise LookupError")
+        leave, plain, way_out = self.interp.call(eval, "leave"), self.make("list"), self.interp.call(eval, "Exit()")
+        failed = self.interp.submit(leave)
+        for use in (lambda: plain[99], leave, stoa.options(leave, timeout=100), stoa.options(leave, via="post"), lambda: self.interp.call(leave),
+                    lambda: self.interp.call(leave, timeout=100), lambda: self.interp.exec("raise LookupError"), failed.result):
+            with self.subTest(use=use), self.assertRaises(LookupError) as caught:
+                try:
+                    1 / 0
+                except ZeroDivisionError as error:
+                    handled = error
+                    use()
+            self.assertIs(caught.exception.__context__, handled)
+            self.assertIsInstance(caught.exception.__cause__, stoa.RemoteError)
+            if use != failed.result:  # a future raises one object as often as it is asked
+                self.assertRegex("".join(traceback.format_exception(caught.exception)), "(?s)division by zero.*During handling.*direct cause")
+        with self.assertRaises(LookupError) as caught:
+            with way_out:
+                raise handled
+        self.assertIs(caught.exception.__context__, handled)
+        with self.assertRaises(LookupError) as caught:
+            leave()
+        self.assertIsNone(caught.exception.__context__)
 
     def test_del_that_raises(self):
         done = child.run("""
