@@ -395,7 +395,8 @@ stoa__proxy_type_new(void)
     PyTypeObject *metatype = stoa__proxy_metatype_new();
     PyObject *type = metatype == NULL ? NULL : PyType_FromMetaclass(metatype, NULL, &spec, NULL);
     Py_XDECREF(metatype);
-    if (type != NULL && stoa__proxy_doc_put((PyTypeObject *)type) < 0) {
+    if (type != NULL && (stoa__proxy_doc_put((PyTypeObject *)type) < 0 ||
+                         stoa__proxy_metatype_show((PyTypeObject *)type) < 0)) {
         Py_CLEAR(type);
     }
     return (PyTypeObject *)type;

@@ -254,3 +254,20 @@ stoa__proxy_metatype_new(void)
     }
     return metatype;
 }
+
+/* contextlib's ExitStack asks inspect.getattr_static(type(p), "__enter__") from 3.15 on, which passes over stoa.Proxy as well.
+ * What it looks into after that, where it is asked about a class, is the dict of the class's own type. */
+int
+stoa__proxy_metatype_show(PyTypeObject *type)
+{
+    static const char *const names[] = {"__enter__", "__exit__", "__aenter__", "__aexit__"};
+    PyObject *methods = PyType_GetDict(type), *dict = PyType_GetDict(Py_TYPE(type));
+    int result = methods == NULL || dict == NULL ? -1 : 0;
+    for (size_t i = 0; i < Py_ARRAY_LENGTH(names) && result == 0; i++) {
+        result = PyDict_SetItemString(dict, names[i], PyDict_GetItemString(methods, names[i]));
+    }
+    PyType_Modified(Py_TYPE(type));
+    Py_XDECREF(methods);
+    Py_XDECREF(dict);
+    return result;
+}

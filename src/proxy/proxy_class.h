@@ -17,5 +17,7 @@ PyObject *stoa__proxy_class(PyObject *self);
 PyObject *stoa__stands_for(PyObject *object);
 /* The type of stoa.Proxy. New reference, or NULL with an exception. GIL. */
 PyTypeObject *stoa__proxy_metatype_new(void);
+/* To be called with the type once it is there: lets contextlib find how to enter a proxy. 0, or -1 with an exception. GIL. */
+int stoa__proxy_metatype_show(PyTypeObject *type);
 
 #endif

@@ -1,6 +1,7 @@
 """The data model, done through a proxy and directly, with equal results: each special method on each kind of object."""
 
 import collections
+import contextlib
 import copy
 import operator
 import os
@@ -83,6 +84,25 @@ async def async_with(x, error):
     return value
 
 
+def stacked(error):
+    def f(x):
+        with contextlib.ExitStack() as stack:
+            value = stack.enter_context(x)
+            if error:
+                raise error
+        return value
+
+    return f
+
+
+async def async_stacked(x, error):
+    async with contextlib.AsyncExitStack() as stack:
+        value = await stack.enter_async_context(x)
+        if error:
+            raise error
+    return value
+
+
 OPERATIONS = {
     "len": len, "repr": repr, "str": str, "bool": bool, "hash": lambda x: type(hash(x)), "list": list, "tuple": tuple,
     "set": lambda x: set(map(repr, x)), "sorted": sorted, "sum": sum, "max": max, "any": any,
@@ -117,6 +137,8 @@ OPERATIONS = {
     "throw": lambda x: (next(x), x.throw(ValueError("thrown"))), "throw other": lambda x: (next(x), x.throw(KeyError("t"))),
     "exhaust": lambda x: (list(x), next(x, "none")), "await": drive, "async for": lambda x: drive(all_of(x)),
     "async with": lambda x: drive(async_with(x, None)), "async with error": lambda x: drive(async_with(x, ValueError())),
+    "stacked": stacked(None), "stacked key": stacked(KeyError("k")), "stacked value": stacked(ValueError("v")),
+    "async stacked": lambda x: drive(async_stacked(x, None)), "async stacked error": lambda x: drive(async_stacked(x, ValueError())),
     "memoryview": lambda x: bytes(memoryview(x)), "buffer write": lambda x: (memoryview(x).__setitem__(0, 65), x)[1],
     "bytes join": lambda x: b"-".join([x, b"z"]), "readline": lambda x: (x.readline(), x.read(3), list(x)), "file with": lambda x: x.__enter__().read(),
     "write": lambda x: (x.seek(0), x.write("NEW"), x.getvalue()), "rotate": lambda x: (x.rotate(1), x)[1],
