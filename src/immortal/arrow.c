@@ -19,7 +19,8 @@ static const struct {
 /* What hangs off a struct that is given out. */
 typedef struct out_part {
     const void *buffers[2];
-    void *child; /* the array of one child's address */
+    uint8_t *bits; /* booleans, packed as Arrow has them: the one thing that is copied */
+    void *child;   /* the array of one child's address */
     char format[32];
 } out_part;
 
@@ -43,15 +44,17 @@ arrow_format(const stoa_array *a, char *out, size_t size)
     if (letter == 'L' || letter == 'N') {
         letter = a->itemsize == 8 ? 'Q' : 'I';
     }
+    if (letter == '?') {
+        snprintf(out, size, "b");
+        return true;
+    }
     for (size_t i = 0; i < Py_ARRAY_LENGTH(letters); i++) {
         if (letter == letters[i].ours) {
             snprintf(out, size, "%c", letters[i].arrow);
             return true;
         }
     }
-    PyErr_Format(PyExc_TypeError,
-                 "Arrow has no numbers of format '%s' (booleans are bits there); view or convert them first",
-                 a->format);
+    PyErr_Format(PyExc_TypeError, "Arrow has no numbers of format '%s'; view or convert them first", a->format);
     return false;
 }
 
@@ -77,6 +80,7 @@ release_array(arrow_array *array)
         }
         free(array->children[i]);
     }
+    free(((out_part *)array->private_data)->bits);
     free(array->private_data);
     array->release = NULL;
 }
@@ -109,19 +113,34 @@ fill_schema(arrow_schema *schema, const stoa_array *a, size_t axis, const char *
     return true;
 }
 
+/* New: bit i is whether byte i is not zero. */
+static uint8_t *
+pack_bits(const char *bytes, size_t count)
+{
+    uint8_t *bits = calloc(count / 8 + 1, 1);
+    for (size_t i = 0; bits != NULL && i < count; i++) {
+        bits[i / 8] |= (uint8_t)((bytes[i] != 0) << i % 8);
+    }
+    return bits;
+}
+
 static bool
-fill_array(arrow_array *array, const stoa_array *a, size_t axis, int64_t length)
+fill_array(arrow_array *array, const stoa_array *a, size_t axis, int64_t length, bool packed)
 {
     out_part *part = calloc(1, sizeof(*part));
     bool is_leaf = axis + 1 >= a->ndim;
     arrow_array *child = is_leaf ? NULL : calloc(1, sizeof(*child));
     int64_t below = is_leaf ? 0 : length * a->shape[axis + 1];
-    if (part == NULL || (!is_leaf && (child == NULL || !fill_array(child, a, axis + 1, below)))) {
+    if (part != NULL && is_leaf && packed) {
+        part->bits = pack_bits(a->data, a->count);
+    }
+    if (part == NULL || (is_leaf && packed && part->bits == NULL) ||
+        (!is_leaf && (child == NULL || !fill_array(child, a, axis + 1, below, packed)))) {
         free(part);
         free(child);
         return false;
     }
-    part->buffers[1] = a->data;
+    part->buffers[1] = packed ? (const void *)part->bits : a->data;
     part->child = child;
     *array = (arrow_array){.length = length,
                            .n_buffers = is_leaf ? 2 : 1,
@@ -158,7 +177,8 @@ stoa__arrow_export(const stoa_array *a)
     }
     PyObject *schema = stoa__arrow_schema(a), *result = NULL;
     arrow_array *array = schema == NULL ? NULL : calloc(1, sizeof(*array));
-    if (array == NULL || !fill_array(array, a, 0, a->ndim == 0 ? 1 : a->shape[0])) {
+    bool packed = schema != NULL && strchr(a->format, '?') != NULL;
+    if (array == NULL || !fill_array(array, a, 0, a->ndim == 0 ? 1 : a->shape[0], packed)) {
         free(array);
         Py_XDECREF(schema);
         return PyErr_Occurred() ? NULL : PyErr_NoMemory();

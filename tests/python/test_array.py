@@ -370,12 +370,15 @@ class Arrow(unittest.TestCase):
             self.assertEqual(shown(back).tolist(), shown(source).tolist(), code)
         cube = stoa.array(range(24), "i", (2, 3, 4))
         self.assertEqual(shown(stoa.array(self.Speaker(stoa.arrow(cube)))).tolist(), shown(cube).tolist())
+        for flags in (stoa.array([i % 3 == 0 for i in range(42)], "?", (6, 7)), stoa.array(b"\0\1\2\3", "?"), stoa.array([], "?")):
+            back = shown(stoa.array(self.Speaker(stoa.arrow(flags))))  # bits on the way
+            self.assertEqual((back.format, back.shape, back.tolist()), ("?", shown(flags).shape, shown(flags).tolist()))
         empty = stoa.array([], "d")
         self.assertEqual(shown(stoa.array(self.Speaker(stoa.arrow(empty)))).shape, (0,))
 
     def test_refusals(self):
-        with self.assertRaisesRegex(TypeError, "bits"):
-            stoa.arrow(stoa.array([True], "?")).__arrow_c_array__()
+        with self.assertRaisesRegex(TypeError, "no numbers of format '>i'"):
+            stoa.arrow(stoa.array([1], ">i")).__arrow_c_array__()
         with self.assertRaises(TypeError):
             stoa.arrow(b"abc")
         reversed_view = stoa.array(shown(stoa.array(range(5), "B"))[::-1])
