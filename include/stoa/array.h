@@ -43,8 +43,8 @@ typedef struct stoa_array_maker stoa_array_maker;
 /* Lays out an array in `region` (NULL: the default region), C order, zeroed. *out_data is where to write: 64-byte aligned,
  * valid until seal or discard, from any thread; out_data NULL: only stoa_array_write will write, and memory is taken as
  * it does so. *out_maker is owned: end it with exactly one of the two.
- * STOA_EINVAL: a format without a known size and no itemsize, too many dimensions or bytes. STOA_ENOMEM. STOA_EGONE: the region
- * is retired. STOA_ESTATE: the runtime was never open. Any thread, no GIL. */
+ * STOA_EINVAL: a format without a known size and no itemsize, too many dimensions or bytes. STOA_ENOMEM, at once for more than
+ * the machine has. STOA_EGONE: the region is retired. STOA_ESTATE: the runtime was never open. Any thread, no GIL. */
 STOA_API stoa_err stoa_array_begin(stoa_region *region, const stoa_array_spec *spec,
                                    stoa_array_maker **out_maker, void **out_data);
 

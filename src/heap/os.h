@@ -13,6 +13,9 @@
 size_t stoa__os_page_size(void);
 size_t stoa__os_whole_pages(size_t size); /* rounded up */
 
+/* Memory and swap of the machine: what is larger can never be. */
+size_t stoa__os_memory(void);
+
 /* The address space that is left to this process: SIZE_MAX without a limit. */
 size_t stoa__os_address_space_left(void);
 /* The largest file this process may make: SIZE_MAX without a limit. */

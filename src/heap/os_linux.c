@@ -19,6 +19,7 @@
 #include <sys/random.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
+#include <sys/sysinfo.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -43,6 +44,13 @@ stoa__os_page_size(void)
         atomic_store_explicit(&size, known, memory_order_relaxed);
     }
     return known;
+}
+
+size_t
+stoa__os_memory(void)
+{
+    struct sysinfo info;
+    return sysinfo(&info) == 0 ? ((size_t)info.totalram + (size_t)info.totalswap) * info.mem_unit : SIZE_MAX;
 }
 
 /* ---- limits ------------------------------------------------------------------------------------------------------ */

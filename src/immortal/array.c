@@ -222,6 +222,17 @@ make_node(stoa_batch *batch, const stoa_layout *layout, size_t count)
     return (stoa_array *)(uintptr_t)array;
 }
 
+/* What the machine has no memory for is refused before it is asked for: the kernel would end the process, or another one. */
+static stoa_err
+check_memory(size_t bytes)
+{
+    if (bytes < STOA_GRANULE || stoa__process->space.scarce || bytes <= stoa__os_memory()) {
+        return STOA_OK;
+    }
+    return stoa__fail(STOA_ENOMEM, "an array of %zu bytes is larger than the memory of this machine, %zu bytes",
+                      bytes, stoa__os_memory());
+}
+
 stoa_array *
 stoa__array_make(stoa_batch *batch, const stoa_layout *layout, bool bare, char **out_data)
 {
@@ -229,6 +240,9 @@ stoa__array_make(stoa_batch *batch, const stoa_layout *layout, bool bare, char *
     size_t count, bytes;
     own.strides = NULL;
     batch->err = stoa__layout_measure(&own, &count, &bytes);
+    if (batch->err == STOA_OK) {
+        batch->err = check_memory(bytes);
+    }
     stoa_array *node = batch->err != STOA_OK ? NULL : make_node(batch, &own, count);
     if (node == NULL) {
         return NULL;

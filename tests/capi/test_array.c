@@ -176,6 +176,9 @@ discarded_ones_leave_nothing(void **state)
     shape[0] = 2 << 20;
     assert_int_equal(stoa_array_begin(region, &spec, &maker, &data), STOA_ENOMEM);
     stoa_region_free(region);
+    shape[0] = (size_t)999 << 30; /* the heap has addresses for it; no machine of ours has the memory */
+    assert_int_equal(stoa_array_begin(NULL, &spec, &maker, &data), STOA_ENOMEM);
+    assert_int_equal(stoa_array_begin(NULL, &spec, &maker, NULL), STOA_ENOMEM);
 }
 
 static void
