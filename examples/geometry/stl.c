@@ -27,13 +27,20 @@ typedef struct reader {
     size_t line;
 } reader;
 
+/* Lines end with "\n", "\r\n" or, as long ago, "\r". */
+static bool
+ends_line(const reader *r)
+{
+    return *r->at == '\n' || (*r->at == '\r' && (r->at + 1 == r->end || r->at[1] != '\n'));
+}
+
 /* The next word, cut off at 63 characters; empty at the end. */
 static void
 next_word(reader *r, char word[64])
 {
     size_t size = 0;
     for (; r->at < r->end && isspace((unsigned char)*r->at); r->at++) {
-        r->line += *r->at == '\n';
+        r->line += ends_line(r);
     }
     for (; r->at < r->end && !isspace((unsigned char)*r->at); r->at++) {
         if (size < 63) {
@@ -61,7 +68,7 @@ read_number(reader *r, float *out, char *why, size_t why_size)
     char word[64], *end;
     next_word(r, word);
     *out = strtof(word, &end);
-    return (end != word && *end == '\0' && fabsf(*out) <= MOST) ||
+    return (end != word && *end == '\0' && strlen(word) < 63 && fabsf(*out) <= MOST) ||
            FAIL("line %zu: \"%s\" is no coordinate", r->line, word);
 }
 
@@ -104,7 +111,7 @@ text_of(const stl_file *file)
 static void
 skip_line(reader *r)
 {
-    while (r->at < r->end && *r->at != '\n') {
+    while (r->at < r->end && !ends_line(r)) {
         r->at++;
     }
 }
@@ -139,7 +146,7 @@ read_text(const stl_file *file, float *target, size_t *count, char *why, size_t 
 {
     reader r = {file->bytes, file->bytes + file->size, 1};
     for (const char *text = text_of(file); r.at < text; r.at++) {
-        r.line += *r.at == '\n';
+        r.line += ends_line(&r);
     }
     *count = 0;
     for (;;) {
@@ -168,7 +175,9 @@ check(stl_file *file, char *why, size_t why_size)
         }
     }
     const char *text = text_of(file);
-    if (file->bytes + file->size - text >= 5 && strncasecmp(text, "solid", 5) == 0) {
+    bool solid = file->bytes + file->size - text >= 5 && strncasecmp(text, "solid", 5) == 0;
+    /* a binary one may begin with that word, too, but no text has zeros there */
+    if (solid && memchr(file->bytes, '\0', file->size < HEAD ? file->size : HEAD) == NULL) {
         file->ascii = true;
         return read_text(file, NULL, &file->triangles, why, why_size) &&
                (file->triangles != 0 || FAIL("it has no triangles"));
@@ -207,8 +216,8 @@ unmap(stl_file *file)
 bool
 stl_open(const char *path, stl_file *out, char *why, size_t why_size)
 {
-    struct stat status;
-    *out = (stl_file){.fd = open(path, O_RDONLY | O_CLOEXEC)};
+    struct stat status; /* O_NONBLOCK: not to wait for who writes to a pipe, which is no file anyway */
+    *out = (stl_file){.fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK)};
     if (out->fd < 0 || fstat(out->fd, &status) != 0) {
         snprintf(why, why_size, "%s", strerror(errno));
         stl_close(out);

@@ -59,6 +59,8 @@ class Geometry(unittest.TestCase):
             (words.replace(b" 10 ", b" inf ", 1), '"inf" is no coordinate'),
             (b"solid nothing\nendsolid\n", "no triangles"),
             (b"solid " + b"x" * 5000, "cut off"),
+            (b"solid" + good[5:80].replace(b" ", b"\0") + good[80:-7], "4 triangles, which take 284 bytes, but it has 277"),
+            (words.replace(b" 10 ", b" " + b"0" * 70 + b"10 ", 1), "is no coordinate"),
         ]:
             with self.subTest(wanted):
                 done = self.run_on(data)
@@ -68,12 +70,18 @@ class Geometry(unittest.TestCase):
         done = subprocess.run([PROGRAM, "/nowhere/at/all.stl"], capture_output=True, text=True, timeout=60)
         self.assertEqual(done.returncode, 1)
         self.assertIn("No such file", done.stderr)
+        with tempfile.TemporaryDirectory() as folder:
+            os.mkfifo(os.path.join(folder, "pipe.stl"))
+            done = subprocess.run([PROGRAM, os.path.join(folder, "pipe.stl")], capture_output=True, text=True, timeout=60)
+        self.assertEqual(done.returncode, 1)
+        self.assertIn("it is no file", done.stderr)
 
     def test_text_as_others_write_it(self):
         words = text(TETRAHEDRON)
         for data, triangles in [
             (words + b"\n" + words, 8),  # several solids
             (b"\xef\xbb\xbf" + words, 4),
+            (words.replace(b"\n", b"\r"), 4),
             (b"\r\n  " + words.replace(b"\n", b"\r\n").upper(), 4),
         ]:
             with self.subTest(data[:20]):
