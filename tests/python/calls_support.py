@@ -26,6 +26,7 @@ OWNER = """
 import os, sys, threading, time, contextvars
 import stoa
 turns = 0
+holding = None
 stop = threading.Event()
 def spin(ready):
     global turns
@@ -46,6 +47,8 @@ def sleep(seconds):
     time.sleep(seconds)
     return "slept"
 def hold(gate):
+    global holding
+    holding = gate  # who has the GIL afterwards, and sees it, has it of the read
     os.read(gate, 1)
     return "held"
 def forever():
@@ -82,6 +85,10 @@ class Owner(unittest.TestCase):
         self.addCleanup(os.close, gate)
         self.addCleanup(os.close, opens)
         return gate, functools.partial(os.write, opens, b"x")
+
+    def until_held(self, gate):
+        """Until a thread blocks there: before that it does what others want done at its next bytecode."""
+        self.until(lambda: self.get("holding") == gate, "it does not begin")
 
     def until(self, condition, message):
         for _ in range(12000):

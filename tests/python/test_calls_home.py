@@ -319,7 +319,7 @@ class TestHome(Owner):
             except stoa.InterpreterGone:
                 outcome.append("gone")
 
-        self.until(busy.running, "it does not begin")
+        self.until_held(gate)
         threads = [threading.Thread(target=body), threading.Thread(target=self.it.close)]
         threads[0].start()
         time.sleep(0.05)  # it waits by now, most probably
@@ -341,7 +341,7 @@ class TestHome(Owner):
         self.own_thread()
         gate, let_go = self.gate()
         busy = self.it.submit(self.get("hold"), gate)
-        self.until(busy.running, "it does not begin")
+        self.until_held(gate)
         with self.assertRaises(stoa.Timeout):
             append("late")
         let_go()
