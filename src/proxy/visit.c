@@ -70,7 +70,46 @@ hold_door(stoa_posted *call)
     PyEval_RestoreThread(state);
 }
 
-/* The pending call. GIL of the interpreter; also while it is being ended. */
+/* On the stack of a thread that runs calls for an interpreter at a bytecode boundary. */
+typedef struct coming {
+    const stoa_interp_record *record;
+    struct coming *below;
+} coming;
+
+static _Thread_local coming *coming_here;
+
+static bool
+comes_already(const stoa_interp_record *record)
+{
+    const coming *c = coming_here;
+    while (c != NULL && c->record != record) {
+        c = c->below;
+    }
+    return c != NULL;
+}
+
+static void
+run_calls(stoa_waiter *self, stoa_interp_record *record, PyInterpreterState *interp)
+{
+    stoa_posted *call;
+    if (stoa__mailbox_count(&self->home) > 0) {
+        stoa__pending_calls_go_on(interp);
+        stoa__serve_home(self);
+    }
+    for (int i = 0; i < AT_ONCE && (call = stoa__mailbox_take(&record->mailbox)) != NULL; i++) {
+        if (call->run != hold_door) {
+            stoa__pending_calls_go_on(interp);
+        }
+        stoa__waiter_runs(self, call);
+        call->run(call);
+        stoa__waiter_ran(call);
+        stoa__call_done(call);
+    }
+}
+
+/* The pending call. GIL of the interpreter; also while it is being ended. What it runs may be long, or wait for other threads of
+ * the interpreter: those come by meanwhile. This one does not come a second time: whoever it runs calls for is not to meet
+ * others in the midst. */
 static int
 come_by(void *arg)
 {
@@ -82,19 +121,13 @@ come_by(void *arg)
     }
     stoa_waiter *self = stoa__waiter_here();
     stoa__mailbox_arrive(&record->mailbox);
-    if (self == NULL || state->py_recursion_remaining < RECURSION_LEFT) {
-        return 0; /* the senders do it themselves */
+    if (self == NULL || state->py_recursion_remaining < RECURSION_LEFT || comes_already(record)) {
+        return 0; /* the senders do it themselves, or ask again */
     }
-    if (stoa__mailbox_count(&self->home) > 0) {
-        stoa__serve_home(self);
-    }
-    stoa_posted *call;
-    for (int i = 0; i < AT_ONCE && (call = stoa__mailbox_take(&record->mailbox)) != NULL; i++) {
-        stoa__waiter_runs(self, call);
-        call->run(call);
-        stoa__waiter_ran(call);
-        stoa__call_done(call);
-    }
+    coming mine = {record, coming_here};
+    coming_here = &mine;
+    run_calls(self, record, state->interp);
+    coming_here = mine.below;
     return 0;
 }
 

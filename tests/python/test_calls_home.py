@@ -97,6 +97,38 @@ class TestHome(Owner):
             thread.join()
             busy.join()
 
+    def test_call_that_waits_for_another_busy_home_of_the_interpreter(self):
+        """What the first does at a bytecode boundary does not keep the second from coming to one."""
+        self.it.exec(
+            "homes = []\n"
+            "class Home:\n"
+            "    def ident(self): return threading.get_ident()\n"
+            "    def through(self, call, other): return call(other)\n"
+            "def spin_at_home(ready):\n"
+            "    homes.append(stoa.proxy(Home(), thread='home'))\n"
+            "    ready.set()\n"
+            "    while not stop.is_set(): pass\n"
+            "def start_at_home():\n"
+            "    ready = threading.Event()\n"
+            "    thread = threading.Thread(target=spin_at_home, args=(ready,))\n"
+            "    thread.start()\n"
+            "    ready.wait()\n"
+            "    return thread\n"
+            "threads = [start_at_home(), start_at_home()]\n"
+        )
+        other = stoa.Interpreter()
+        self.addCleanup(other.close)
+        other.exec("def call(home): return home.ident()")
+        for join in self.get("[t.join for t in threads]"):
+            self.addCleanup(join)
+        self.addCleanup(self.get("stop").set)
+        first, second = self.get("homes")
+        seen = []
+        thread = threading.Thread(target=lambda: seen.append(first.through(other.call(eval, "call"), second)))
+        thread.start()
+        thread.join(60)
+        self.assertEqual(seen, [self.get("threads[1].ident")])
+
     def test_here(self):
         # this thread is the home: served while it waits, and for itself at once
         mine = stoa.proxy([], thread="home")

@@ -59,6 +59,37 @@ class TestSignals(unittest.TestCase):
         )
         self.assertEqual(out.split(), ["caught"] * 2)
 
+    def test_ctrl_c_beside_a_thread_that_is_called_home(self):
+        """What that does at a bytecode boundary does not keep the main thread from coming to one."""
+        out = self.run_code(
+            "it.exec('''\n"
+            "import threading\n"
+            "class Home:\n"
+            "    def stay(self, begun, end):\n"
+            "        begun.set()\n"
+            "        while not end.is_set(): time.sleep(0.01)\n"
+            "def spin(ready):\n"
+            "    global home\n"
+            "    home = stoa.proxy(Home(), thread='home')\n"
+            "    ready.set()\n"
+            "    while not end.is_set(): pass\n"
+            "def start(at):\n"
+            "    global end\n"
+            "    end = at\n"
+            "    ready = threading.Event()\n"
+            "    threading.Thread(target=spin, args=(ready,)).start()\n"
+            "    ready.wait()\n"
+            "    return home\n"
+            "''')\n"
+            "begun, end = stoa.Event(), stoa.Event()\n"
+            "home = it.call(eval, 'start')(end)\n"
+            "threading.Thread(target=home.stay, args=(begun, end)).start()\n"
+            "begun.wait()\n"
+            "caught(lambda: it.exec('while True: pass'))\n"
+            "end.set()\n"
+        )
+        self.assertEqual(out.split(), ["caught"])
+
     def test_signal_that_does_not_end_the_sleep_is_heard(self):
         """As one that comes between the last look for signals and the sleep: another thread is hit by it."""
         out = self.run_code(

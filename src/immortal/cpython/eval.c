@@ -63,6 +63,21 @@ stoa__pending_call(PyInterpreterState *interp, int (*function)(void *), void *ar
     return _PyEval_AddPendingCall(interp, function, arg, 0) == 0;
 }
 
+void
+stoa__pending_calls_go_on(PyInterpreterState *interp)
+{
+    /* that it says so of us shows that this is the place */
+#if PY_MINOR_VERSION == 12
+    if (runtime_known && interp->ceval.pending.busy == 1) {
+        interp->ceval.pending.busy = 0;
+    }
+#else
+    if (runtime_known && interp->ceval.pending.handling_thread == stoa__current_state()) {
+        interp->ceval.pending.handling_thread = NULL;
+    }
+#endif
+}
+
 bool
 stoa__is_signal_thread(void)
 {

@@ -28,6 +28,11 @@ stoa__gil_is_held(const int *word)
  * queue is full. The interpreter must live. Any thread, with or without a GIL. */
 bool stoa__pending_call(PyInterpreterState *interp, int (*function)(void *), void *arg);
 
+/* In a pending call: others of the interpreter are done meanwhile, on other threads, and on this one when it runs Python. CPython
+ * does none until the one under way has returned, and so nobody could get a word in while that runs code, or waits for somebody
+ * who needs the word. GIL of `interp`. */
+void stoa__pending_calls_go_on(PyInterpreterState *interp);
+
 /* Is this the thread on which CPython runs signal handlers? No GIL. */
 bool stoa__is_signal_thread(void);
 /* Has a signal come that no handler has seen yet? Careful answer: true. No GIL. */
