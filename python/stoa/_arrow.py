@@ -108,7 +108,8 @@ def _getter(tree):
     format, buffers = tree[0], tree[6]
     if tree[8] is not None:
         places, found = _bytes(buffers[1], _NUMBERS[format]), ArrowArray(tree[8])
-        return lambda at: found[_checked(places[at])]
+        count = len(found)
+        return lambda at: found[_checked(places[at], count)]
     if format in _NUMBERS:
         return _bytes(buffers[1], _NUMBERS[format]).__getitem__
     if format == "n":
@@ -125,9 +126,9 @@ def _getter(tree):
     return _fixed_getter(format, buffers[1])
 
 
-def _checked(place):
-    if place < 0:
-        raise IndexError(f"item {place} of a dictionary")
+def _checked(place, count):
+    if not 0 <= place < count:  # no IndexError: that would be the end of the array to who reads it as a sequence
+        raise ValueError(f"the Arrow array is damaged: it has item {place} of a dictionary of {count}")
     return place
 
 

@@ -272,6 +272,13 @@ take_dictionary(arrow_taker *t, const arrow_part *p, int depth)
     return take(t, p->schema->dictionary, p->array->dictionary, 0, p->array->dictionary->length, depth + 1);
 }
 
+/* Of a map: its items are structs of two. */
+static bool
+has_pairs(const arrow_schema *items)
+{
+    return items->format != NULL && strcmp(items->format, "+s") == 0 && items->n_children == 2;
+}
+
 static bool
 check_part(arrow_taker *t, arrow_part *p, int64_t first, int depth)
 {
@@ -293,7 +300,8 @@ check_part(arrow_taker *t, arrow_part *p, int64_t first, int depth)
         (p->layout.children >= 0 && p->array->n_children != p->layout.children)) {
         return stoa__arrow_damaged("it has not the buffers and children that its type has");
     }
-    return true;
+    return strcmp(p->schema->format, "+m") != 0 || has_pairs(p->schema->children[0]) ||
+           stoa__arrow_damaged("the items of its maps are no pairs of a key and a value");
 }
 
 static PyObject *

@@ -118,6 +118,8 @@ class Hostile(unittest.TestCase):
         self.refused("buffers and children", Foreign(b"+l", 1, [None, ints(0, 1)]))
         self.refused("fewer items", Foreign(b"+l", 1, [None, ints(0, 9)], [numbers([1])]))
         self.refused("fewer items", Foreign(b"+s", 3, [None], [numbers([1, None])]))
+        for items in (numbers([1, 2]), Foreign(b"+s", 2, [None], [texts(["k", "l"])])):
+            self.refused("no pairs", Foreign(b"+m", 1, [None, ints(0, 2)], [items]))
         self.refused("longer than memory|fewer items|damaged", Foreign(b"+w:2000000000", 2**50, [None], [numbers([1, None])]))
         self.refused("dictionary", Foreign(b"f", 1, [None, b"1234"], dictionary=numbers([1])))
         self.refused("metadata", texts(["a"], metadata=ints(-1) + b"\1"))
@@ -137,6 +139,10 @@ class Hostile(unittest.TestCase):
         source.arrays[0] = ctypes.POINTER(Array)()
         self.refused("child 0 is missing", source)
         self.refused("dictionary is missing", self.without_dictionary())
+        for place in (-1, 1):
+            made = stoa.array(Foreign(b"c", 2, [None, bytes([0, place % 256])], dictionary=texts(["only"])))
+            self.assertEqual(made[0], "only")
+            self.assertRaisesRegex(ValueError, f"damaged: it has item {place} of a dictionary of 1", made.__getitem__, 1)
 
     def without_dictionary(self):
         source = Foreign(b"c", 1, [None, b"\0"], dictionary=numbers([1]))
