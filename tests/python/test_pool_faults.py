@@ -109,6 +109,7 @@ class Tasks(unittest.TestCase):
             print("all done")
             """,
             stdout="all done\n",
+            timeout=110,
         )
 
     def test_that_are_interrupted(self):
