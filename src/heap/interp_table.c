@@ -14,6 +14,7 @@
 
 #define NOT_LIVE STOA_INTERP_NOT_LIVE
 #define SEALED STOA_INTERP_SEALED
+#define ABANDONED STOA_INTERP_ABANDONED
 
 static stoa_interps *
 table(void)
@@ -299,7 +300,7 @@ stoa__interp_enter_occupied(stoa_interp_record *record)
 uint32_t
 stoa__interp_inside(const stoa_interp_record *record)
 {
-    return atomic_load(&record->inside) & ~(NOT_LIVE | SEALED);
+    return atomic_load(&record->inside) & ~STOA_INTERP_FLAGS;
 }
 
 /* ---- closing ------------------------------------------------------------------------------------------------------ */
@@ -340,13 +341,14 @@ bool
 stoa__interp_seal(stoa_interp_record *record)
 {
     uint32_t seen = NOT_LIVE;
-    return atomic_compare_exchange_strong(&record->inside, &seen, NOT_LIVE | SEALED) || (seen & SEALED) != 0;
+    return atomic_compare_exchange_strong(&record->inside, &seen, NOT_LIVE | SEALED) ||
+           (seen & (SEALED | ABANDONED)) == SEALED;
 }
 
 void
 stoa__interp_abandon(stoa_interp_record *record)
 {
-    atomic_fetch_or(&record->inside, SEALED);
+    atomic_fetch_or(&record->inside, SEALED | ABANDONED);
 }
 
 stoa_err
@@ -379,7 +381,8 @@ void
 stoa__interp_reopen(stoa_interp_record *record)
 {
     stoa__lock(&record->lock);
-    if (change_state(record, STOA_INTERP_CLOSING, STOA_INTERP_LIVE)) {
+    if ((atomic_load(&record->inside) & ABANDONED) == 0 &&
+        change_state(record, STOA_INTERP_CLOSING, STOA_INTERP_LIVE)) {
         stoa__mailbox_reopen(&record->mailbox);
     }
     stoa__unlock(&record->lock);
@@ -528,7 +531,7 @@ stoa__interps_fork_child_records(stoa_interps *interps)
         uint32_t own = 0;
         bool keep = interps->fork_hook != NULL && interps->fork_hook(record, &own);
         /* the threads that were inside are not here to leave */
-        atomic_store(&record->inside, own | (atomic_load(&record->inside) & (NOT_LIVE | SEALED)));
+        atomic_store(&record->inside, own | (atomic_load(&record->inside) & STOA_INTERP_FLAGS));
         atomic_store(&record->errand, 0);
         atomic_store(&record->at_home, 0); /* nor those it was posted to */
         atomic_store(&record->reminded, 0);

@@ -28,8 +28,10 @@
 #define STOA_INTERP_CLOSING 2u
 #define STOA_INTERP_GONE 3u
 
-#define STOA_INTERP_NOT_LIVE 0x80000000u /* in `inside` */
-#define STOA_INTERP_SEALED 0x40000000u   /* the same */
+#define STOA_INTERP_NOT_LIVE 0x80000000u  /* in `inside` */
+#define STOA_INTERP_SEALED 0x40000000u    /* the same */
+#define STOA_INTERP_ABANDONED 0x20000000u /* the same: it is never ended */
+#define STOA_INTERP_FLAGS (STOA_INTERP_NOT_LIVE | STOA_INTERP_SEALED | STOA_INTERP_ABANDONED)
 
 typedef struct stoa_interp_record {
     uint32_t serial;   /* const, >= 1 */
@@ -111,7 +113,8 @@ uint32_t stoa__interp_inside(const stoa_interp_record *record); /* threads put i
 bool stoa__interp_start_close(stoa_interp_record *record);
 /* The closer: true when nobody is inside, and from then on nobody can be. */
 bool stoa__interp_seal(stoa_interp_record *record);
-/* Nobody comes in any more, though some will stay inside for ever. CLOSING. */
+/* Nobody comes in any more, though some will stay inside for ever. CLOSING, for good: also for a closer that waits meanwhile,
+ * for whom it never becomes empty. */
 void stoa__interp_abandon(stoa_interp_record *record);
 /* Waits until `inside` is at most `own` (the closer's own entries; 0: and seals it). STOA_ETIMEDOUT, STOA_EINTERRUPTED. */
 stoa_err stoa__interp_wait_empty(stoa_interp_record *record, uint32_t own, stoa_deadline deadline);

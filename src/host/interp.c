@@ -316,7 +316,7 @@ stoa__interp_close_all(void)
     for (size_t i = 0; i < list.count; i++) {
         stoa_interp_record *record = list.records[i];
         stoa_err err = close_patiently(record, patience);
-        if (err == STOA_ETIMEDOUT && record->state == STOA_INTERP_LIVE) {
+        if (err == STOA_ETIMEDOUT && record->state != STOA_INTERP_GONE) { /* CLOSING: somebody waits in close() */
             patience = patience < 0.5 ? patience : 0.5; /* the others had their time while we waited */
             (void)stoa__interp_interrupt(record, PyExc_SystemExit);
             err = close_patiently(record, after_interrupt);

@@ -147,7 +147,7 @@ add_interpreters(look *l, PyObject *list)
                                            (long long)record.python_id, "name",
                                            text_field(record.name, sizeof(record.name)), "state",
                                            states[record.state], "inside",
-                                           record.inside & ~(STOA_INTERP_NOT_LIVE | STOA_INTERP_SEALED))) < 0) {
+                                           record.inside & ~STOA_INTERP_FLAGS)) < 0) {
                 return -1;
             }
         }

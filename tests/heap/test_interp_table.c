@@ -142,7 +142,11 @@ those_inside_are_reached_until_it_is_sealed(void **state)
     stoa__interp_abandon(r);
     assert_int_equal(stoa__interp_enter_occupied(r), STOA_EGONE);
     assert_int_equal(stoa__interp_inside(r), 1);
+    assert_false(stoa__interp_seal(r)); /* who was closing it does not end it ... */
     stoa__interp_leave(r);
+    assert_false(stoa__interp_seal(r)); /* ... nor when it is empty after all ... */
+    stoa__interp_reopen(r);             /* ... and cannot take it back */
+    assert_int_equal(stoa__interp_enter(r), STOA_EGONE);
     end_owner(r);
 }
 

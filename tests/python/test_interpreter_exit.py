@@ -134,6 +134,22 @@ class Exit(unittest.TestCase):
             self.assertEqual((done.returncode, done.stdout), (0, "end\n"), done.stderr)
             self.assertRegex(done.stderr, r"\A(stoa: interpreter 'stuck' is left open at the end: .*\n){3}\Z")
 
+    def test_a_thread_waits_in_close(self):
+        """What it waits for gets its SystemExit all the same."""
+        done = run("""
+        import stoa, threading, time
+        interp = stoa.Interpreter(name="worker")
+        def call():
+            try: interp.exec("while True: pass")
+            except stoa.RemoteError as error: assert "SystemExit" in str(error)
+        threading.Thread(target=call, daemon=True).start()
+        while not interp.running: time.sleep(0.001)
+        threading.Thread(target=interp.close, daemon=True).start()
+        while not interp.closed: time.sleep(0.001)
+        print("end")
+        """, env={**os.environ, "STOA_EXIT_PATIENCE": "0.1"})
+        self.assertEqual((done.returncode, done.stdout, done.stderr), (0, "end\n", ""))
+
     def test_non_daemon_threads_are_waited_for(self):
         check(self, """
         import stoa, threading, time
