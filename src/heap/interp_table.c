@@ -102,7 +102,8 @@ find_python_locked(const stoa_interps *t, int64_t python_id, uint32_t domain)
 }
 
 static stoa_err
-register_locked(stoa_interps *t, int64_t python_id, uint32_t domain, const char *name, stoa_interp_record **out)
+register_locked(stoa_interps *t, int64_t python_id, uint32_t domain, const char *name, void *cookie,
+                stoa_interp_record **out)
 {
     const stoa_interp_record *other = find_python_locked(t, python_id, domain);
     if (other != NULL) {
@@ -125,7 +126,7 @@ register_locked(stoa_interps *t, int64_t python_id, uint32_t domain, const char 
     atomic_store(&record->errand, 0);
     atomic_store(&record->at_home, 0);
     atomic_store(&record->reminded, 0);
-    record->cookie = NULL;
+    record->cookie = cookie;
     record->bells = NULL;
     record->next_free = NULL;
     stoa__mailbox_reopen(&record->mailbox);
@@ -140,11 +141,12 @@ register_locked(stoa_interps *t, int64_t python_id, uint32_t domain, const char 
 }
 
 stoa_err
-stoa__interp_register(int64_t python_id, uint32_t domain, const char *name, stoa_interp_record **out)
+stoa__interp_register(int64_t python_id, uint32_t domain, const char *name, void *cookie,
+                      stoa_interp_record **out)
 {
     stoa_interps *t = table();
     stoa__lock(&t->lock);
-    stoa_err err = register_locked(t, python_id, domain, name, out);
+    stoa_err err = register_locked(t, python_id, domain, name, cookie, out);
     stoa__unlock(&t->lock);
     if (err == STOA_OK) {
         STOA_COUNT(&stoa__process->counters, interpreters_made);

@@ -89,8 +89,9 @@ void stoa__interps_fork_child_records(stoa_interps *interps);
 void stoa__interps_set_fork_hook(stoa_interp_fork_hook hook);
 
 /* A LIVE record, with one reference for the caller beside the table's. `name` NULL: "interpreter <id>"; cut to fit.
- * STOA_ENOMEM; STOA_EEXIST when one that is not GONE has this id and domain. */
-stoa_err stoa__interp_register(int64_t python_id, uint32_t domain, const char *name, stoa_interp_record **out);
+ * `cookie` is there before anybody finds the record. STOA_ENOMEM; STOA_EEXIST when one that is not GONE has this id and domain. */
+stoa_err stoa__interp_register(int64_t python_id, uint32_t domain, const char *name, void *cookie,
+                               stoa_interp_record **out);
 stoa_interp_record *stoa__interp_ref(stoa_interp_record *record);
 void stoa__interp_unref(stoa_interp_record *record);
 /* New reference, or NULL. */

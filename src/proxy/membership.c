@@ -318,13 +318,7 @@ make_record(const char *name, stoa_member *member, stoa_interp_record **out)
     if (member->interp == PyInterpreterState_Main()) {
         stoa__reaper_allow();
     }
-    stoa_err err = stoa__interp_register(id, 0, name, out);
-    if (err == STOA_OK) {
-        stoa__lock(&(*out)->lock);
-        (*out)->cookie = member;
-        stoa__unlock(&(*out)->lock);
-    }
-    return err;
+    return stoa__interp_register(id, 0, name, member, out);
 }
 
 int

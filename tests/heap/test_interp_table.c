@@ -5,6 +5,7 @@
 #include "heap/process_struct.h"
 
 #include <pthread.h>
+#include <sched.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -14,6 +15,7 @@
 #include <unistd.h>
 #include <cmocka.h>
 
+#include "support/check.h"
 #include "support/process.h"
 
 static void
@@ -38,7 +40,7 @@ names_are_kept_or_made_and_cut(void **state)
     (void)state;
     stoa_interp_record *a = make_owner("worker"), *b;
     assert_string_equal(a->name, "worker");
-    assert_int_equal(stoa__interp_register(-7, 3, NULL, &b), STOA_OK);
+    assert_int_equal(stoa__interp_register(-7, 3, NULL, NULL, &b), STOA_OK);
     assert_string_equal(b->name, "interpreter -7");
     char name[200];
     for (size_t i = 0; i + 3 < sizeof name; i += 2) {
@@ -51,14 +53,63 @@ names_are_kept_or_made_and_cut(void **state)
     end_owner(c);
 }
 
+/* ---- the cookie is there for whoever finds the record ------------------------------------------------------------ */
+
+static int cookie;
+static _Atomic bool enough;
+
+static void
+look_at_cookie(stoa_interp_record *record, void *strangers)
+{
+    if (record->domain == 9 && stoa__interp_enter(record) == STOA_OK) {
+        *(size_t *)strangers += record->cookie != &cookie;
+        stoa__interp_leave(record);
+    }
+}
+
+static void *
+look_at_all(void *strangers)
+{
+    while (!enough) {
+        CHECK(stoa__interp_each(look_at_cookie, strangers) == STOA_OK);
+    }
+    return NULL;
+}
+
+static void
+found_with_its_cookie(void **state)
+{
+    (void)state;
+    pthread_t thread;
+    size_t strangers = 0;
+    enough = false;
+    assert_int_equal(pthread_create(&thread, NULL, look_at_all, &strangers), 0);
+    for (int64_t i = 0; i < 3000; i++) {
+        stoa_interp_record *record;
+        assert_int_equal(stoa__interp_register(i, 9, NULL, &cookie, &record), STOA_OK);
+        if (i % 64 == 0) {
+            (void)sched_yield();
+        }
+        assert_true(stoa__interp_start_close(record));
+        assert_int_equal(stoa__interp_wait_empty(record, 0, STOA_FOREVER), STOA_OK);
+        stoa__interp_gone(record);
+        stoa__interp_unref(record);
+    }
+    enough = true;
+    void *complaint;
+    assert_int_equal(pthread_join(thread, &complaint), 0);
+    assert_null(complaint);
+    assert_int_equal(strangers, 0);
+}
+
 static void
 found_by_serial_and_by_python_id(void **state)
 {
     (void)state;
     stoa_interp_record *a, *b, *other;
-    assert_int_equal(stoa__interp_register(5, 0, "a", &a), STOA_OK);
-    assert_int_equal(stoa__interp_register(5, 1, "b", &b), STOA_OK);
-    assert_int_equal(stoa__interp_register(5, 1, "c", &other), STOA_EEXIST);
+    assert_int_equal(stoa__interp_register(5, 0, "a", NULL, &a), STOA_OK);
+    assert_int_equal(stoa__interp_register(5, 1, "b", NULL, &b), STOA_OK);
+    assert_int_equal(stoa__interp_register(5, 1, "c", NULL, &other), STOA_EEXIST);
     assert_non_null(strstr(stoa_error_message(), "'b'"));
     stoa_interp_record *found = stoa__interp_find_python(5, 1);
     assert_ptr_equal(found, b);
@@ -73,7 +124,7 @@ found_by_serial_and_by_python_id(void **state)
     stoa__interp_gone(b);
     assert_null(stoa__interp_find(serial));
     assert_null(stoa__interp_find_python(5, 1));
-    assert_int_equal(stoa__interp_register(5, 1, "c", &other), STOA_OK); /* CPython may use an id again */
+    assert_int_equal(stoa__interp_register(5, 1, "c", NULL, &other), STOA_OK); /* CPython may use an id again */
     assert_true(other != b);
     assert_string_equal(b->name, "b"); /* held: outlives the interpreter */
     stoa__interp_unref(b);
@@ -245,7 +296,7 @@ each_visits_all_that_are_not_gone(void **state)
     (void)state;
     stoa_interp_record *r[3];
     for (int i = 0; i < 3; i++) {
-        assert_int_equal(stoa__interp_register(7000 + i, 0, NULL, &r[i]), STOA_OK);
+        assert_int_equal(stoa__interp_register(7000 + i, 0, NULL, NULL, &r[i]), STOA_OK);
     }
     uint32_t last = 0;
     assert_int_equal(stoa__interp_each(count_visit, &last), STOA_OK);
@@ -321,6 +372,7 @@ main(void)
         cmocka_unit_test(serials_are_never_used_twice),
         cmocka_unit_test(names_are_kept_or_made_and_cut),
         cmocka_unit_test(found_by_serial_and_by_python_id),
+        cmocka_unit_test(found_with_its_cookie),
         cmocka_unit_test(closing_refuses_entries_and_reopening_lets_in),
         cmocka_unit_test(those_inside_are_reached_until_it_is_sealed),
         cmocka_unit_test(waiting_to_close_can_be_interrupted),

@@ -137,7 +137,7 @@ a_name_holds_a_reference_of_its_handle(void **state)
 {
     (void)state;
     stoa_interp_record *owner;
-    assert_int_equal(stoa__interp_register(1, 0, "owner", &owner), STOA_OK);
+    assert_int_equal(stoa__interp_register(1, 0, "owner", NULL, &owner), STOA_OK);
     stoa_value value = {.kind = STOA_VALUE_HANDLE}, got;
     void *object;
     assert_int_equal(stoa__handle_new(owner, things, &value.handle), STOA_OK);
@@ -204,8 +204,8 @@ a_name_holds_its_region_and_looking_up_delivers(void **state)
     stoa_region *a, *b;
     stoa_value first = value_in_a_new_region(&a), second = value_in_a_new_region(&b), got;
     stoa_interp_record *reader, *waiter;
-    assert_int_equal(stoa__interp_register(1, 0, "reader", &reader), STOA_OK);
-    assert_int_equal(stoa__interp_register(2, 0, "waiter", &waiter), STOA_OK);
+    assert_int_equal(stoa__interp_register(1, 0, "reader", NULL, &reader), STOA_OK);
+    assert_int_equal(stoa__interp_register(2, 0, "waiter", NULL, &waiter), STOA_OK);
     uint32_t refs = atomic_load(&a->refs);
     assert_int_equal(stoa__name_publish("r", 1, &first), STOA_OK);
     assert_int_equal(atomic_load(&a->refs), refs + 1);

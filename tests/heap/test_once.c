@@ -228,7 +228,7 @@ makers_of_a_closed_interpreter_are_given_up(void **state)
 {
     (void)state;
     stoa_interp_record *r;
-    assert_int_equal(stoa__interp_register(1, 0, "maker", &r), STOA_OK);
+    assert_int_equal(stoa__interp_register(1, 0, "maker", NULL, &r), STOA_OK);
     stoa_once what, taken = STOA_ONCE_HAVE;
     stoa_value got, value = thing(6);
     assert_int_equal(once("orphan", maker(r->serial, 1), 0, &what, &got), STOA_OK);

@@ -364,7 +364,7 @@ come_and_go(void *arg)
 {
     for (int i = 0; i < 300; i++) {
         stoa_interp_record *record;
-        CHECK(stoa__interp_register((int64_t)(uintptr_t)arg + i, 7, NULL, &record) == STOA_OK);
+        CHECK(stoa__interp_register((int64_t)(uintptr_t)arg + i, 7, NULL, NULL, &record) == STOA_OK);
         stoa_value value;
         if (stoa__name_lookup("comes", 5, record, &value) == STOA_OK) {
             CHECK(toy_is_whole(value.object, 7));

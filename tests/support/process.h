@@ -25,7 +25,7 @@ make_owner(const char *name)
 {
     static int64_t next_id = 100;
     stoa_interp_record *record = NULL;
-    assert_int_equal(stoa__interp_register(next_id++, 0, name, &record), STOA_OK);
+    assert_int_equal(stoa__interp_register(next_id++, 0, name, NULL, &record), STOA_OK);
     return record;
 }
 
