@@ -89,7 +89,8 @@ void stoa__interps_fork_child_records(stoa_interps *interps);
 void stoa__interps_set_fork_hook(stoa_interp_fork_hook hook);
 
 /* A LIVE record, with one reference for the caller beside the table's. `name` NULL: "interpreter <id>"; cut to fit.
- * `cookie` is there before anybody finds the record. STOA_ENOMEM; STOA_EEXIST when one that is not GONE has this id and domain. */
+ * `cookie` is there before anybody finds the record.
+ * STOA_ENOMEM; STOA_EEXIST when one that is not GONE has this id and domain. */
 stoa_err stoa__interp_register(int64_t python_id, uint32_t domain, const char *name, void *cookie,
                                stoa_interp_record **out);
 stoa_interp_record *stoa__interp_ref(stoa_interp_record *record);
