@@ -233,15 +233,31 @@ static PyGetSetDef metatype_getset[] = {
     {NULL, NULL, NULL, NULL, NULL},
 };
 
+/* The type and its type hold each other (stoa__proxy_metatype_show), and type's own traverse leaves out what a type is of. */
+static int
+traverse_metatype(PyObject *type, visitproc visit, void *arg)
+{
+    Py_VISIT(Py_TYPE(type));
+    return PyType_Type.tp_traverse(type, visit, arg);
+}
+
+static int
+clear_metatype(PyObject *type)
+{
+    return PyType_Type.tp_clear(type);
+}
+
 static PyType_Slot metatype_slots[] = {
     {Py_tp_base, (void *)&PyType_Type},
+    {Py_tp_traverse, (void *)traverse_metatype},
+    {Py_tp_clear, (void *)clear_metatype},
     {Py_tp_getset, metatype_getset},
     {0, NULL},
 };
 
 static PyType_Spec metatype_spec = {
     .name = "stoa._ProxyType",
-    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_IMMUTABLETYPE,
+    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_IMMUTABLETYPE | Py_TPFLAGS_HAVE_GC,
     .slots = metatype_slots,
 };
 
