@@ -111,6 +111,7 @@ class TestSignals(unittest.TestCase):
             "read = pool.submit(os.read, gate, 1)\n"
             "caught(lambda: pool.shutdown())\n"
             "submitted = it.submit(os.read, gate, 1)\n"
+            "while not submitted.running(): time.sleep(0.001)  # else close() refuses it, and waits for nothing\n"
             "caught(lambda: it.close(timeout=100))\n"
             "os.write(opens, b'xxx')\n"
         )
