@@ -19,7 +19,8 @@ stoa__check_signals(void)
         return -1;
     }
     PyInterpreterState *main_interp = PyInterpreterState_Main();
-    if (PyInterpreterState_Get() == main_interp || stoa__thread_state_below(main_interp) == NULL) {
+    /* others have nothing to do in there, and its GIL may not come by for long */
+    if (!stoa__handles_signals() || PyInterpreterState_Get() == main_interp || stoa__thread_state_below(main_interp) == NULL) {
         return 0;
     }
     stoa_interp_record *record = stoa__main_record();

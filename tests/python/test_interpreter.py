@@ -128,6 +128,10 @@ class Making(unittest.TestCase):
 def answer():
     stoa.publish("test.parallel.ready", 1)
     stoa.lookup("test.parallel.go", timeout=20)
+    try:
+        stoa.lookup("test.parallel.never", timeout=0.001)  # a wait that begins meanwhile
+    except KeyError:
+        pass
     stoa.publish("test.parallel.done", 1)
 
 

@@ -130,7 +130,7 @@ class Exit(unittest.TestCase):
                 futures.append(interp.submit("__main__:work"))
             while not all(future.running() for future in futures): time.sleep(0.001)
             print("end")
-            """, argv=[code], env={**os.environ, "STOA_EXIT_PATIENCE": "0.2"})
+            """, argv=[code], env={**os.environ, "STOA_EXIT_PATIENCE": "0.5"})  # the idle ones have that long to answer
             self.assertEqual((done.returncode, done.stdout), (0, "end\n"), done.stderr)
             self.assertRegex(done.stderr, r"\A(stoa: interpreter 'stuck' is left open at the end: .*\n){3}\Z")
 
