@@ -20,7 +20,8 @@ stoa__check_signals(void)
     }
     PyInterpreterState *main_interp = PyInterpreterState_Main();
     /* others have nothing to do in there, and its GIL may not come by for long */
-    if (!stoa__handles_signals() || PyInterpreterState_Get() == main_interp || stoa__thread_state_below(main_interp) == NULL) {
+    if (!stoa__handles_signals() || PyInterpreterState_Get() == main_interp ||
+        stoa__thread_state_below(main_interp) == NULL) {
         return 0;
     }
     stoa_interp_record *record = stoa__main_record();
