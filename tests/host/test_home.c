@@ -109,17 +109,26 @@ thread_that_cannot_be_started_takes_nobodys_job(void **state)
     assert_int_equal(outcome(&mine), RAN);
 }
 
+/* A close has begun, and the home has stopped for it; only then this thread, which was inside before, submits its job, and stays
+ * inside. The GIL is given up: who gets the state takes it again. */
+static PyThreadState *
+stop_before(stoa_interp_record *record, job *late)
+{
+    assert_int_equal(stoa__interp_enter(record), STOA_OK);
+    assert_true(stoa__interp_start_close(record));
+    PyThreadState *main_state = PyEval_SaveThread();
+    assert_int_equal(stoa__home_stop(record, STOA_FOREVER), STOA_OK);
+    assert_int_equal(stoa__home_submit_held(record, &late->job), STOA_OK);
+    return main_state;
+}
+
 static void
 job_of_who_was_inside_before_a_close_is_refused(void **state)
 {
     (void)state;
     stoa_interp_record *record = make();
     job late = new_job();
-    assert_int_equal(stoa__interp_enter(record), STOA_OK);
-    assert_true(stoa__interp_start_close(record));
-    PyThreadState *main_state = PyEval_SaveThread();
-    assert_int_equal(stoa__home_stop(record, STOA_FOREVER), STOA_OK);
-    assert_int_equal(stoa__home_submit_held(record, &late.job), STOA_OK);
+    PyThreadState *main_state = stop_before(record, &late);
     stoa__interp_leave(record);
     assert_true(stoa__interp_seal(record));
     assert_int_equal(stoa__home_end(record, STOA_FOREVER), STOA_OK);
@@ -134,11 +143,7 @@ job_of_who_was_inside_before_a_close_that_gives_up_is_run(void **state)
     (void)state;
     stoa_interp_record *record = make();
     job late = new_job();
-    assert_int_equal(stoa__interp_enter(record), STOA_OK);
-    assert_true(stoa__interp_start_close(record));
-    PyThreadState *main_state = PyEval_SaveThread();
-    assert_int_equal(stoa__home_stop(record, STOA_FOREVER), STOA_OK);
-    assert_int_equal(stoa__home_submit_held(record, &late.job), STOA_OK);
+    PyThreadState *main_state = stop_before(record, &late);
     assert_int_equal(late.became, WAITS);
     stoa__home_go_on(record);
     stoa__interp_reopen(record);
