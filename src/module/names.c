@@ -70,7 +70,7 @@ wait_for_name(const stoa_module_state *state, const char *text, size_t size, sto
         Py_BEGIN_ALLOW_THREADS
             err = stoa__name_wait(text, size, state->record, until, out);
         Py_END_ALLOW_THREADS
-    } while (err == STOA_EINTERRUPTED || (err == STOA_ETIMEDOUT && until != deadline));
+    } while (stoa__wait_goes_on(err, until, deadline));
     return err;
 }
 
@@ -310,7 +310,7 @@ wait_for_turn(const stoa_module_state *state, const char *text, size_t size, uin
         Py_BEGIN_ALLOW_THREADS
             err = stoa__name_once(text, size, state->record, maker, until, what, value);
         Py_END_ALLOW_THREADS
-    } while (err == STOA_EINTERRUPTED || (err == STOA_ETIMEDOUT && until != deadline));
+    } while (stoa__wait_goes_on(err, until, deadline));
     return err;
 }
 

@@ -383,7 +383,7 @@ pool_wait(PyObject *self, PyObject *timeout)
         PyThreadState *state = PyEval_SaveThread();
         err = stoa__pool_wait(pool, until);
         PyEval_RestoreThread(state);
-        goes_on = err == STOA_EINTERRUPTED || (err == STOA_ETIMEDOUT && until != deadline);
+        goes_on = stoa__wait_goes_on(err, until, deadline);
         signals = goes_on ? stoa__check_signals() : 0;
     } while (goes_on && signals == 0);
     PyObject *result = signals < 0                               ? NULL

@@ -47,6 +47,12 @@ int stoa__wait_attend(void);
  * sleep, or to another thread, does not end the sleep, so the thread that runs signal handlers looks again now and then. Any
  * thread, with a GIL or none. */
 stoa_deadline stoa__wait_slice(stoa_deadline deadline);
+/* How such a wait until `until` ended: with `err`. Is it the end of a slice, or news, and is there to be another? */
+static inline bool
+stoa__wait_goes_on(stoa_err err, stoa_deadline until, stoa_deadline deadline)
+{
+    return err == STOA_EINTERRUPTED || (err == STOA_ETIMEDOUT && until != deadline);
+}
 
 /* Runs the calls that only this thread may run. GIL of any interpreter, which may be given up; no exception may be set. */
 void stoa__serve_home(stoa_waiter *self);
