@@ -338,13 +338,21 @@ stoa__interp_start_close(stoa_interp_record *record)
     return mine;
 }
 
-/* One that is refused counts for a moment, too: so a few looks may be needed, and a caller that waits is woken for the next. */
+/* `*seen` gets what was there: nothing else than the word itself tells whether it is empty. One that is refused counts for
+ * a moment, too: so a few looks may be needed, and a caller that waits is woken for the next. */
+static bool
+seal(stoa_interp_record *record, uint32_t *seen)
+{
+    *seen = NOT_LIVE;
+    return atomic_compare_exchange_strong(&record->inside, seen, NOT_LIVE | SEALED) ||
+           (*seen & (SEALED | ABANDONED)) == SEALED;
+}
+
 bool
 stoa__interp_seal(stoa_interp_record *record)
 {
-    uint32_t seen = NOT_LIVE;
-    return atomic_compare_exchange_strong(&record->inside, &seen, NOT_LIVE | SEALED) ||
-           (seen & (SEALED | ABANDONED)) == SEALED;
+    uint32_t seen;
+    return seal(record, &seen);
 }
 
 void
@@ -358,10 +366,14 @@ stoa__interp_wait_empty(stoa_interp_record *record, uint32_t own, stoa_deadline 
 {
     stoa__assert_no_locks("waiting for an interpreter to empty with");
     for (;;) {
-        uint32_t seen = atomic_load(&record->inside);
-        if (own == 0 ? stoa__interp_seal(record) : (seen & ~NOT_LIVE) <= own) {
+        uint32_t seen;
+        bool empty = own == 0 ? seal(record, &seen)
+                              : ((seen = atomic_load(&record->inside)) & ~NOT_LIVE) <= own;
+        if (empty) {
             return STOA_OK;
         }
+        /* It sleeps on a word that was not empty: whoever makes it so changes that word and wakes. (Sleeping on an empty one,
+         * seen before somebody who is refused came and went, nobody would wake.) */
         switch (stoa__futex_wait(&record->inside, seen, deadline)) {
         case STOA_WOKEN:
             break;

@@ -277,6 +277,54 @@ nobody_is_inside_after_the_wait(void **state)
     }
 }
 
+/* One comes just when it is empty, is refused and goes: the closer, in the middle of looking, is not left asleep. */
+typedef struct late_comer {
+    stoa_interp_record *_Atomic record; /* NULL: not yet */
+    _Atomic int refused;
+} late_comer;
+
+static void *
+come_too_late(void *arg)
+{
+    late_comer *late = arg;
+    for (int round = 1;; round++) {
+        stoa_interp_record *record;
+        while ((record = late->record) == NULL) {
+            (void)sched_yield();
+        }
+        late->record = NULL;
+        if (record == (stoa_interp_record *)late) { /* enough */
+            return NULL;
+        }
+        for (volatile int i = 0; i < round % 64; i++) {
+        }
+        CHECK(stoa__interp_enter(record) == STOA_EGONE);
+        stoa__interp_unref(record);
+        late->refused = round;
+    }
+}
+
+static void
+a_late_comer_leaves_no_closer_asleep(void **state)
+{
+    (void)state;
+    late_comer late = {.refused = 0};
+    pthread_t thread;
+    assert_int_equal(pthread_create(&thread, NULL, come_too_late, &late), 0);
+    for (int round = 1; round <= 20000; round++) {
+        stoa_interp_record *record = make_owner("late");
+        assert_true(stoa__interp_start_close(record));
+        late.record = stoa__interp_ref(record);
+        assert_int_equal(stoa__interp_wait_empty(record, 0, STOA_FOREVER), STOA_OK);
+        while (late.refused != round) {
+            (void)sched_yield();
+        }
+        end_owner(record);
+    }
+    late.record = (stoa_interp_record *)&late;
+    assert_int_equal(pthread_join(thread, NULL), 0);
+}
+
 static void
 count_visit(stoa_interp_record *record, void *arg)
 {
@@ -377,6 +425,7 @@ main(void)
         cmocka_unit_test(those_inside_are_reached_until_it_is_sealed),
         cmocka_unit_test(waiting_to_close_can_be_interrupted),
         cmocka_unit_test(nobody_is_inside_after_the_wait),
+        cmocka_unit_test(a_late_comer_leaves_no_closer_asleep),
         cmocka_unit_test(each_visits_all_that_are_not_gone),
         cmocka_unit_test(closing_ends_waits_for_names),
         cmocka_unit_test(a_forked_child_keeps_only_its_own_interpreter),
