@@ -311,7 +311,7 @@ a_late_comer_leaves_no_closer_asleep(void **state)
     late_comer late = {.refused = 0};
     pthread_t thread;
     assert_int_equal(pthread_create(&thread, NULL, come_too_late, &late), 0);
-    for (int round = 1; round <= 20000; round++) {
+    for (int round = 1; round <= 3000; round++) {
         stoa_interp_record *record = make_owner("late");
         assert_true(stoa__interp_start_close(record));
         late.record = stoa__interp_ref(record);
