@@ -112,8 +112,8 @@ async def condition_wait(condition):
         raise
     try:
         await _acquire_again(lock, depth)
-    except asyncio.CancelledError:
-        condition.notify()  # it was ours, but somebody else can use it
+    except BaseException:
+        ticket.pass_on()  # it was ours, but somebody else can use it
         raise
     return result
 

@@ -305,6 +305,18 @@ ticket_cancel(PyObject *object, PyObject *unused)
     Py_RETURN_NONE;
 }
 
+/* What a condition gave, whose lock the task could not take again. */
+static PyObject *
+ticket_pass_on(PyObject *object, PyObject *unused)
+{
+    (void)unused;
+    stoa_condition *condition = stoa__condition(((ticket_object *)object)->thing);
+    if (!stoa__mutex_is_broken(condition->mutex)) {
+        stoa__condition_notify(condition, 1);
+    }
+    Py_RETURN_NONE;
+}
+
 static PyObject *
 raise_gone(const ticket_object *self)
 {
@@ -385,6 +397,7 @@ ticket_take(PyObject *object, PyObject *unused)
 static PyMethodDef ticket_methods[] = {
     {"take", ticket_take, METH_NOARGS, NULL},
     {"cancel", ticket_cancel, METH_NOARGS, NULL},
+    {"pass_on", ticket_pass_on, METH_NOARGS, NULL},
     {NULL, NULL, 0, NULL},
 };
 static PyMemberDef ticket_members[] = {

@@ -84,8 +84,8 @@ take_again(PyObject *self, stoa_mutex *mutex, uint64_t depth)
 {
     PyObject *raised = PyErr_GetRaisedException();
     while (stoa__lock_acquire(self, mutex, depth, true, STOA_FOREVER) < 0) {
-        bool again = PyErr_ExceptionMatches(PyExc_KeyboardInterrupt);
         PyObject *later = PyErr_GetRaisedException();
+        bool again = !stoa__lock_is_lost(later); /* a signal's handler, interrupt(), a call's time limit */
         if (raised == NULL) {
             raised = later;
         }
@@ -97,7 +97,7 @@ take_again(PyObject *self, stoa_mutex *mutex, uint64_t depth)
             Py_DECREF(later);
         }
         if (!again) {
-            break; /* broken, a circle, or the interpreter is being closed: it cannot be had */
+            break;
         }
     }
     if (raised != NULL) {

@@ -179,14 +179,30 @@ lock_release(PyObject *self, PyObject *unused)
     return mutex == NULL || stoa__lock_release(self, mutex) < 0 ? NULL : Py_NewRef(Py_None);
 }
 
+bool
+stoa__lock_is_lost(PyObject *raised)
+{
+    return PyErr_GivenExceptionMatches(raised, stoa__exception(STOA_EXC_InterpreterGone)) ||
+           PyErr_GivenExceptionMatches(raised, stoa__exception(STOA_EXC_BrokenLock)) ||
+           PyErr_GivenExceptionMatches(raised, stoa__exception(STOA_EXC_Deadlock));
+}
+
 PyObject *
 stoa__lock_exit_method(PyObject *self, stoa_mutex *mutex, PyObject *const *args, Py_ssize_t count)
 {
-    if (!stoa__mutex_is_broken(mutex)) {
-        return stoa__lock_release(self, mutex) < 0 ? NULL : Py_NewRef(Py_None);
+    PyObject *raised = count > 0 && args[0] != Py_None ? args[0] : NULL;
+    if (stoa__mutex_is_broken(mutex)) { /* wait() has told it, most likely */
+        return raised != NULL || stoa__lock_broken(mutex) == 0 ? Py_NewRef(Py_None) : NULL;
     }
-    bool leaves_by_exception = count > 0 && args[0] != Py_None; /* wait() has told it, most likely */
-    return leaves_by_exception || stoa__lock_broken(mutex) == 0 ? Py_NewRef(Py_None) : NULL;
+    uint64_t owner;
+    if (stoa__lock_owner(self, &owner) < 0) {
+        return NULL;
+    }
+    if (raised != NULL && !stoa__mutex_is_held_by(mutex, owner) &&
+        (stoa__mutex_is_held(mutex) || stoa__lock_is_lost(raised))) {
+        return Py_NewRef(Py_None); /* wait() could not take it again, and has told why: whoever has it keeps it */
+    }
+    return stoa__lock_release(self, mutex) < 0 ? NULL : Py_NewRef(Py_None);
 }
 
 static PyObject *

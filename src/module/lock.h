@@ -22,8 +22,12 @@ PyObject *stoa__lock_acquire_method(PyObject *wrapper, stoa_mutex *(*get)(PyObje
 int stoa__lock_broken(stoa_mutex *mutex);
 int stoa__lock_not_held(const stoa_mutex *mutex);
 
+/* Was an exception of this class raised where a lock cannot be had, however often one asks? */
+bool stoa__lock_is_lost(PyObject *raised);
+
 /* __exit__: release(), but leaving a block does not say that what a broken lock guards was put right: BrokenLock then,
- * unless an exception is under way. */
+ * unless an exception is under way. Who leaves by one need not have the lock: a Condition's wait() may not have got it again;
+ * then it stays with whoever has it, also a Lock, which release() would take from him. */
 PyObject *stoa__lock_exit_method(PyObject *self, stoa_mutex *mutex, PyObject *const *args, Py_ssize_t count);
 
 PyTypeObject *stoa__lock_type_new(void);

@@ -4,6 +4,7 @@ import threading
 import unittest
 
 import stoa
+from sync_support import run, waiting
 
 
 async def until(condition):
@@ -345,6 +346,35 @@ async def main():
         self.assertFalse(thread.is_alive())
         heard = dict(told.get_many(20))
         self.assertEqual(heard, dict.fromkeys({*self.NAMES, "condition", "afterwards"}, "InterpreterGone"))
+
+    def test_a_notification_of_who_is_closed_while_he_takes_the_lock_goes_to_the_next(self):
+        lock, woken = stoa.Lock(), []
+        condition, other = stoa.Condition(lock), stoa.Interpreter()
+        other.prepare_main(condition=condition)
+
+        def wait():
+            with condition:
+                woken.append(condition.wait(60))
+
+        first = run(other, """
+import asyncio
+async def wait():
+    async with condition:
+        await condition.await_()
+asyncio.run(wait())
+""")
+        waiting(condition)
+        thread = threading.Thread(target=wait)
+        thread.start()
+        waiting(condition, 2)
+        with condition:
+            condition.notify()
+            waiting(lock)
+            other.close(timeout=60)
+            self.assertIsInstance(first(), stoa.InterpreterGone)
+            self.assertTrue(lock.locked())
+        thread.join(60)
+        self.assertEqual(woken, [True])
 
     def test_a_loop_that_waits_is_interrupted(self):
         def run(there):

@@ -1,4 +1,6 @@
 """Locks, conditions and barriers between interpreters."""
+import os
+import signal
 import threading
 import time
 import unittest
@@ -124,6 +126,49 @@ class Locks(unittest.TestCase):
         self.assertEqual(q.get_many(), [1] * 3)
         for other in others:
             other.close()
+
+    def test_who_cannot_take_a_conditions_lock_again_leaves_it_to_its_holder(self):
+        for lock in (stoa.Lock(), stoa.RLock()):
+            with self.subTest(lock=lock):
+                condition, other = stoa.Condition(lock), stoa.Interpreter()
+                other.prepare_main(c=condition)
+                join = run(other, "with c: c.wait()")
+                waiting(condition)
+                with condition:
+                    condition.notify()
+                    waiting(lock)
+                    other.close(timeout=60)
+                    self.assertIsInstance(join(), stoa.InterpreterGone)
+                    self.assertTrue(lock.locked())
+                self.assertFalse(lock.locked())
+
+    def test_what_a_signals_handler_raises_waits_for_the_conditions_lock(self):
+        lock, handled, had = stoa.RLock(), threading.Event(), []
+        condition = stoa.Condition(lock)
+
+        def handler(number, frame):
+            handled.set()
+            raise OSError("from the handler")
+
+        def notify():
+            with condition:
+                condition.notify()
+                waiting(lock)
+                os.kill(os.getpid(), signal.SIGUSR1)
+                handled.wait(60)
+
+        before = signal.signal(signal.SIGUSR1, handler)
+        self.addCleanup(signal.signal, signal.SIGUSR1, before)
+        thread = threading.Thread(target=notify)
+        with self.assertRaisesRegex(OSError, "from the handler"):
+            with condition:
+                thread.start()
+                try:
+                    condition.wait()
+                finally:
+                    had.append(lock._is_owned())
+        thread.join(60)
+        self.assertEqual((had, lock.locked()), ([True], False))
 
     def test_barrier_action_runs_where_it_is_of(self):
         ran = []
