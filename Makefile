@@ -9,8 +9,8 @@
 #   make clean               removes the build folders
 #
 #   PYTHON=path     the Python to build for; without it STOA_PYTHON, then the newest supported one that has headers
-#   PRESET=name     release (default), dev, asan, tsan: see CMakePresets.json
-#   BUILD=folder    default: build, build-dev, build-asan, build-tsan
+#   PRESET=name     release (default), dev, asan, tsan, delays: see CMakePresets.json
+#   BUILD=folder    default: build, build-dev, build-asan …
 #   JOBS=n          default: as many as there are processors
 #   TESTS=regex     make test: only tests whose name matches
 PRESET ?= release
