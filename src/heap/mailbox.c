@@ -65,16 +65,21 @@ stoa__mailbox_close(stoa_mailbox *mailbox)
 void
 stoa__mailbox_reopen(stoa_mailbox *mailbox)
 {
+    /* who was summoned before it was closed may never have come. Before the first can post: he would think that somebody is
+     * on the way, and the call that he leaves would be nobody's */
+    stoa__mailbox_arrive(mailbox);
     stoa__lock(&mailbox->lock);
     mailbox->closed = false;
     stoa__unlock(&mailbox->lock);
-    stoa__mailbox_arrive(mailbox); /* who was summoned before it was closed may never have come */
 }
 
 void
 stoa__mailbox_fork_child(stoa_mailbox *mailbox)
 {
     bool closed = mailbox->closed;
+    for (stoa_posted *call = mailbox->first; call != NULL; call = call->next) {
+        atomic_store(&call->state, STOA_CALL_REFUSED); /* it may be this thread's own */
+    }
     stoa__mailbox_init(mailbox);
     mailbox->closed = closed;
 }

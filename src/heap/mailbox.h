@@ -56,7 +56,7 @@ void stoa__mailbox_init(stoa_mailbox *mailbox);
 void stoa__mailbox_close(stoa_mailbox *mailbox);
 /* Takes calls again. */
 void stoa__mailbox_reopen(stoa_mailbox *mailbox);
-/* In a forked child: the senders are in the parent; the list is forgotten. */
+/* In a forked child: the senders are in the parent, but for this thread; what is in the list is refused, and forgotten. */
 void stoa__mailbox_fork_child(stoa_mailbox *mailbox);
 
 /* One reference, for the caller. `sender` may be NULL. */

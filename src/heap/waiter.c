@@ -504,10 +504,19 @@ stoa__waiters_fork_child(void)
 {
     stoa__lock_reset(&stoa__process->waits);
     stoa_waiter *self = waiter_here;
+    for (stoa_waiter *waiter = stoa__process->living; waiter != NULL; waiter = waiter->next_living) {
+        if (waiter != self) { /* its thread has ended, as it were: nobody would take what is posted to it */
+            stoa__mailbox_fork_child(&waiter->home);
+            stoa__mailbox_close(&waiter->home);
+            stoa__lock_init(&waiter->raise_lock, STOA_RANK_MESSAGE);
+        }
+    }
     stoa__process->living = self == NULL || self->number == 0 ? NULL : self;
     if (self != NULL) {
         self->next_living = self->prev_living = NULL;
         stoa__mailbox_fork_child(&self->home);
+        atomic_store(&self->loop_fd,
+                     -1); /* the parent's: not closed, a loop that was left behind knows its number */
         stoa__lock_reset(&self->raise_lock);
         self->raises = self->put_state = NULL; /* whoever wanted to raise them is not here */
         atomic_store(&self->to_raise, 0);

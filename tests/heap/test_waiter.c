@@ -182,6 +182,14 @@ who_ends_in_the_midst_of_a_wait_waits_no_more(void **state)
 }
 
 static void
+expect_good_end(pid_t child)
+{
+    int status = -1;
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_int_equal(status, 0);
+}
+
+static void
 a_forked_child_can_wait(void **state)
 {
     (void)state;
@@ -194,9 +202,86 @@ a_forked_child_can_wait(void **state)
         bool noted = stoa__waiter_waits_for(self, self, "itself") == STOA_EDEADLOCK;
         _exit(slept && noted ? 0 : 1);
     }
-    int status = -1;
-    assert_int_equal(waitpid(child, &status, 0), child);
-    assert_int_equal(status, 0);
+    expect_good_end(child);
+}
+
+static void
+keep(stoa_posted *call)
+{
+    (void)call; /* it lies on the stack of a test */
+}
+
+static stoa_err
+post(stoa_waiter *to, stoa_posted *call)
+{
+    bool summon;
+    stoa__call_init(call, NULL, keep, keep);
+    return stoa__mailbox_post(&to->home, call, &summon);
+}
+
+static void *
+be_at_ones_calls(void *unused)
+{
+    (void)unused;
+    stoa_waiter *self = stoa__waiter_here();
+    atomic_store(&other, stoa__waiter_ref(self));
+    wait_for_stage(1);
+    stoa__lock(&self->home.lock);
+    atomic_store(&stage, 2);
+    wait_for_stage(3);
+    stoa__unlock(&self->home.lock);
+    wait_for_stage(4);
+    return NULL;
+}
+
+/* Its thread is not there to take it: so it is with one that has ended. */
+static void
+who_is_left_in_the_parent_takes_no_calls_in_the_child(void **state)
+{
+    (void)state;
+    pthread_t thread;
+    stoa_waiter *waiter = started(&thread, be_at_ones_calls);
+    stoa_posted before, after;
+    assert_int_equal(post(waiter, &before), STOA_OK);
+    atomic_store(&stage, 1);
+    wait_for_stage(2); /* its lock is taken, and stays so in the child */
+    pid_t child = fork();
+    if (child == 0) {
+        alarm(100);
+        bool refused = post(waiter, &after) == STOA_EGONE;
+        bool told = stoa__call_over(&before) && !stoa__call_withdraw(&before);
+        _exit(refused && told && stoa__mailbox_count(&waiter->home) == 0 ? 0 : 1);
+    }
+    expect_good_end(child);
+    atomic_store(&stage, 3);
+    assert_int_equal(post(waiter, &after), STOA_OK);
+    assert_int_equal(atomic_load(&before.state), STOA_CALL_POSTED);
+    atomic_store(&stage, 4);
+    assert_int_equal(pthread_join(thread, NULL), 0);
+    stoa__waiter_unref(waiter);
+}
+
+/* What is read there is read nowhere else. */
+static void
+what_a_loop_watches_is_not_shared_with_the_parent(void **state)
+{
+    (void)state;
+    stoa_waiter *self = stoa__waiter_here();
+    int fd = stoa__waiter_loop_fd(self);
+    uint64_t count;
+    assert_true(fd >= 0);
+    stoa__waiter_call_home(self);
+    pid_t child = fork();
+    if (child == 0) {
+        int own = stoa__waiter_loop_fd(self);
+        bool quiet = own >= 0 && read(own, &count, sizeof count) < 0;
+        stoa__waiter_call_home(self);
+        _exit(quiet && read(own, &count, sizeof count) == sizeof count && count == 1 ? 0 : 1);
+    }
+    expect_good_end(child);
+    assert_int_equal(stoa__waiter_loop_fd(self), fd);
+    assert_int_equal(read(fd, &count, sizeof count), sizeof count);
+    assert_int_equal(count, 1);
 }
 
 int
@@ -209,6 +294,8 @@ main(void)
         cmocka_unit_test(a_circle_of_waits_is_named),
         cmocka_unit_test(who_ends_in_the_midst_of_a_wait_waits_no_more),
         cmocka_unit_test(a_forked_child_can_wait),
+        cmocka_unit_test(who_is_left_in_the_parent_takes_no_calls_in_the_child),
+        cmocka_unit_test(what_a_loop_watches_is_not_shared_with_the_parent),
     };
     return cmocka_run_group_tests(tests, open_process, NULL);
 }
