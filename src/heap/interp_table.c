@@ -324,6 +324,14 @@ change_state(stoa_interp_record *record, uint32_t from, uint32_t to)
     return true;
 }
 
+/* It is decided whether it goes: who waits for that, or for it to become empty, looks again. */
+static void
+tell_closers(stoa_interp_record *record)
+{
+    stoa__futex_wake(&record->inside, INT_MAX);
+    stoa__waiters_wake_on(record);
+}
+
 bool
 stoa__interp_start_close(stoa_interp_record *record)
 {
@@ -395,11 +403,15 @@ void
 stoa__interp_reopen(stoa_interp_record *record)
 {
     stoa__lock(&record->lock);
-    if ((atomic_load(&record->inside) & ABANDONED) == 0 &&
-        change_state(record, STOA_INTERP_CLOSING, STOA_INTERP_LIVE)) {
+    bool mine = (atomic_load(&record->inside) & ABANDONED) == 0 &&
+                change_state(record, STOA_INTERP_CLOSING, STOA_INTERP_LIVE);
+    if (mine) {
         stoa__mailbox_reopen(&record->mailbox);
     }
     stoa__unlock(&record->lock);
+    if (mine) {
+        tell_closers(record);
+    }
 }
 
 /* Under the table's lock. Without memory it is as if it never ended. */
@@ -456,6 +468,7 @@ stoa__interp_gone(stoa_interp_record *record)
     stoa__name_once_abandon(record->serial);
     stoa__names_wake_all();
     stoa__things_interp_gone(record->serial);
+    tell_closers(record);
     STOA_COUNT(&stoa__process->counters, interpreters_closed);
     stoa__interp_unref(record);
 }

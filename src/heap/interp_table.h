@@ -120,7 +120,7 @@ bool stoa__interp_seal(stoa_interp_record *record);
 void stoa__interp_abandon(stoa_interp_record *record);
 /* Waits until `inside` is at most `own` (the closer's own entries; 0: and seals it). STOA_ETIMEDOUT, STOA_EINTERRUPTED. */
 stoa_err stoa__interp_wait_empty(stoa_interp_record *record, uint32_t own, stoa_deadline deadline);
-/* CLOSING -> LIVE again after a close that gave up. */
+/* CLOSING -> LIVE again after a close that gave up. This and stoa__interp_gone wake whoever waits on the record as a topic. */
 void stoa__interp_reopen(stoa_interp_record *record);
 /* -> GONE; its handles are stale from now on, what it was making for `once` is given up, the table gives up its
  * reference. Idempotent. The host layer has taken `cookie` off before. */

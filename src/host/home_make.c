@@ -83,7 +83,6 @@ end_half(stoa_home *home)
     if (half != NULL) {
         (void)stoa__interp_start_close(half);
         stoa__member_gone(half);
-        stoa__futex_wake(&half->state, INT32_MAX);
         stoa__interp_unref(half);
         stoa__home_unref(home);
     }
@@ -203,5 +202,4 @@ stoa__home_end_here(stoa_home *home)
 #endif
     stoa__member_gone(record);
     stoa__interp_ended(serial);
-    stoa__waiters_wake_on(record); /* closers that wait for another closer */
 }

@@ -117,12 +117,6 @@ stoa__interp_make(const char *name, bool shared_gil, const stoa_parcel *path, st
     return err;
 }
 
-static void
-wake_state(stoa_interp_record *record)
-{
-    stoa__waiters_wake_on(record);
-}
-
 static bool
 is_decided(void *arg)
 {
@@ -169,13 +163,10 @@ close_started(stoa_interp_record *record, stoa_deadline deadline)
         err = wait_empty(record, deadline);
     }
     if (err == STOA_OK) {
-        err = stoa__home_end(record, deadline);
-        wake_state(record);
-        return err;
+        return stoa__home_end(record, deadline);
     }
     stoa__home_go_on(record);
     stoa__interp_reopen(record);
-    wake_state(record);
     return err;
 }
 

@@ -3,6 +3,7 @@
 #include "heap/handle.h"
 #include "heap/names.h"
 #include "heap/process_struct.h"
+#include "heap/waiter.h"
 
 #include <pthread.h>
 #include <sched.h>
@@ -199,6 +200,63 @@ those_inside_are_reached_until_it_is_sealed(void **state)
     stoa__interp_reopen(r);             /* ... and cannot take it back */
     assert_int_equal(stoa__interp_enter(r), STOA_EGONE);
     end_owner(r);
+}
+
+/* Both wait while somebody is inside, and will stay there. */
+static void *
+wait_until_empty(void *record)
+{
+    CHECK(stoa__interp_wait_empty(record, 0, STOA_FOREVER) == STOA_OK);
+    return NULL;
+}
+
+static void *
+wait_until_decided(void *arg)
+{
+    stoa_interp_record *record = arg;
+    stoa_waiter *self = stoa__waiter_here();
+    stoa_wait_edge edge;
+    stoa__waiter_push_on(self, &edge, NULL, record);
+    for (;;) {
+        uint32_t seen = stoa__waiter_look(self);
+        if (atomic_load(&record->state) != STOA_INTERP_CLOSING) {
+            break;
+        }
+        CHECK(stoa__waiter_sleep(self, seen, STOA_FOREVER) == STOA_WOKEN);
+    }
+    stoa__waiter_pop(self, &edge);
+    return NULL;
+}
+
+static void
+who_waits_for_another_closer_is_told_how_it_ends(void **state)
+{
+    (void)state;
+    for (int reopen = 0; reopen < 2; reopen++) {
+        stoa_interp_record *r = make_owner("decided");
+        pthread_t threads[2];
+        void *failed;
+        assert_int_equal(stoa__interp_enter(r), STOA_OK);
+        assert_true(stoa__interp_start_close(r));
+        int count = reopen ? 1 : 2;
+        assert_int_equal(pthread_create(&threads[0], NULL, wait_until_decided, r), 0);
+        if (!reopen) { /* else it is not empty after all */
+            assert_int_equal(pthread_create(&threads[1], NULL, wait_until_empty, r), 0);
+        }
+        (void)usleep(100000); /* asleep by now, most likely */
+        if (reopen) {
+            stoa__interp_reopen(r);
+        }
+        else {
+            stoa__interp_gone(r);
+        }
+        for (int i = 0; i < count; i++) {
+            assert_int_equal(pthread_join(threads[i], &failed), 0);
+            assert_null(failed);
+        }
+        stoa__interp_leave(r);
+        end_owner(r);
+    }
 }
 
 static void
@@ -423,6 +481,7 @@ main(void)
         cmocka_unit_test(found_with_its_cookie),
         cmocka_unit_test(closing_refuses_entries_and_reopening_lets_in),
         cmocka_unit_test(those_inside_are_reached_until_it_is_sealed),
+        cmocka_unit_test(who_waits_for_another_closer_is_told_how_it_ends),
         cmocka_unit_test(waiting_to_close_can_be_interrupted),
         cmocka_unit_test(nobody_is_inside_after_the_wait),
         cmocka_unit_test(a_late_comer_leaves_no_closer_asleep),
