@@ -53,21 +53,23 @@ serve(void *unused)
 {
     (void)unused;
     stoa_waiter *self = stoa__waiter_here();
-    for (bool on = self != NULL; on;) {
+    if (self == NULL) {
+        atomic_fetch_sub(&idle, 1);
+        return NULL;
+    }
+    for (;;) {
         uint32_t seen = atomic_load(&event);
         run_all(self);
         if (stoa__futex_wait(&event, seen, stoa__now() + IDLE_NS) == STOA_TIMED_OUT &&
             atomic_load(&event) == seen) {
-            on = false;
+            atomic_fetch_sub(&idle, 1);
+            if (stoa__mailbox_count(&work) == 0) {
+                return NULL;
+            }
+            atomic_fetch_add(
+                &idle, 1); /* posted while it was counted as idle, as the next may be: it ends another time */
         }
     }
-    atomic_fetch_sub(&idle, 1);
-    if (self != NULL && stoa__mailbox_count(&work) > 0) { /* posted while it was counted as idle */
-        atomic_fetch_add(&idle, 1);
-        run_all(self);
-        atomic_fetch_sub(&idle, 1);
-    }
-    return NULL;
 }
 
 static stoa_err
