@@ -188,14 +188,20 @@ stoa__waiter_wake(stoa_waiter *waiter)
     }
 }
 
+static void
+tell_loop(int fd)
+{
+    uint64_t one = 1;
+    (void)!write(fd, &one, sizeof(one)); /* full: the loop has news enough */
+}
+
 void
 stoa__waiter_call_home(stoa_waiter *waiter)
 {
     stoa__waiter_wake(waiter);
     int fd = atomic_load(&waiter->loop_fd);
     if (fd >= 0) {
-        uint64_t one = 1;
-        (void)!write(fd, &one, sizeof(one)); /* full: the loop has news enough */
+        tell_loop(fd);
     }
 }
 
@@ -206,6 +212,10 @@ stoa__waiter_loop_fd(stoa_waiter *self)
     if (fd < 0) {
         fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
         atomic_store(&self->loop_fd, fd);
+        /* seq_cst on both sides: who posted before and found no file is in the count, who posts later finds it */
+        if (fd >= 0 && stoa__mailbox_count(&self->home) > 0) {
+            tell_loop(fd);
+        }
     }
     return fd;
 }

@@ -83,7 +83,8 @@ void stoa__waiter_wake(stoa_waiter *waiter);
 void stoa__waiter_interrupt(stoa_waiter *waiter);
 /* The thread has a call in its mailbox: news, and a word to its event loop. Any thread. */
 void stoa__waiter_call_home(stoa_waiter *waiter);
-/* What an event loop is to watch for that; made on first need. -1: there is none to be had. Own thread only. */
+/* What an event loop is to watch for that; made on first need, and then it tells of what has come before. -1: there is none to
+ * be had. Own thread only. */
 int stoa__waiter_loop_fd(stoa_waiter *self);
 /* Was it interrupted since the last call? Own thread only. */
 bool stoa__waiter_take_interrupt(stoa_waiter *self);

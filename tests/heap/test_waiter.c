@@ -9,6 +9,7 @@
 #include <cmocka.h>
 
 #include "heap/process_struct.h"
+#include "support/check.h"
 #include "support/process.h"
 
 static _Atomic(stoa_waiter *) other;
@@ -261,6 +262,37 @@ who_is_left_in_the_parent_takes_no_calls_in_the_child(void **state)
     stoa__waiter_unref(waiter);
 }
 
+static void *
+watch_late(void *unused)
+{
+    (void)unused;
+    stoa_waiter *self = stoa__waiter_here();
+    stoa_posted call;
+    uint64_t count;
+    CHECK(post(self, &call) == STOA_OK);
+    stoa__waiter_call_home(self);
+    int fd = stoa__waiter_loop_fd(self);
+    CHECK(fd >= 0);
+    CHECK(read(fd, &count, sizeof count) == sizeof count);
+    CHECK(stoa__mailbox_take(&self->home) == &call);
+    stoa__call_done(&call);
+    CHECK(stoa__waiter_loop_fd(self) == fd);
+    CHECK(read(fd, &count, sizeof count) < 0);
+    return NULL;
+}
+
+/* The caller has found nothing to write to, and the thread has not come by before it sleeps in its loop. */
+static void
+a_loop_that_begins_to_watch_hears_of_calls_that_came_before(void **state)
+{
+    (void)state;
+    pthread_t thread;
+    void *failed;
+    assert_int_equal(pthread_create(&thread, NULL, watch_late, NULL), 0);
+    assert_int_equal(pthread_join(thread, &failed), 0);
+    assert_null(failed);
+}
+
 /* What is read there is read nowhere else. */
 static void
 what_a_loop_watches_is_not_shared_with_the_parent(void **state)
@@ -295,6 +327,7 @@ main(void)
         cmocka_unit_test(who_ends_in_the_midst_of_a_wait_waits_no_more),
         cmocka_unit_test(a_forked_child_can_wait),
         cmocka_unit_test(who_is_left_in_the_parent_takes_no_calls_in_the_child),
+        cmocka_unit_test(a_loop_that_begins_to_watch_hears_of_calls_that_came_before),
         cmocka_unit_test(what_a_loop_watches_is_not_shared_with_the_parent),
     };
     return cmocka_run_group_tests(tests, open_process, NULL);
