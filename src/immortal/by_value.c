@@ -164,6 +164,30 @@ stoa__value_crossing(PyObject *object)
 
 /* ---- apart --------------------------------------------------------------------------------------------------------- */
 
+/* What others call to make the object must be the same there: by proxy it would be called here, with what has become of its
+ * arguments by then. 1, 0; -1 with an exception. */
+static int
+crosses_to_be_called(PyObject *function, PyObject *object)
+{
+    if (function == (PyObject *)Py_TYPE(object) || stoa__value_crossing(function) == STOA_CROSSES_VALUE) {
+        return 1; /* others can import it: stoa__value_crossing has looked */
+    }
+    PyObject *shared = stoa__delivered_to_heap(function);
+    if (shared != NULL || PyErr_Occurred()) {
+        return shared != NULL ? 1 : -1;
+    }
+    return stoa__value_name(function, &shared);
+}
+
+/* Of a CALL: what is to be called first, and what sets the state. */
+static int
+are_called_there(PyObject *parts, PyObject *object)
+{
+    int called = crosses_to_be_called(PyTuple_GET_ITEM(parts, 0), object);
+    bool setter = called > 0 && PyTuple_GET_SIZE(parts) > STOA_CALL_PARTS;
+    return setter ? crosses_to_be_called(PyTuple_GET_ITEM(parts, STOA_CALL_PARTS), object) : called;
+}
+
 /* As what pickle makes of it, class and all that makes it by name. */
 static int
 take_reduced(const stoa_plan *plan, PyObject *object, stoa_value_parts *out)
@@ -184,7 +208,10 @@ take_reduced(const stoa_plan *plan, PyObject *object, stoa_value_parts *out)
     out->rest = PyTuple_GetSlice(result, 2, PyTuple_GET_SIZE(result));
     out->names = true;
     Py_DECREF(result);
-    return out->rest == NULL ? -1 : out->kind == STOA_NODE_CALL;
+    if (out->rest == NULL || out->kind != STOA_NODE_CALL) {
+        return out->rest == NULL ? -1 : 0;
+    }
+    return are_called_there(out->rest, object);
 }
 
 static int

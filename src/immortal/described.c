@@ -81,7 +81,7 @@ is_flat(stoa_level_fn level_of, const void *arg, size_t i, size_t up, const stoa
         return *mark == 'd';
     }
     size_t inside = level_of(arg, i - 1).index;
-    return *mark == 't' || (*mark == '(' && inside < strcspn(mark + 1, ")") && mark[1 + inside] == 'd');
+    return *mark == '(' && inside < strcspn(mark + 1, ")") && mark[1 + inside] == 'd';
 }
 
 static bool

@@ -399,7 +399,7 @@ stoa__node_step(stoa_node_kind kind, PyObject *const *parts, size_t index, stoa_
 {
     static const char *const call_parts[] = {"__reduce__()[0]", "__reduce__()[1]", "__reduce__()",
                                              "__reduce__()[2]", "__reduce__()[3]", "__reduce__()[4]",
-                                             "__class__"};
+                                             "__class__",       "__reduce__()[5]"};
     *out = (stoa_step){kind == STOA_NODE_SAME ? STOA_STEP_NONE : STOA_STEP_INDEX, index, NULL, NULL};
     if (kind == STOA_NODE_RECORD && index > 0 && stoa__is_node(parts[0])) {
         const stoa_node *shape = (const stoa_node *)parts[0];

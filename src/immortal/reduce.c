@@ -1,15 +1,18 @@
 /* Taking objects apart, and making them again, by the protocol that pickle and copy use.
  *
  * A CALL node has seven parts: what to call, its arguments, a text, the state, items to append, pairs to set, the class
- * that must come out (or its module and name, for messages, where what comes out may be of another; or None).
+ * that must come out (or its module and name, for messages, where what comes out may be of another; or None). Where a
+ * function sets the state, in place of __setstate__, that is the eighth.
  * Constructors may insist on a list or a dict where freezing made a tuple or a mapping, so the text says, one mark
- * each, what the state and every argument were: l list, d dict (as key, value, …), s set, b bytearray, t for a state of
- * two dicts (attributes, slots), (…) for a tuple with such things in it, . for anything else. What lies deeper stays frozen.
+ * each, what the state and every argument were: l list, d dict (as key, value, …), s set, b bytearray, (…) for a tuple
+ * with such things in it, . for anything else. What lies deeper stays frozen.
  */
 #include "immortal/apart.h"
 
 #include "immortal/names_of.h"
 #include "immortal/reduce.h"
+
+enum { SETTER = STOA_CALL_PARTS }; /* the part that only some have */
 
 /* ---- apart --------------------------------------------------------------------------------------------------------- */
 
@@ -71,7 +74,7 @@ holds_mutable(PyObject *tuple)
     return false;
 }
 
-/* What is frozen for one argument; writes its mark. New reference. */
+/* What is frozen for one argument, or the state; writes its mark. New reference. */
 static PyObject *
 immutable_form(PyObject *object, marks *m)
 {
@@ -105,27 +108,6 @@ immutable_form(PyObject *object, marks *m)
     default:
         return Py_NewRef(object);
     }
-}
-
-static PyObject *
-state_form(PyObject *state, marks *m)
-{
-    bool two = PyTuple_CheckExact(state) && PyTuple_GET_SIZE(state) == 2 &&
-               (PyTuple_GET_ITEM(state, 0) == Py_None || PyDict_CheckExact(PyTuple_GET_ITEM(state, 0))) &&
-               PyDict_CheckExact(PyTuple_GET_ITEM(state, 1));
-    if (!two) {
-        return immutable_form(state, m);
-    }
-    if (write_mark(m, 't') < 0) {
-        return NULL;
-    }
-    PyObject *first = PyTuple_GET_ITEM(state, 0);
-    PyObject *attributes = first == Py_None ? PyTuple_New(0) : flat_pairs(first);
-    PyObject *slots = attributes == NULL ? NULL : flat_pairs(PyTuple_GET_ITEM(state, 1));
-    PyObject *result = slots == NULL ? NULL : PyTuple_Pack(2, attributes, slots);
-    Py_XDECREF(attributes);
-    Py_XDECREF(slots);
-    return result;
 }
 
 /* The arguments in their immutable form; writes their marks. */
@@ -201,23 +183,30 @@ has_own_setstate(PyObject *exception)
     return own;
 }
 
-/* `class`: what the last part is; NULL: a failure that has happened. */
+/* `class`: what the part of that name is; NULL: a failure that has happened. */
 static PyObject *
 take_parts(PyObject *reduced, PyObject *state, PyObject *class, unsigned flags)
 {
     PyObject *arguments = PyTuple_GET_ITEM(reduced, 1);
     PyObject *items = item_or_none(reduced, 3), *pairs = item_or_none(reduced, 4);
+    PyObject *setter = state == Py_None ? Py_None : item_or_none(reduced, 5); /* no state: nobody asks for it */
+    size_t count = setter == Py_None ? STOA_CALL_PARTS : STOA_CALL_PARTS + 1;
     marks m = {NULL, 0, 0};
-    PyObject *parts[STOA_CALL_PARTS];
+    PyObject *parts[STOA_CALL_PARTS + 1];
     parts[0] = Py_NewRef(PyTuple_GET_ITEM(reduced, 0));
-    parts[3] = state_form(state, &m);
+    parts[3] = immutable_form(state, &m);
     parts[1] = parts[3] == NULL ? NULL : take_arguments(arguments, &m);
     parts[2] = parts[1] == NULL ? NULL : PyUnicode_FromStringAndSize(m.text, m.size);
     parts[4] = parts[2] == NULL ? NULL : items == Py_None ? Py_NewRef(Py_None) : PySequence_Tuple(items);
     parts[5] = parts[4] == NULL ? NULL : pairs == Py_None ? Py_NewRef(Py_None) : take_pairs(pairs);
     parts[6] = Py_XNewRef(class);
+    parts[SETTER] = Py_NewRef(setter);
     PyMem_Free(m.text);
-    return stoa__apart_result(STOA_NODE_CALL, flags, STOA_CALL_PARTS, parts);
+    PyObject *result = stoa__apart_result(STOA_NODE_CALL, flags, count, parts);
+    if (count == STOA_CALL_PARTS) {
+        Py_DECREF(parts[SETTER]);
+    }
+    return result;
 }
 
 static PyObject *
@@ -225,7 +214,7 @@ take_reduced(PyObject *object, PyObject *reduced, unsigned flags)
 {
     PyObject *state = is_python_timezone(object) ? Py_None : item_or_none(reduced, 2);
     if (PyExceptionInstance_Check(object) && PyDict_CheckExact(state) && PyDict_GET_SIZE(state) == 0 &&
-        !has_own_setstate(object)) {
+        item_or_none(reduced, 5) == Py_None && !has_own_setstate(object)) {
         state = Py_None; /* an exception has a dict once anybody has asked for it: that is no change */
     }
     PyObject *class = is_importable_class(Py_TYPE(object)) ? (PyObject *)Py_TYPE(object) : Py_None;
@@ -269,13 +258,16 @@ stoa__reduce(PyObject *object, unsigned flags)
     return reduced == NULL ? NULL : stoa__reduce_as(object, reduced, flags);
 }
 
-/* What pickle takes, too; but for a sixth item that is a function to set the state with. */
+/* What pickle takes, too. */
 static bool
 is_reduced(PyObject *reduced)
 {
     Py_ssize_t size = PyTuple_Check(reduced) ? PyTuple_GET_SIZE(reduced) : 0;
-    return size >= 2 && (size <= 5 || (size == 6 && PyTuple_GET_ITEM(reduced, 5) == Py_None)) &&
-           PyCallable_Check(PyTuple_GET_ITEM(reduced, 0)) && PyTuple_CheckExact(PyTuple_GET_ITEM(reduced, 1));
+    if (size < 2 || size > 6 || !PyTuple_CheckExact(PyTuple_GET_ITEM(reduced, 1))) {
+        return false;
+    }
+    PyObject *setter = item_or_none(reduced, 5);
+    return PyCallable_Check(PyTuple_GET_ITEM(reduced, 0)) && (setter == Py_None || PyCallable_Check(setter));
 }
 
 PyObject *
@@ -306,7 +298,7 @@ stoa__reduce_as(PyObject *object, PyObject *reduced, unsigned flags)
     else {
         PyErr_SetString(
             PyExc_TypeError,
-            "its __reduce__ must give a name, or a tuple (callable, arguments, state, items, pairs)");
+            "its __reduce__ must give a name, or a tuple (callable, arguments, state, items, pairs, setter)");
     }
     Py_DECREF(reduced);
     return result;
@@ -425,36 +417,30 @@ set_attributes(PyObject *object, PyObject *state)
     return result;
 }
 
-/* Its first element and its second as dicts. */
-static PyObject *
-two_dicts(PyObject *state)
+/* Attributes, and beside these slots: what a state is where there is no code that takes it. */
+static bool
+are_two_dicts(PyObject *state)
 {
-    PyObject *first = PySequence_GetItem(state, 0),
-             *second = first == NULL ? NULL : PySequence_GetItem(state, 1);
-    PyObject *attributes = second == NULL ? NULL : dict_of_form(first);
-    PyObject *slots = attributes == NULL ? NULL : dict_of_form(second);
-    PyObject *result = NULL;
-    if (slots != NULL) {
-        result = PyTuple_Pack(2, PyDict_GET_SIZE(attributes) > 0 ? attributes : Py_None, slots);
+    if (!PyTuple_CheckExact(state) || PyTuple_GET_SIZE(state) != 2 ||
+        !PyDict_Check(PyTuple_GET_ITEM(state, 1))) {
+        return false;
     }
-    Py_XDECREF(first);
-    Py_XDECREF(second);
-    Py_XDECREF(attributes);
-    Py_XDECREF(slots);
-    return result;
+    PyObject *first = PyTuple_GET_ITEM(state, 0);
+    return first == Py_None || PyDict_Check(first);
 }
 
-/* `state` is what __setstate__ takes, or the class has none and it is attributes; `two`: and slots. */
+/* By `setter` where there is one, else by the __setstate__ of the class, else attribute by attribute. */
 static int
-set_state(PyObject *object, PyObject *state, bool two)
+set_state(PyObject *object, PyObject *state, PyObject *setter)
 {
     if (state == Py_None) {
         return 0;
     }
-    PyObject *method = PyObject_GetAttrString((PyObject *)Py_TYPE(object), "__setstate__");
-    if (method != NULL) {
-        PyObject *none = PyObject_CallFunctionObjArgs(method, object, state, NULL);
-        Py_DECREF(method);
+    PyObject *method = setter != NULL ? NULL
+                                      : PyObject_GetAttrString((PyObject *)Py_TYPE(object), "__setstate__");
+    if (setter != NULL || method != NULL) {
+        PyObject *none = PyObject_CallFunctionObjArgs(setter != NULL ? setter : method, object, state, NULL);
+        Py_XDECREF(method);
         Py_XDECREF(none);
         return none == NULL ? -1 : 0;
     }
@@ -465,9 +451,9 @@ set_state(PyObject *object, PyObject *state, bool two)
     if (PyDict_Check(state)) {
         return update_dict(object, state);
     }
-    if (two) {
-        PyObject *first = PyTuple_GET_ITEM(state, 0);
-        int result = first == Py_None ? 0 : update_dict(object, first);
+    if (are_two_dicts(state)) {
+        PyObject *first = PyTuple_GET_ITEM(state, 0); /* an object with slots alone may have no __dict__ */
+        int result = first == Py_None || PyDict_GET_SIZE(first) == 0 ? 0 : update_dict(object, first);
         return result < 0 ? -1 : set_attributes(object, PyTuple_GET_ITEM(state, 1));
     }
     PyErr_Format(PyExc_TypeError, "the class has no __setstate__ for a state of type %.100s",
@@ -563,14 +549,25 @@ notes_as_list(PyObject *state)
     return result;
 }
 
+/* As pickle does, in its order: what adding the items leaves in attributes, the state overwrites. */
+static int
+fill(PyObject *object, PyObject *state, const stoa_node *node, PyObject *const *parts)
+{
+    if (PyExceptionInstance_Check(object) && PyDict_CheckExact(state) && notes_as_list(state) < 0) {
+        return -1;
+    }
+    if (add_items(object, parts[4]) < 0 || add_pairs(object, parts[5]) < 0) {
+        return -1;
+    }
+    return set_state(object, state, node->count > STOA_CALL_PARTS ? parts[SETTER] : NULL);
+}
+
 PyObject *
 stoa__build_call(const stoa_node *node, PyObject *const *parts)
 {
-    (void)node;
     Py_ssize_t at = 0;
-    bool two = PyUnicode_READ_CHAR(parts[2], 0) == 't';
-    PyObject *state = two ? two_dicts(parts[3]) : mutable_form(parts[3], parts[2], &at);
-    PyObject *arguments = state == NULL ? NULL : make_arguments(parts[1], parts[2], two ? 1 : at);
+    PyObject *state = mutable_form(parts[3], parts[2], &at);
+    PyObject *arguments = state == NULL ? NULL : make_arguments(parts[1], parts[2], at);
     PyObject *object = arguments == NULL ? NULL
                        : is_plain_exception(parts[0], parts[6])
                            ? make_exception((PyTypeObject *)parts[0], arguments)
@@ -580,12 +577,7 @@ stoa__build_call(const stoa_node *node, PyObject *const *parts)
         PyErr_Format(PyExc_TypeError, "what rebuilds it made a %.100s", Py_TYPE(object)->tp_name);
         Py_CLEAR(object);
     }
-    if (object != NULL && PyExceptionInstance_Check(object) && PyDict_CheckExact(state) &&
-        notes_as_list(state) < 0) {
-        Py_CLEAR(object);
-    }
-    if (object != NULL && (set_state(object, state, two) < 0 || add_items(object, parts[4]) < 0 ||
-                           add_pairs(object, parts[5]) < 0)) {
+    if (object != NULL && fill(object, state, node, parts) < 0) {
         Py_CLEAR(object);
     }
     Py_XDECREF(state);

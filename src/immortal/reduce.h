@@ -4,7 +4,7 @@
 
 #include "immortal/foreign.h"
 
-#define STOA_CALL_PARTS 7 /* of a CALL node: reduce.c says which */
+#define STOA_CALL_PARTS 7 /* of a CALL node, at least: reduce.c says which */
 
 /* What is to be frozen instead of an object: new reference to (kind, flags, part …), NULL with an exception. */
 PyObject *stoa__reduce(PyObject *object, unsigned flags);

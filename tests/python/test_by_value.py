@@ -142,7 +142,8 @@ class ByValue(beside.Beside):
     def test_reduce_that_lies_raises_recurses(self):
         cases = {"raise ZeroDivisionError('no')": (ZeroDivisionError, "no"), "return Bad, (Bad(),)": (RecursionError, "__reduce__"),
                  "return 5": (TypeError, "__reduce__ must give"), "return int, ()": (stoa.Error, "made a int"),
-                 "return int, ('x',)": (stoa.Error, "invalid literal")}
+                 "return int, ('x',)": (stoa.Error, "invalid literal"), "return Bad, (), 1, None, None, 5": (TypeError, "__reduce__ must give"),
+                 "return Bad, (), 1, None, None, len": (stoa.Error, "TypeError: len")}
         for number, (body, (error, text)) in enumerate(cases.items()):
             with self.subTest(body):
                 name = f"values_bad_{number}"

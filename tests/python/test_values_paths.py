@@ -55,6 +55,7 @@ PLACES = [
     (lambda x: reduced(((3, [4]), {"k": x})), "$.__reduce__()[1][1]['k']"),
     (lambda x: reduced((1,), ({"a": 1}, {"b": 2, "c": x})), "$.__reduce__()[2][1]['c']"),
     (lambda x: zoo.Appended(1, x), "$.__reduce__()[3][1]"),
+    (lambda x: reduced((1,), 2, None, None, lambda reduced, state: x), "$.__reduce__()[5].__closure__[0]"),
     (lambda x: zoo.Ordered(k=1, l=[x]), "$.__reduce__()[4]['l'][0]"),
     (closing_over, "$.__closure__[0]"),
     (nested, "$.__closure__[1]"),

@@ -111,6 +111,12 @@ class Picky:
         return Picky, (self.value,)
 
 
+def set_where_allowed(picky, state):
+    if not Picky.allowed:
+        raise RuntimeError("not allowed now")
+    picky.value = state
+
+
 class Day(datetime.date):
     pass
 
