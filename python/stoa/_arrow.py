@@ -16,7 +16,7 @@ class ArrowArray(Sequence):
 
     Items are None where the array is null, and else int, float, bool, str, bytes, Decimal, a tuple for a list, a dict for a struct, a
     tuple of pairs for a map, what the dictionary has for a dictionary, what an item of a union or a run is; dates, times and durations are the integers they are kept as, and what
-    is left (intervals, fixed-width binary) bytes. They are made when they are asked for. pyarrow.array(x) and the like take it by
+    is left (intervals, fixed-width binary) bytes; those of an extension type what it keeps them as. They are made when they are asked for. pyarrow.array(x) and the like take it by
     __arrow_c_array__, over the same memory.
     """
 

@@ -199,7 +199,7 @@ typedef struct source {
     char format[24]; /* ours */
     size_t itemsize;
     bool bits;  /* booleans, eight a byte */
-    bool other; /* it is no array of numbers, or has nulls: no exception is set */
+    bool other; /* it is no array of numbers alone, or has nulls: no exception is set */
     int64_t shape[STOA_ARRAY_MAX_NDIM];
     size_t ndim;
     const char *values;
@@ -263,6 +263,18 @@ has_nulls(const arrow_array *array, int64_t first, int64_t count)
     return false;
 }
 
+/* An array of numbers has no place for the name of another type: those go as trees. */
+static bool
+is_plain(source *s, const arrow_schema *schema)
+{
+    size_t size;
+    bool extension = false;
+    if (schema->metadata != NULL && !stoa__arrow_read_metadata(schema->metadata, &size, &extension)) {
+        return false;
+    }
+    return !extension || is_other(s);
+}
+
 static bool
 read_source(source *s, const arrow_schema *schema, const arrow_array *array)
 {
@@ -280,6 +292,9 @@ read_source(source *s, const arrow_schema *schema, const arrow_array *array)
         first += array->offset;
         if (schema->dictionary != NULL) {
             return is_other(s);
+        }
+        if (!is_plain(s, schema)) {
+            return false;
         }
         if (has_nulls(array, first, count)) {
             return is_other(s);

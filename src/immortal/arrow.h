@@ -1,8 +1,8 @@
 /* Arrow's C data interface, in and out: capsules with two C structs that any Arrow library reads and writes.
  *
  * An array of ours is an Arrow array of fixed-width numbers without nulls; further dimensions are fixed-size lists. Out:
- * over the same memory, nothing copied. In: one copy into the heap; nulls, text and other things of varying width have
- * no form as an array: they become trees of buffers (arrow_tree.h).
+ * over the same memory, nothing copied. In: one copy into the heap; nulls, text and other things of varying width, and
+ * extension types, have no form as an array: they become trees of buffers (arrow_tree.h).
  */
 #ifndef STOA_IMMORTAL_ARROW_H
 #define STOA_IMMORTAL_ARROW_H

@@ -1,6 +1,9 @@
 #include "immortal/arrow_abi.h"
 
 #include <stdlib.h>
+#include <string.h>
+
+#define MOST_METADATA ((int32_t)1 << 24) /* bytes of one key or value, and how many */
 
 bool
 stoa__arrow_is_sound(const arrow_schema *schema, const arrow_array *array)
@@ -33,6 +36,33 @@ stoa__arrow_open(PyObject *schema_capsule, PyObject *array_capsule, const arrow_
     *out_schema = PyCapsule_GetPointer(schema_capsule, "arrow_schema");
     *out_array = *out_schema == NULL ? NULL : PyCapsule_GetPointer(array_capsule, "arrow_array");
     return *out_array != NULL && stoa__arrow_is_sound(*out_schema, *out_array);
+}
+
+bool
+stoa__arrow_read_metadata(const char *metadata, size_t *out_size, bool *out_extension)
+{
+    static const char extension[] = "ARROW:extension:name";
+    int32_t pairs, size;
+    const char *at = metadata + sizeof(pairs);
+    *out_extension = false;
+    memcpy(&pairs, metadata, sizeof(pairs));
+    if (pairs < 0 || pairs > MOST_METADATA / 8) {
+        PyErr_SetString(PyExc_ValueError,
+                        "the Arrow array is damaged: its metadata says that it has more keys than can be");
+        return false;
+    }
+    for (int32_t i = 0; i < 2 * pairs; i++, at += sizeof(size) + (size_t)size) {
+        memcpy(&size, at, sizeof(size));
+        if (size < 0 || size > MOST_METADATA) {
+            PyErr_SetString(PyExc_ValueError,
+                            "the Arrow array is damaged: its metadata has a text of a size that cannot be");
+            return false;
+        }
+        *out_extension |= i % 2 == 0 && size == (int32_t)strlen(extension) &&
+                          memcmp(at + sizeof(size), extension, (size_t)size) == 0;
+    }
+    *out_size = (size_t)(at - metadata);
+    return true;
 }
 
 static void

@@ -35,6 +35,11 @@ bool stoa__arrow_is_sound(const arrow_schema *schema, const arrow_array *array);
 bool stoa__arrow_open(PyObject *schema_capsule, PyObject *array_capsule, const arrow_schema **out_schema,
                       const arrow_array **out_array);
 
+/* How many bytes its metadata has: pairs of keys and values, that is a count, then sizes and bytes; and does it name a type
+ * of somebody else's making (an extension type), of which the format is only how its items are kept? metadata: not NULL.
+ * false: ValueError is set. GIL. */
+bool stoa__arrow_read_metadata(const char *metadata, size_t *out_size, bool *out_extension);
+
 /* New capsules; the struct, from malloc, is theirs. NULL: it is released and freed, and an exception is set. GIL. */
 PyObject *stoa__arrow_schema_capsule(arrow_schema *schema);
 PyObject *stoa__arrow_array_capsule(arrow_array *array);

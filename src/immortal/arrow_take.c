@@ -10,7 +10,6 @@
 #define MOST_BUFFERS 1048576             /* of one array */
 #define LET_GO_WORTH ((size_t)256 << 10) /* bytes from which on others may run meanwhile */
 #define MOST_PARTS 65536 /* a struct may be its own child: that is not what depth alone can stop */
-#define MOST_METADATA ((int32_t)1 << 24) /* bytes of one key or value, and how many */
 
 static PyObject *take(arrow_taker *t, const arrow_schema *schema, const arrow_array *array, int64_t first,
                       int64_t count, int depth);
@@ -203,28 +202,18 @@ take_values(arrow_taker *t, const arrow_part *p, int64_t *first, int64_t *size)
                                         p->count * p->layout.width);
 }
 
-/* Pairs of keys and values: a count, then sizes and bytes. None where there are none. */
+/* As bytes; None where there is none. */
 static PyObject *
 take_metadata(const char *metadata)
 {
-    int32_t pairs = 0, size;
+    size_t size;
+    bool extension;
     if (metadata == NULL) {
         Py_RETURN_NONE;
     }
-    const char *at = metadata + sizeof(pairs);
-    memcpy(&pairs, metadata, sizeof(pairs));
-    if (pairs < 0 || pairs > MOST_METADATA / 8) {
-        stoa__arrow_damaged("its metadata says that it has more keys than can be");
-        return NULL;
-    }
-    for (int32_t i = 0; i < 2 * pairs; i++, at += sizeof(size) + (size_t)size) {
-        memcpy(&size, at, sizeof(size));
-        if (size < 0 || size > MOST_METADATA) {
-            stoa__arrow_damaged("its metadata has a text of a size that cannot be");
-            return NULL;
-        }
-    }
-    return PyBytes_FromStringAndSize(metadata, at - metadata);
+    return stoa__arrow_read_metadata(metadata, &size, &extension)
+               ? PyBytes_FromStringAndSize(metadata, (Py_ssize_t)size)
+               : NULL;
 }
 
 PyObject *

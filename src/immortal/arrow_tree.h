@@ -1,4 +1,5 @@
-/* Arrow arrays that are no shared array: with nulls, text, bytes, bits, lists, structs, dictionaries, views, unions, runs.
+/* Arrow arrays that are no shared array: with nulls, text, bytes, bits, lists, structs, dictionaries, views, unions, runs,
+ * extension types.
  *
  * What such an array consists of is a few buffers of bytes, and children made alike. Buffers are what the heap is good at; so the
  * frozen form keeps them as they are, each a shared array of bytes, in a tree of tuples that freezes like any tuple. Python

@@ -70,6 +70,20 @@ def numbers(values, **more):
     return Foreign(b"i", len(values), [valid, ints(*[value or 0 for value in values])], nulls=-1, **more)
 
 
+def extension(name, **more):
+    """Metadata that says so, and what else."""
+    pairs = {"before": "", "ARROW:extension:name": name, "ARROW:extension:metadata": "{}", **more}
+    parts = [ints(len(text)) + text.encode() for pair in pairs.items() for text in pair]
+    return ints(len(pairs)) + b"".join(parts)
+
+
+def metadata_of(made, size):
+    """The first `size` bytes, from the capsule of __arrow_c_schema__."""
+    capsule = made.__arrow_c_schema__()  # it owns what is read
+    address = ctypes.c_void_p.from_address(pointer(capsule, b"arrow_schema") + Schema.metadata.offset).value
+    return address and ctypes.string_at(address, size)
+
+
 def exported(made):
     """What a library would read: format, length, nulls, buffers' addresses, children; from the capsules of __arrow_c_array__."""
     schema_capsule, array_capsule = made.__arrow_c_array__()

@@ -9,7 +9,7 @@ import unittest
 import stoa
 from stoa import _stoa
 
-from arrow_support import RELEASE_ARRAY, RELEASE_SCHEMA, Array, Foreign, Schema, bits, exported, ints, numbers, pointer, texts
+from arrow_support import RELEASE_ARRAY, RELEASE_SCHEMA, Array, Foreign, Schema, bits, exported, extension, ints, metadata_of, numbers, pointer, texts
 
 
 class Trees(unittest.TestCase):
@@ -79,6 +79,26 @@ class Trees(unittest.TestCase):
         schema = made.__arrow_c_schema__()
         self.assertEqual(Schema.from_address(pointer(schema, b"arrow_schema")).format, b"+s")
 
+    def test_extension_types_are_kept(self):
+        named = extension("test.id", more="x" * 300)
+        sources = [lambda metadata: Foreign(b"i", 2, [None, ints(7, -8)], metadata=metadata),
+                   lambda metadata: Foreign(b"w:4", 2, [None, b"abcdefgh"], metadata=metadata),
+                   lambda metadata: Foreign(b"b", 2, [None, bits(1, 0)], metadata=metadata),
+                   lambda metadata: Foreign(b"+w:2", 2, [None], [numbers([1, 2, 3, 4])], metadata=metadata),
+                   lambda metadata: Foreign(b"tdD", 2, [None, ints(7, 8)], metadata=metadata)]
+        for source, wanted in zip(sources, ([7, -8], [b"abcd", b"efgh"], [True, False], [(1, 2), (3, 4)], [7, 8])):
+            made = self.check(source(named), wanted)
+            self.assertEqual(metadata_of(made, len(named)), named)
+            with stoa.Interpreter() as other:
+                other.prepare_main(made=made)
+                other.exec("import pickle\nagain = pickle.loads(pickle.dumps(made))")
+                self.assertEqual(metadata_of(other.call("builtins:eval", "again"), len(named)), named)
+            for metadata in (ints(0), ints(1, 20) + b"arrow:extension:name" + ints(1) + b"x", ints(1, 1) + b"k" + ints(20) + b"ARROW:extension:name"):
+                self.assertNotIsInstance(stoa.array(source(metadata)), stoa.ArrowArray)
+        inside = Foreign(b"+w:2", 1, [None], [Foreign(b"i", 2, [None, ints(7, 8)], metadata=named)])
+        made = self.check(inside, [(7, 8)])
+        self.assertEqual(metadata_of(made.children[0], len(named)), named)
+
     def test_in_another_interpreter_and_in_graphs(self):
         made = stoa.array(texts(["a", None, "c"]))
         with stoa.Interpreter() as other:
@@ -125,6 +145,7 @@ class Hostile(unittest.TestCase):
         self.refused("metadata", texts(["a"], metadata=ints(-1) + b"\1"))
         self.refused("metadata", texts(["a"], metadata=ints(1, -1) + b"\1"))
         self.refused("metadata", texts(["a"], metadata=ints(2**30)))
+        self.refused("metadata", numbers([1], metadata=ints(2**30)))
         for field, value in [("length", -1), ("length", 2**62), ("offset", -1), ("offset", 2**62), ("n_buffers", -1), ("n_buffers", 9),
                              ("n_children", -1), ("n_children", 5), ("release", RELEASE_ARRAY()), ("buffers", ctypes.POINTER(ctypes.c_void_p)())]:
             with self.subTest(field=field, value=value):
