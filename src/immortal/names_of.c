@@ -64,7 +64,9 @@ stoa__follow(PyObject *object, PyObject *qualname)
 PyObject *
 stoa__find_module(PyObject *name)
 {
-    PyObject *module = PyImport_ImportModuleLevelObject(name, NULL, NULL, NULL, 0);
+    PyObject *own = stoa__own_name(name); /* an import keeps it for good, and what was frozen may lie in a region */
+    PyObject *module = own == NULL ? NULL : PyImport_ImportModuleLevelObject(own, NULL, NULL, NULL, 0);
+    Py_XDECREF(own);
     if (module != NULL && PyUnicode_FindChar(name, '.', 0, PyUnicode_GET_LENGTH(name), 1) >= 0) {
         Py_SETREF(module, PyImport_GetModule(name)); /* it was the outermost package */
         if (module == NULL && !PyErr_Occurred()) {

@@ -117,6 +117,13 @@ is_kept(const PyObject *node)
     return ((const stoa_node *)node)->kind == STOA_NODE_SHAPE || stoa__is_name(node);
 }
 
+/* What its name finds again, though others hold it for good: a member has its class, which is no use of a node. */
+static bool
+is_found_again(const PyObject *node)
+{
+    return is_kept(node) || ((const stoa_node *)node)->kind == STOA_NODE_MEMBER;
+}
+
 /* An entry of what is outdated: under itself, by itself. */
 static bool
 is_outdated_entry(const stoa_memo_entry *entry)
@@ -236,7 +243,8 @@ stoa__table_forget_names(stoa_foreign_side *side)
     for (size_t i = 0; dropped != NULL && side->by_node.table != NULL && i <= side->by_node.table_mask; i++) {
         stoa_memo_entry *entry = &side->by_node.table[i];
         PyObject *node = (PyObject *)(uintptr_t)entry->source, *object = entry->twin;
-        if (object == NULL || is_outdated_entry(entry) || !is_kept(node) || PyList_Append(dropped, object) < 0) {
+        if (object == NULL || is_outdated_entry(entry) || !is_found_again(node) ||
+            PyList_Append(dropped, object) < 0) {
             continue; /* without memory for the list it is kept */
         }
         entry->twin = NULL;

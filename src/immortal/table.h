@@ -73,7 +73,7 @@ void stoa__table_forget(stoa_foreign_side *side, PyObject *node);
 void
 stoa__table_outdate(stoa_foreign_side *side, bool (*is_outdated)(const PyObject *node, void *arg), void *arg);
 
-/* Looks names up anew next time: classes, functions, modules. May run __del__. */
+/* Looks names up anew next time: classes, functions, modules, members of enumerations. May run __del__. */
 void stoa__table_forget_names(stoa_foreign_side *side);
 
 /* Drops all that nobody else holds, names included. May run __del__. */

@@ -8,6 +8,8 @@ import threading
 import unittest
 
 import stoa
+import values_zoo as zoo
+from beside import interpreter
 from proxy_support import wait_for
 from region_retires import EXACT, RetireCase
 
@@ -137,6 +139,28 @@ class Holders(RetireCase):
         self.held(region, "the name 'a name that holds'")
         stoa.unpublish("a name that holds")
         self.retired(region)
+
+    def test_what_is_found_by_name_is_no_use(self):
+        """Members are held by their class, names of modules by who imports them: neither is anything of the region."""
+        with interpreter() as other:
+            other.exec("assert 'colorsys' not in sys.modules and 'sched' not in sys.modules")
+            for make in (
+                lambda: zoo.Color.RED,
+                lambda: [zoo.Perm.R | zoo.Perm.W, zoo.Perm(0), zoo.Level.HIGH],
+                lambda: {zoo.Color.BLUE: zoo.Fixed(zoo.Color.RED)},
+                lambda: [zoo.Fixed, zoo.same, zoo, len],
+                lambda: [zoo.Fixed(zoo.Color.RED)] * 2000,
+                lambda: __import__("colorsys").rgb_to_hsv,
+                lambda: [__import__("sched").Event(*range(5), {})],
+            ):
+                with self.subTest(line=make.__code__.co_firstlineno):
+                    region = stoa.Region(f"by name, line {make.__code__.co_firstlineno}")
+                    frozen = region.freeze(make())
+                    other.call(repr, frozen)
+                    self.assertIs(other.call(zoo.same, frozen), frozen)
+                    del frozen
+                    self.retired(region)
+            self.assertIs(other.call(zoo.same, stoa.freeze([zoo.Color.RED]))[0], zoo.Color.RED)
 
     def test_a_queue(self):
         region = stoa.Region("queued")
