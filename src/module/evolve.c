@@ -168,10 +168,6 @@ fail(stoa_err err, PyObject *removed, size_t missing)
         }
         return NULL;
     }
-    if (err == STOA_ETYPE) {
-        PyErr_SetString(PyExc_TypeError, stoa_error_message());
-        return NULL;
-    }
     return stoa__raise(err);
 }
 

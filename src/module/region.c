@@ -22,13 +22,6 @@ region_dealloc(PyObject *self)
     Py_DECREF(type);
 }
 
-static PyObject *
-raise_last(PyObject *type)
-{
-    PyErr_SetString(type, stoa_error_message());
-    return NULL;
-}
-
 /* `limit` as bytes; None: 0. -1 with an exception. */
 static int
 limit_argument(PyObject *limit, size_t *out)
@@ -90,7 +83,7 @@ region_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
     stoa_err err = stoa_region_new(text, bytes, &self->region);
     if (err != STOA_OK) {
         Py_DECREF(self);
-        return raise_last(err == STOA_ENOMEM ? PyExc_MemoryError : PyExc_RuntimeError);
+        return stoa__raise_as(err == STOA_ENOMEM ? PyExc_MemoryError : PyExc_RuntimeError, err);
     }
     return (PyObject *)self;
 }
@@ -152,8 +145,9 @@ get_info(PyObject *self, stoa_region_info *info)
         return 0;
     }
     info->size = sizeof(*info);
-    if (stoa_region_get_info(object->region, info) != STOA_OK) {
-        raise_last(PyExc_RuntimeError);
+    stoa_err err = stoa_region_get_info(object->region, info);
+    if (err != STOA_OK) {
+        stoa__raise_as(PyExc_RuntimeError, err);
         return -1;
     }
     return 0;
