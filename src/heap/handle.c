@@ -145,6 +145,14 @@ stoa__handle_awaits_release(const stoa_interp_record *owner)
     return (head != 0 && head != CLOSED) || owner->released_rest != 0;
 }
 
+void
+stoa__handle_ring_again(const stoa_interp_record *owner)
+{
+    if (stoa__handle_awaits_release(owner)) {
+        ring();
+    }
+}
+
 /* The last reference of a handle is gone. A thing belongs to no interpreter that would come by: it ends here. */
 static void
 let_go(stoa_handle_slot *slot, uint32_t index)

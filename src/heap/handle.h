@@ -71,6 +71,8 @@ stoa__handle_take_released(stoa_interp_record *owner, void **objects, struct sto
 /* Sleeps until a release is queued with an owner who had none, then takes the ring back: what was queued before is seen
  * by the caller's look at the owners, what comes later rings again. STOA_SIGNALLED, too, takes it back. */
 stoa_wait_result stoa__handle_await_release(void);
+/* For who has turned away those who came to apply them, and does so no more: rings for what awaits release in this owner. */
+void stoa__handle_ring_again(const stoa_interp_record *owner);
 /* Does any object wait for its release in this owner? A hint. */
 bool stoa__handle_awaits_release(const stoa_interp_record *owner);
 /* All handles of an owner become stale; their objects are abandoned (the owner's end frees them). stoa__interp_gone

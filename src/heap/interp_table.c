@@ -410,6 +410,7 @@ stoa__interp_reopen(stoa_interp_record *record)
     }
     stoa__unlock(&record->lock);
     if (mine) {
+        stoa__handle_ring_again(record); /* who came meanwhile was turned away, and does not come again by himself */
         tell_closers(record);
     }
 }

@@ -10,6 +10,7 @@
 #include "immortal/cpython/gilstate.h"
 #include "immortal/cpython/interp_list.h"
 #include "proxy/errand.h"
+#include "proxy/home_post.h"
 #include "proxy/wait.h"
 #include "sync/bell.h"
 
@@ -167,6 +168,7 @@ close_started(stoa_interp_record *record, stoa_deadline deadline)
     }
     stoa__home_go_on(record);
     stoa__interp_reopen(record);
+    stoa__home_remind(record); /* who reminded has stopped when the close began */
     return err;
 }
 

@@ -74,7 +74,7 @@ refuse_submitted(stoa_job *job, const char *why)
 {
     submitted *work = (submitted *)job;
     stoa_visit visit;
-    if (stoa__visit(work->caller, &visit) == STOA_OK) { /* else the future is gone with its interpreter */
+    if (stoa__visit_to_tell(work->caller, &visit) == STOA_OK) { /* else the future is gone with its interpreter */
         if (future_starts(work->future)) {
             PyObject *class = stoa__exception(STOA_EXC_InterpreterGone);
             const char *text = why != NULL ? why : "it was closed before the call began";
@@ -98,7 +98,7 @@ run_submitted(stoa_job *job, stoa_interp_record *record)
         refuse_submitted(job, stoa_error_message());
         return;
     }
-    if (stoa__visit(work->caller, &visit) != STOA_OK) {
+    if (stoa__visit_to_tell(work->caller, &visit) != STOA_OK) {
         stoa__interp_leave(record);
         free_submitted(work);
         return;
@@ -122,7 +122,7 @@ run_submitted(stoa_job *job, stoa_interp_record *record)
         stoa__home_job_over(); /* who has the result is not told afterwards that it was interrupted */
         stoa__visit_end(&visit);
     }
-    if (stoa__visit(work->caller, &visit) == STOA_OK) {
+    if (stoa__visit_to_tell(work->caller, &visit) == STOA_OK) {
         if (err != STOA_OK) {
             stoa__enter_failed(err);
             stoa__exception_pack(&outcome);

@@ -62,7 +62,7 @@ stoa__pool_deliver(stoa_pool *pool, stoa_task *task)
     stoa_task *list = NULL;
     while (go || list != NULL) {
         stoa_visit visit;
-        bool inside = stoa__visit(caller, &visit) == STOA_OK;
+        bool inside = stoa__visit_to_tell(caller, &visit) == STOA_OK;
         if (go) {
             list = take_deliveries(pool);
             go = false;

@@ -153,6 +153,23 @@ job_of_who_was_inside_before_a_close_that_gives_up_is_run(void **state)
     end(record);
 }
 
+/* One stopped when the close began. Something is posted to a thread of it that has not begun it. */
+static void
+somebody_reminds_again_after_a_close_that_gives_up(void **state)
+{
+    (void)state;
+    stoa_interp_record *record = make();
+    stoa_deadline deadline;
+    assert_int_equal(stoa__interp_enter(record), STOA_OK);
+    record->at_home = 1;
+    assert_true(stoa__deadline_in(0.01, &deadline));
+    assert_int_equal(stoa__interp_close(record, deadline), STOA_ETIMEDOUT);
+    assert_int_equal(record->reminded, 1);
+    record->at_home = 0;
+    stoa__interp_leave(record);
+    end(record);
+}
+
 int
 main(void)
 {
@@ -160,6 +177,7 @@ main(void)
         cmocka_unit_test(thread_that_cannot_be_started_takes_nobodys_job),
         cmocka_unit_test(job_of_who_was_inside_before_a_close_is_refused),
         cmocka_unit_test(job_of_who_was_inside_before_a_close_that_gives_up_is_run),
+        cmocka_unit_test(somebody_reminds_again_after_a_close_that_gives_up),
     };
     return cmocka_run_group_tests_name("home", tests, stoa_test_records_setup, stoa_test_python_teardown);
 }

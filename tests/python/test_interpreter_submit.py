@@ -28,6 +28,13 @@ def thread_of_call():
     return threading.get_ident(), threading.current_thread() is threading.current_thread()
 
 
+def submit_and_wait(executor, gate, asked):
+    future = executor.submit(wait, gate)
+    asked.set()
+    done, _ = concurrent.futures.wait([future], timeout=100)
+    return tuple(future.result() for future in done)
+
+
 kept = threading.local()
 
 
@@ -268,6 +275,52 @@ class Closing(unittest.TestCase):
             interp.close(timeout=0.02)
         let_go()
         self.assertEqual(interp.submit(identity, 1).result(10), 1)
+        interp.close()
+
+    def test_a_call_under_way_hears_of_what_it_has_submitted(self):
+        """Also when it waits by other means than ours, which do not end when a close begins."""
+        gate, asked = stoa.Event(), stoa.Event()
+        with stoa.Interpreter() as worker, stoa.InterpreterPoolExecutor(1) as pool:
+            for executor in worker, pool:
+                gate.clear(), asked.clear()
+                interp = stoa.Interpreter()
+                future = interp.submit(submit_and_wait, executor, gate, asked)
+                asked.wait()
+                closer = threading.Thread(target=interp.close)
+                closer.start()
+                with self.assertRaises(stoa.InterpreterGone):  # it is being closed
+                    while True:
+                        interp.call(abs, 1)
+                gate.set()
+                self.assertEqual(future.result(60), (True,))
+                closer.join()
+
+    def test_releases_are_applied_after_a_close_that_gives_up(self):
+        """Who came to apply them while it was being closed was turned away; nobody else comes."""
+        interp, gone = stoa.Interpreter(), stoa.Event()
+        interp.prepare_main(gone=gone)
+        interp.exec("class Noisy:\n    def __del__(self):\n        gone.set()")
+        noisy = interp.call(eval, "Noisy()")
+        running, let_go = self.blocked(interp)
+        timeouts = []
+
+        def close():
+            try:
+                interp.close(timeout=0.5)
+            except stoa.Timeout as error:
+                timeouts.append(error)
+
+        closer = threading.Thread(target=close)
+        closer.start()
+        with self.assertRaises(stoa.InterpreterGone):  # it is being closed
+            while True:
+                interp.call(abs, 1)
+        del noisy
+        closer.join()
+        self.assertTrue(gone.wait(60))
+        self.assertEqual(len(timeouts), 1)
+        let_go()
+        running.result(60)
         interp.close()
 
     def test_submitter_is_closed_first(self):
