@@ -98,7 +98,7 @@ class Exit(unittest.TestCase):
         import stoa, time
         interp = stoa.Interpreter()
         futures = [interp.submit("time:sleep", 0.1) for _ in range(50)]
-        while not futures[0].running(): time.sleep(0.001)
+        while not (futures[0].running() or futures[0].done()): time.sleep(0.001)
         """)
 
     def test_endless_work(self):
