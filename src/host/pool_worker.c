@@ -67,6 +67,34 @@ apply_releases(stoa_worker *worker)
     stoa__interp_unref(caller);
 }
 
+/* Before something else than a task, which may take long: who is idle is given the next task, and one that he has been given is
+ * found by nobody while all others sleep. So he is not idle from now on, and what he has is for others. */
+static void
+pass_on(stoa_worker *worker)
+{
+    stoa_pool *pool = worker->pool;
+    stoa_worker *more = NULL;
+    stoa_task *task;
+    stoa__lock(&pool->thing.lock);
+    if (worker->idle) {
+        stoa__worker_not_idle(worker);
+    }
+    while (pool->first_idle != NULL && (task = stoa__tasks_take(&worker->queue)) != NULL) {
+        stoa_worker *heir = pool->first_idle;
+        stoa__tasks_put(&heir->queue, task);
+        stoa__worker_not_idle(heir);
+        stoa__worker_wake(heir);
+    }
+    if (worker->queue.count > 0) {
+        more = stoa__pool_add_worker(pool); /* takes it from us, as others do when they are free */
+    }
+    stoa__unlock(&pool->thing.lock);
+    if (more != NULL) {
+        stoa__worker_launch(more);
+    }
+}
+
+/* Idle. Returns when there is news, or when it has seen to the last task's releases and is idle no more. */
 static void
 wait_for_news(stoa_worker *worker, stoa_waiter *self, uint32_t seen)
 {
@@ -79,7 +107,12 @@ wait_for_news(stoa_worker *worker, stoa_waiter *self, uint32_t seen)
             stoa__relax();
         }
     } while (stoa__now() < start + worker->spin_ns);
-    apply_releases(worker);
+    if (worker->last_caller != NULL && atomic_load(&worker->last_caller->released) != 0) {
+        pass_on(worker);
+        apply_releases(worker);
+        return;
+    }
+    apply_releases(worker); /* there are none: the caller is forgotten */
     (void)stoa__waiter_sleep(self, seen, STOA_FOREVER);
     worker->spin_ns = stoa__now() - start < 3 * SPIN_LONG_NS ? SPIN_LONG_NS : SPIN_SHORT_NS;
 }
@@ -324,13 +357,14 @@ drop_cache(stoa_worker *worker)
 
 /* Calls that only this thread may run: objects whose home it is. Not inside. */
 static void
-serve_home(stoa_waiter *self, stoa_entry *entry, bool *inside)
+serve_home(stoa_worker *worker, stoa_waiter *self, stoa_entry *entry, bool *inside)
 {
     if (stoa__mailbox_count(&self->home) > 0) {
         if (*inside) {
             stoa__leave(entry);
             *inside = false;
         }
+        pass_on(worker);
         stoa__serve_home(self);
     }
 }
@@ -344,7 +378,7 @@ work(stoa_worker *worker)
     bool inside = false;
     while (!worker->stopping && (limit == 0 || worker->done < limit)) {
         uint32_t seen = stoa__waiter_look(self);
-        serve_home(self, &entry, &inside);
+        serve_home(worker, self, &entry, &inside);
         stoa_task *task = stoa__tasks_take(&worker->queue);
         enum next next = task != NULL ? RUN : look_around(worker, &task);
         if (next == RUN && !inside && !(inside = stoa__enter(worker->record, &entry) == STOA_OK)) {
@@ -369,6 +403,7 @@ work(stoa_worker *worker)
     if (inside) {
         stoa__leave(&entry);
     }
+    pass_on(worker); /* what comes before it is taken out may take long, too */
 }
 
 static void

@@ -42,6 +42,23 @@ def fail(message):
     raise ValueError(message)
 
 
+def meet(barrier):
+    barrier.wait()
+
+
+def ignore(x):
+    pass
+
+
+def set_and_wait(began, gate):
+    began.set()
+    gate.wait()
+
+
+def waiting_at_home():
+    return stoa.proxy(set_and_wait, thread="home")
+
+
 def containers(n):
     return [n, {"n": (n, [n])}, {n}, bytearray(b"x")]
 
@@ -407,6 +424,48 @@ class Workers(unittest.TestCase):
         with make() as pool:
             pass
         self.assertRaises(RuntimeError, pool.submit, square, 1)
+
+
+class WorkersThatAreBusyOtherwise(unittest.TestCase):
+    """What an idle worker does beside tasks may take long, and must not hold up the next task while another is idle."""
+
+    def setUp(self):
+        self.began, self.gate = stoa.Event(), stoa.Event()
+        self.pool = stoa.InterpreterPoolExecutor(2)
+        self.addCleanup(self.pool.shutdown)
+        self.addCleanup(self.gate.set)
+        barrier = stoa.Barrier(2)
+        for future in [self.pool.submit(meet, barrier) for _ in range(2)]:  # so there are two
+            future.result(60)
+
+    def the_other_goes_on(self):
+        self.assertEqual(self.pool.submit(square, 3).result(60), 9)  # one only: who does another finds what is left lying
+
+    def test_letting_go_of_an_argument(self):
+        began, gate = self.began, self.gate
+
+        class Slow:
+            def __del__(self):
+                began.set()
+                gate.wait()
+
+        for _ in range(10):  # which of the two would be given the next task is not in our hands
+            began.clear(), gate.clear()
+            self.assertIsNone(self.pool.submit(ignore, Slow()).result(60))
+            self.assertTrue(began.wait(60))
+            self.the_other_goes_on()
+            gate.set()
+
+    def test_calls_of_an_object_whose_home_it_is(self):
+        for _ in range(10):
+            self.began.clear(), self.gate.clear()
+            slow = self.pool.submit(waiting_at_home).result(60)
+            caller = threading.Thread(target=slow, args=(self.began, self.gate))
+            caller.start()
+            self.assertTrue(self.began.wait(60))
+            self.the_other_goes_on()
+            self.gate.set()
+            caller.join()
 
 
 class Processes(unittest.TestCase):
