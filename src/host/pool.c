@@ -7,6 +7,7 @@
 #include "heap/fork.h"
 #include "host/interp.h"
 #include "host/pool_struct.h"
+#include "proxy/wait.h"
 
 /* Of this copy of the library, with those that nobody outside holds any more while workers are at it: the end of the program
  * must find these, too. */
@@ -244,8 +245,35 @@ stoa__pool_shutdown(stoa_pool *pool, bool cancel)
     cancel_list(pool, cancelled);
 }
 
+typedef struct end_wanted {
+    const stoa_pool *pool;
+    const stoa_waiter *heeding; /* or when this one is interrupted; NULL: never */
+} end_wanted;
+
+static bool
+is_over(void *arg)
+{
+    const end_wanted *wanted = arg;
+    return wanted->pool->alive == 0 || (wanted->heeding != NULL && wanted->heeding->interrupted);
+}
+
+/* As everybody who waits in Stoa, it runs the calls that only this thread may run: a task may be at one. */
+static stoa_err
+wait_for_end(stoa_pool *pool, bool heeds_interrupts, stoa_deadline deadline)
+{
+    end_wanted wanted = {pool, heeds_interrupts ? stoa__waiter_here() : NULL};
+    stoa_err err = stoa__wait_outside(is_over, &wanted, deadline, pool, NULL);
+    if (err == STOA_OK && pool->alive != 0) {
+        err = STOA_EINTERRUPTED;
+    }
+    return err == STOA_ETIMEDOUT
+               ? stoa__fail(err, "pool '%s' still has %u workers", pool->name, (unsigned)pool->alive)
+           : err == STOA_EINTERRUPTED ? stoa__fail(err, "waiting for pool '%s'", pool->name)
+                                      : err;
+}
+
 stoa_err
-stoa__pool_wait(stoa_pool *pool, stoa_deadline deadline)
+stoa__pool_wait(stoa_pool *pool, bool heeds_interrupts, stoa_deadline deadline)
 {
     if (pool->generation != stoa__fork_generation()) {
         return STOA_OK;
@@ -262,21 +290,7 @@ stoa__pool_wait(stoa_pool *pool, stoa_deadline deadline)
         }
     }
     stoa__unlock(&pool->thing.lock);
-    for (;;) {
-        uint32_t alive = atomic_load(&pool->alive);
-        if (alive == 0) {
-            return STOA_OK;
-        }
-        switch (stoa__futex_wait(&pool->alive, alive, deadline)) {
-        case STOA_TIMED_OUT:
-            return stoa__fail(STOA_ETIMEDOUT, "pool '%s' still has %u workers", pool->name,
-                              (unsigned)pool->alive);
-        case STOA_SIGNALLED:
-            return stoa__fail(STOA_EINTERRUPTED, "waiting for pool '%s'", pool->name);
-        default:
-            break;
-        }
-    }
+    return wait_for_end(pool, heeds_interrupts, deadline);
 }
 
 void

@@ -67,9 +67,10 @@ stoa_err stoa__pool_submit(stoa_pool *pool, stoa_task *task);
 
 /* No further tasks. `cancel`: those that have not begun are cancelled. Does not wait; idempotent. */
 void stoa__pool_shutdown(stoa_pool *pool, bool cancel);
-/* Until all its workers are closed, after a shutdown. No GIL. STOA_ETIMEDOUT; STOA_EINTERRUPTED: call again;
- * STOA_EDEADLOCK: the calling thread is one of its workers. */
-stoa_err stoa__pool_wait(stoa_pool *pool, stoa_deadline deadline);
+/* Until all its workers are closed, after a shutdown. No GIL; calls that only this thread may run are run. STOA_ETIMEDOUT;
+ * STOA_EINTERRUPTED: call again, and before, if `heeds_interrupts`, stoa__wait_attend; STOA_EDEADLOCK: the calling thread is one
+ * of its workers. */
+stoa_err stoa__pool_wait(stoa_pool *pool, bool heeds_interrupts, stoa_deadline deadline);
 /* Ends the wait of who waits to no purpose: raises SystemExit in workers that are still being made ready though no task
  * is left. No GIL. True: there are such workers, and no others. */
 bool stoa__pool_interrupt_preparing(stoa_pool *pool);

@@ -30,7 +30,7 @@ struct stoa_worker {
 struct stoa_pool {
     stoa_thing thing; /* first; its lock guards all below that is not const. Its handle: the references from outside */
     _Atomic uint32_t refs;  /* all references: one for all those, one a worker, one a task */
-    _Atomic uint32_t alive; /* invariant 3; futex */
+    _Atomic uint32_t alive; /* invariant 3 */
     stoa_pool_plan plan;    /* const */
     stoa_parcel path;       /* const */
     char name[48];          /* const */

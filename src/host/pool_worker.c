@@ -251,16 +251,23 @@ free_worker(stoa_worker *worker)
     free(worker);
 }
 
+/* One fewer: who waits for the last is told. Gives up the worker's reference. */
+static void
+leave_pool(stoa_pool *pool)
+{
+    if (atomic_fetch_sub(&pool->alive, 1) == 1) {
+        stoa__waiters_wake_on(pool);
+    }
+    stoa__pool_drop(pool);
+}
+
 /* The last that happens to a worker. */
 static void
 gone(stoa_worker *worker)
 {
     stoa_pool *pool = worker->pool;
     free_worker(worker);
-    if (atomic_fetch_sub(&pool->alive, 1) == 1) {
-        stoa__futex_wake(&pool->alive, INT32_MAX);
-    }
-    stoa__pool_drop(pool);
+    leave_pool(pool);
 }
 
 static void *
@@ -284,11 +291,7 @@ close_from_elsewhere(stoa_worker *worker)
 {
     if (stoa__os_thread_start(close_worker, worker) != 0) {
         /* it stays open until the program ends; the worker's memory with it: the home still knows the job */
-        stoa_pool *pool = worker->pool;
-        if (atomic_fetch_sub(&pool->alive, 1) == 1) {
-            stoa__futex_wake(&pool->alive, INT32_MAX);
-        }
-        stoa__pool_drop(pool);
+        leave_pool(worker->pool);
     }
 }
 

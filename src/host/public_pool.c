@@ -439,7 +439,7 @@ stoa_pool_shutdown(stoa_pool *pool, bool cancel, double timeout)
         (void)PyEval_SaveThread();
     }
     stoa__pool_shutdown(pool, cancel);
-    err = stoa__pool_wait(pool, deadline);
+    err = stoa__pool_wait(pool, false, deadline);
     if (state != NULL) {
         PyEval_RestoreThread(state);
     }

@@ -2,6 +2,7 @@
 
 #include "heap/error.h"
 #include "heap/fork.h"
+#include "proxy/wait.h"
 
 /* An answer of a warm worker takes a few microseconds; going to sleep and being woken costs 10 to 50. */
 #define SPIN_NS 30000
@@ -147,23 +148,10 @@ spin(const stoa_task *task)
     return false;
 }
 
-static stoa_err
-sleep_until_over(stoa_task *task, stoa_waiter *waiter, stoa_deadline deadline)
+static bool
+is_over(void *task)
 {
-    for (;;) {
-        uint32_t seen = stoa__waiter_look(waiter);
-        if (stoa__task_over(task)) {
-            return STOA_OK;
-        }
-        switch (stoa__waiter_sleep(waiter, seen, deadline)) {
-        case STOA_TIMED_OUT:
-            return stoa__task_over(task) ? STOA_OK : stoa__fail(STOA_ETIMEDOUT, "the task is not done yet");
-        case STOA_SIGNALLED:
-            return stoa__fail(STOA_EINTERRUPTED, "a signal came while waiting for a task");
-        default:
-            break;
-        }
-    }
+    return stoa__task_over(task);
 }
 
 stoa_err
@@ -198,7 +186,9 @@ stoa__task_wait(stoa_task *task, stoa_deadline deadline)
         return STOA_ENOMEM;
     }
     stoa__task_add_sleeper(task, &sleeper);
-    err = sleep_until_over(task, sleeper.waiter, deadline);
+    err = stoa__wait_outside(is_over, task, deadline, NULL, NULL);
     (void)stoa__task_remove_sleeper(task, &sleeper);
-    return err;
+    return err == STOA_ETIMEDOUT      ? stoa__fail(err, "the task is not done yet")
+           : err == STOA_EINTERRUPTED ? stoa__fail(err, "a signal came while waiting for a task")
+                                      : err;
 }

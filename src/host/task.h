@@ -100,8 +100,9 @@ bool stoa__task_done(stoa_task *task);
 /* Asks for finish. The state as it was: when that is over already, nobody will call it. */
 uint32_t stoa__task_watch(stoa_task *task);
 
-/* Until it is over. No GIL held. Looks for a few microseconds before it sleeps. STOA_ETIMEDOUT; STOA_EINTERRUPTED: a signal
- * handler ran, call again; STOA_EFORKED: its worker is a thread of the parent process. */
+/* Until it is over. No GIL held; calls that only this thread may run are run. Looks for a few microseconds before it sleeps.
+ * STOA_ETIMEDOUT; STOA_EINTERRUPTED: a signal handler ran, call again; STOA_EFORKED: its worker is a thread of the parent
+ * process. */
 stoa_err stoa__task_wait(stoa_task *task, stoa_deadline deadline);
 
 /* What stoa__task_wait is made of, for who waits in another way (proxy/wait.h, an event loop). A sleeper is woken when the

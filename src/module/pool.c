@@ -8,7 +8,6 @@
 #include "heap/error.h"
 #include "host/import_path.h"
 #include "host/pool_call.h"
-#include "proxy/signals.h"
 #include "immortal/exceptions.h"
 #include "module/callee.h"
 #include "module/function_memo.h"
@@ -377,16 +376,16 @@ pool_wait(PyObject *self, PyObject *timeout)
     }
     stoa_err err;
     bool goes_on;
-    int signals = 0;
+    int raised = 0;
     do {
         stoa_deadline until = stoa__wait_slice(deadline);
         PyThreadState *state = PyEval_SaveThread();
-        err = stoa__pool_wait(pool, until);
+        err = stoa__pool_wait(pool, true, until);
         PyEval_RestoreThread(state);
         goes_on = stoa__wait_goes_on(err, until, deadline);
-        signals = goes_on ? stoa__check_signals() : 0;
-    } while (goes_on && signals == 0);
-    PyObject *result = signals < 0                               ? NULL
+        raised = goes_on ? stoa__wait_attend() : 0;
+    } while (goes_on && raised == 0);
+    PyObject *result = raised < 0                                ? NULL
                        : err == STOA_OK || err == STOA_ETIMEDOUT ? PyBool_FromLong(err == STOA_OK)
                                                                  : stoa__raise(err);
     stoa__pool_unref(pool);

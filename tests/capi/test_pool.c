@@ -53,6 +53,37 @@ calls_by_name(void **state)
     shut(pool);
 }
 
+/* The task calls an object that is at home on the thread that waits for the task, and for the end of the pool. */
+static void
+waiting_thread_runs_its_calls(void **state)
+{
+    (void)state;
+    stoa_pool *pool = make(1);
+    stoa_task *task;
+    stoa_data result = stoa_data_none();
+    static const char text[] = "__import__('stoa').lookup('test.at home')()";
+    stoa_data code = stoa_data_text(text, sizeof(text) - 1);
+    stoa_interp *main_interp;
+    OK(stoa_interp_main(&main_interp));
+    OK(stoa_exec(main_interp,
+                 "import stoa\n"
+                 "kept = lambda: 7\n"
+                 "stoa.publish('test.at home', stoa.proxy(kept, thread='home'))\n",
+                 NULL, NULL));
+    OK(stoa_pool_call(pool, "builtins:eval", &code, 1, 0, &task));
+    OK(stoa_task_result(task, 60, &result, NULL));
+    assert_int_equal(result.as.integer, 7);
+    stoa_task_free(task);
+    OK(stoa_pool_call(pool, "builtins:eval", &code, 1, 0, &task));
+    OK(stoa_pool_shutdown(pool, false, 60));
+    OK(stoa_task_result(task, 0, &result, NULL));
+    assert_int_equal(result.as.integer, 7);
+    stoa_task_free(task);
+    stoa_pool_free(pool);
+    OK(stoa_exec(main_interp, "stoa.unpublish('test.at home')", NULL, NULL));
+    stoa_interp_free(main_interp);
+}
+
 typedef struct sum {
     _Atomic int done;
     _Atomic long total;
@@ -260,6 +291,7 @@ main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(calls_by_name),
+        cmocka_unit_test(waiting_thread_runs_its_calls),
         cmocka_unit_test(callbacks_run_inside),
         cmocka_unit_test(cancelling_and_timeouts),
         cmocka_unit_test(task_that_waits_for_its_own_pool),

@@ -59,6 +59,15 @@ def waiting_at_home():
     return stoa.proxy(set_and_wait, thread="home")
 
 
+def wait_and_call(gate, f):
+    gate.wait()
+    return f()
+
+
+def shut_down(pool):
+    pool.shutdown()
+
+
 def containers(n):
     return [n, {"n": (n, [n])}, {n}, bytearray(b"x")]
 
@@ -466,6 +475,31 @@ class WorkersThatAreBusyOtherwise(unittest.TestCase):
             self.the_other_goes_on()
             self.gate.set()
             caller.join()
+
+
+class WaitingForTheEnd(unittest.TestCase):
+    """shutdown() is a wait as others are."""
+
+    def test_calls_of_objects_at_home_on_the_thread_that_waits(self):
+        gate, ident = stoa.Event(), stoa.proxy(threading.get_ident, thread="home")
+        pool = stoa.InterpreterPoolExecutor(1)
+        future = pool.submit(wait_and_call, gate, ident)
+        opener = threading.Timer(0.2, gate.set)
+        opener.start()
+        pool.shutdown()
+        opener.join()
+        self.assertEqual(future.result(0), threading.get_ident())
+
+    def test_interrupt(self):
+        gate, pool = stoa.Event(), stoa.InterpreterPoolExecutor(1)
+        future = pool.submit(wait, gate)
+        with stoa.Interpreter() as interp:
+            shutting = interp.submit(shut_down, pool)
+            while not interp.interrupt():
+                time.sleep(0.001)
+            self.assertIsInstance(shutting.exception(60), KeyboardInterrupt)
+        gate.set()
+        self.assertTrue(future.result(60))
 
 
 class Processes(unittest.TestCase):
