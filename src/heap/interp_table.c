@@ -346,21 +346,26 @@ stoa__interp_start_close(stoa_interp_record *record)
     return mine;
 }
 
-/* `*seen` gets what was there: nothing else than the word itself tells whether it is empty. One that is refused counts for
- * a moment, too: so a few looks may be needed, and a caller that waits is woken for the next. */
+/* Empty but for `own` entries of the caller's: then it is in the same step that nobody comes to those any more. `*seen` gets what
+ * was there: nothing else than the word itself tells whether it is empty. One that is refused counts for a moment, too: so a few
+ * looks may be needed, and a caller that waits is woken for the next. */
 static bool
-seal(stoa_interp_record *record, uint32_t *seen)
+seal(stoa_interp_record *record, uint32_t own, uint32_t *seen)
 {
-    *seen = NOT_LIVE;
-    return atomic_compare_exchange_strong(&record->inside, seen, NOT_LIVE | SEALED) ||
-           (*seen & (SEALED | ABANDONED)) == SEALED;
+    *seen = atomic_load(&record->inside);
+    bool decided = (*seen & (SEALED | ABANDONED)) == SEALED; /* or it is gone, with whoever is still inside */
+    while (!decided && (*seen & (NOT_LIVE | ABANDONED)) == NOT_LIVE && (*seen & ~STOA_INTERP_FLAGS) <= own) {
+        decided = atomic_compare_exchange_weak(&record->inside, seen, *seen | SEALED) ||
+                  (*seen & (SEALED | ABANDONED)) == SEALED;
+    }
+    return decided;
 }
 
 bool
 stoa__interp_seal(stoa_interp_record *record)
 {
     uint32_t seen;
-    return seal(record, &seen);
+    return seal(record, 0, &seen);
 }
 
 void
@@ -375,9 +380,7 @@ stoa__interp_wait_empty(stoa_interp_record *record, uint32_t own, stoa_deadline 
     stoa__assert_no_locks("waiting for an interpreter to empty with");
     for (;;) {
         uint32_t seen;
-        bool empty = own == 0 ? seal(record, &seen)
-                              : ((seen = atomic_load(&record->inside)) & ~NOT_LIVE) <= own;
-        if (empty) {
+        if (seal(record, own, &seen)) {
             return STOA_OK;
         }
         /* It sleeps on a word that was not empty: whoever makes it so changes that word and wakes. (Sleeping on an empty one,
@@ -389,10 +392,10 @@ stoa__interp_wait_empty(stoa_interp_record *record, uint32_t own, stoa_deadline 
             return stoa__fail(STOA_EINTERRUPTED, "a signal came while waiting for interpreter '%s' to empty",
                               record->name);
         case STOA_TIMED_OUT:
-            seen = stoa__interp_inside(record);
-            if (own == 0 ? stoa__interp_seal(record) : seen <= own) {
+            if (seal(record, own, &seen)) {
                 return STOA_OK;
             }
+            seen &= ~STOA_INTERP_FLAGS;
             return stoa__fail(STOA_ETIMEDOUT, "interpreter '%s' (serial %u) still has %u call(s) under way",
                               record->name, record->serial, seen > own ? seen - own : 0);
         }

@@ -12,7 +12,7 @@
  *     tells at once whether it was allowed, and the last leaver learns from its own subtraction that somebody waits: it
  *     touches the record no more after it, and the closer may free it.
  *     While others are still inside, more may come whose business is with those (stoa__interp_enter_occupied), until the closer
- *     seals it: from `inside` 0 on, in one step. SEALED is never set while LIVE.
+ *     seals it: when only his own entries are left, in one step. SEALED is never set while LIVE.
  *  2. refs == 0  =>  state == GONE, the record is in no list and nobody but lock-free readers of handles looks at it.
  *  3. The memory of a record is only ever reused for another record: see heap/handle.h for who relies on it.
  */
@@ -118,7 +118,7 @@ bool stoa__interp_seal(stoa_interp_record *record);
 /* Nobody comes in any more, though some will stay inside for ever. CLOSING, for good: also for a closer that waits meanwhile,
  * for whom it never becomes empty. */
 void stoa__interp_abandon(stoa_interp_record *record);
-/* Waits until `inside` is at most `own` (the closer's own entries; 0: and seals it). STOA_ETIMEDOUT, STOA_EINTERRUPTED. */
+/* CLOSING: waits until `inside` is at most `own` (the closer's own entries), and seals it. STOA_ETIMEDOUT, STOA_EINTERRUPTED. */
 stoa_err stoa__interp_wait_empty(stoa_interp_record *record, uint32_t own, stoa_deadline deadline);
 /* CLOSING -> LIVE again after a close that gave up. This and stoa__interp_gone wake whoever waits on the record as a topic. */
 void stoa__interp_reopen(stoa_interp_record *record);
