@@ -37,6 +37,7 @@ typedef struct stoa_waiter {
     stoa_mailbox home; /* calls that only this thread may run */
     _Atomic(struct stoa_interp_record *) innermost; /* relaxed, a hint for others: what this thread entered last */
     _Atomic(struct stoa_interp_record *) errand; /* where it is, or is about to be, on an errand: proxy/errand.h */
+    _Atomic bool shielded; /* written by the thread, under a GIL: nothing is raised in it now. proxy/shield.h */
     _Atomic uint32_t to_raise; /* how many there are in `raises`; the thread glances at it on each crossing */
     _Atomic int loop_fd; /* -1, or what an event loop of this thread watches: written to when it is called home */
     _Atomic(void *) work; /* written by the thread: the innermost work (proxy/call.h) that it runs */

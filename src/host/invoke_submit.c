@@ -9,8 +9,10 @@
 #include "host/invoke_parts.h"
 #include "immortal/exceptions.h"
 #include "proxy/cross.h"
+#include "proxy/errand.h"
 #include "proxy/exception.h"
 #include "proxy/interrupt.h"
+#include "proxy/shield.h"
 
 typedef struct submitted {
     stoa_job job;
@@ -35,23 +37,27 @@ free_submitted(submitted *work)
 static void
 tell_future(PyObject *future, const char *method, PyObject *what)
 {
+    bool before = stoa__shield(true);
     PyObject *result = what == NULL ? NULL : PyObject_CallMethod(future, method, "(O)", what);
     if (result == NULL) {
         PyErr_WriteUnraisable(future);
     }
     Py_XDECREF(result);
+    (void)stoa__shield(before);
 }
 
 /* Inside the caller: may the call begin? */
 static bool
 future_starts(PyObject *future)
 {
+    bool before = stoa__shield(true);
     PyObject *result = PyObject_CallMethod(future, "set_running_or_notify_cancel", NULL);
     if (result == NULL) {
         PyErr_WriteUnraisable(future);
     }
     bool starts = result == Py_True;
     Py_XDECREF(result);
+    (void)stoa__shield(before);
     return starts;
 }
 
@@ -73,8 +79,9 @@ static void
 refuse_submitted(stoa_job *job, const char *why)
 {
     submitted *work = (submitted *)job;
-    stoa_visit visit;
-    if (stoa__visit_to_tell(work->caller, &visit) == STOA_OK) { /* else the future is gone with its interpreter */
+    stoa_errand errand;
+    if (stoa__errand_to_tell(work->caller, &errand) == STOA_OK) { /* else the future is gone with its interpreter */
+        bool before = stoa__shield(true);
         if (future_starts(work->future)) {
             PyObject *class = stoa__exception(STOA_EXC_InterpreterGone);
             const char *text = why != NULL ? why : "it was closed before the call began";
@@ -82,8 +89,9 @@ refuse_submitted(stoa_job *job, const char *why)
             tell_future(work->future, "set_exception", error);
             Py_XDECREF(error);
         }
+        (void)stoa__shield(before);
         Py_DECREF(work->future);
-        stoa__visit_end(&visit);
+        stoa__errand_end(&errand);
     }
     free_submitted(work);
 }
@@ -92,13 +100,13 @@ static void
 run_submitted(stoa_job *job, stoa_interp_record *record)
 {
     submitted *work = (submitted *)job;
-    stoa_visit visit;
+    stoa_errand errand;
     /* from here on a close waits for the job, so that a future that says "running" gets the call's own outcome */
     if (stoa__interp_enter(record) != STOA_OK) {
         refuse_submitted(job, stoa_error_message());
         return;
     }
-    if (stoa__visit_to_tell(work->caller, &visit) != STOA_OK) {
+    if (stoa__errand_to_tell(work->caller, &errand) != STOA_OK) {
         stoa__interp_leave(record);
         free_submitted(work);
         return;
@@ -107,13 +115,14 @@ run_submitted(stoa_job *job, stoa_interp_record *record)
     if (!starts) {
         Py_DECREF(work->future);
     }
-    stoa__visit_end(&visit);
+    stoa__errand_end(&errand);
     if (!starts) {
         stoa__interp_leave(record);
         free_submitted(work);
         return;
     }
     stoa_parcel outcome;
+    stoa_visit visit;
     bool good = false;
     stoa_err err = stoa__visit_held(record, &visit);
     if (err == STOA_OK) {
@@ -122,13 +131,13 @@ run_submitted(stoa_job *job, stoa_interp_record *record)
         stoa__home_job_over(); /* who has the result is not told afterwards that it was interrupted */
         stoa__visit_end(&visit);
     }
-    if (stoa__visit_to_tell(work->caller, &visit) == STOA_OK) {
+    if (stoa__errand_to_tell(work->caller, &errand) == STOA_OK) {
         if (err != STOA_OK) {
             stoa__enter_failed(err);
             stoa__exception_pack(&outcome);
         }
         finish_future(work, good, &outcome);
-        stoa__visit_end(&visit);
+        stoa__errand_end(&errand);
         stoa__parcel_abandon(&outcome);
     }
     else if (err == STOA_OK) {

@@ -1,6 +1,6 @@
 /* Telling those who watch a task that it is over, inside their interpreter. */
 #include "host/pool_struct.h"
-#include "proxy/visit.h"
+#include "proxy/errand.h"
 
 /* Tells the tasks of the list that belong to the caller of the first one, inside it; returns the others. */
 static stoa_task *
@@ -61,8 +61,8 @@ stoa__pool_deliver(stoa_pool *pool, stoa_task *task)
     stoa__unlock(&pool->thing.lock);
     stoa_task *list = NULL;
     while (go || list != NULL) {
-        stoa_visit visit;
-        bool inside = stoa__visit_to_tell(caller, &visit) == STOA_OK;
+        stoa_errand errand;
+        bool inside = stoa__errand_to_tell(caller, &errand) == STOA_OK;
         if (go) {
             list = take_deliveries(pool);
             go = false;
@@ -70,7 +70,7 @@ stoa__pool_deliver(stoa_pool *pool, stoa_task *task)
         stoa_task *rest = NULL, **rest_end = &rest;
         if (inside) {
             rest = tell_one_caller(list, caller);
-            stoa__visit_end(&visit);
+            stoa__errand_end(&errand);
         }
         while (!inside && list != NULL) { /* the futures are gone with their interpreter */
             stoa_task *next = list->next;

@@ -6,6 +6,7 @@
 #include "module/lock.h"
 #include "proxy/item.h"
 #include "proxy/membership.h"
+#include "proxy/shield.h"
 #include "proxy/wait.h"
 #include "sync/barrier.h"
 #include "sync/bell.h"
@@ -124,19 +125,18 @@ bell_check(PyObject *self, PyObject *unused)
     Py_RETURN_NONE;
 }
 
-/* future.<what>(value), unless it is done: the task was cancelled, or was told before. */
-static int
+/* future.<what>(value), unless it is done: the task was cancelled, or was told before. Takes over the future, if there is one. */
+static void
 finish(PyObject *future, const char *what, PyObject *value)
 {
-    PyObject *done = PyObject_CallMethod(future, "done", NULL);
-    int truth = done == NULL ? -1 : PyObject_IsTrue(done);
-    Py_XDECREF(done);
-    if (truth != 0) {
-        return truth < 0 ? -1 : 0;
+    PyObject *done = future == NULL ? NULL : PyObject_CallMethod(future, "done", NULL);
+    PyObject *result = done == Py_False ? PyObject_CallMethod(future, what, "O", value) : Py_XNewRef(done);
+    if (future != NULL && result == NULL) {
+        PyErr_WriteUnraisable(future);
     }
-    PyObject *result = PyObject_CallMethod(future, what, "O", value);
+    Py_XDECREF(done);
     Py_XDECREF(result);
-    return result == NULL ? -1 : 0;
+    Py_XDECREF(future);
 }
 
 /* The futures of all tickets, strong; those of others NULL. NULL: none, or no memory (then nobody is told). */
@@ -164,11 +164,12 @@ tell_all(bell_object *self)
     PyObject **futures = stoa__wait_allowed(self->record) == 0 ? NULL : futures_of(self->bell, &count);
     for (size_t i = 0; futures != NULL && i < count; i++) {
         PyObject *reason = stoa__wait_allowed(self->record) < 0 ? PyErr_GetRaisedException() : NULL;
-        if (futures[i] != NULL && reason != NULL && finish(futures[i], "set_exception", reason) < 0) {
-            PyErr_WriteUnraisable(futures[i]);
+        if (reason == NULL) {
+            Py_XDECREF(futures[i]);
+            continue;
         }
-        Py_XDECREF(reason);
-        Py_XDECREF(futures[i]);
+        finish(futures[i], "set_exception", reason);
+        Py_DECREF(reason);
     }
     PyMem_Free(futures);
     PyErr_Clear();
@@ -181,17 +182,16 @@ bell_deliver(PyObject *self, PyObject *unused)
     (void)unused;
     stoa_bell *bell = ((bell_object *)self)->bell;
     stoa_ticket *ticket;
+    bool before = stoa__shield(true); /* a ticket that was taken is told */
     stoa__bell_heard(bell);
     while ((ticket = stoa__bell_take(bell)) != NULL) {
         stoa_awaiter *object = ticket->user;
         PyObject *future = object == NULL ? NULL : Py_XNewRef(object->future);
         stoa__ticket_unref(ticket);
-        if (future != NULL && finish(future, "set_result", Py_None) < 0) {
-            PyErr_WriteUnraisable(future);
-        }
-        Py_XDECREF(future);
+        finish(future, "set_result", Py_None);
     }
     tell_all((bell_object *)self);
+    (void)stoa__shield(before);
     Py_RETURN_NONE;
 }
 

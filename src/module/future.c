@@ -7,6 +7,7 @@
 #include "host/pool.h"
 #include "immortal/exceptions.h"
 #include "module/module.h"
+#include "proxy/shield.h"
 #include "proxy/wait.h"
 
 static const char *const state_names[] = {"PENDING", "RUNNING", "CANCELLED", "CANCELLED_AND_NOTIFIED",
@@ -126,12 +127,15 @@ tell(future_object *future, stoa_call_task *task)
 {
     PyObject *self = (PyObject *)future, *exception = NULL;
     if (stoa__task_state(&task->task) == STOA_TASK_CANCELLED) {
+        bool before = stoa__shield(true);
         drop_task(future);
         unraisable_if_null(call_base(self, "cancel", NULL), self);
         unraisable_if_null(call_base(self, "set_running_or_notify_cancel", NULL), self);
+        (void)stoa__shield(before);
         return NULL;
     }
     PyObject *result = stoa__call_task_take(task, &exception);
+    bool before = stoa__shield(true);
     PyObject *callbacks = future->callbacks;
     future->callbacks = NULL;
     drop_task(future);
@@ -139,6 +143,7 @@ tell(future_object *future, stoa_call_task *task)
     unraisable_if_null(result != NULL ? call_base(self, "set_result", result)
                                       : call_base(self, "set_exception", exception),
                        self);
+    (void)stoa__shield(before);
     Py_XDECREF(result);
     Py_XDECREF(exception);
     return callbacks;
@@ -318,10 +323,12 @@ future_cancel(PyObject *self, PyObject *unused)
     bool mine = stoa__task_cancel(&task->task);
     if (mine && future->watched) {
         PyObject *watcher = task->watcher;
+        bool before = stoa__shield(true);
         task->watcher = NULL;
         drop_task(future);
         PyObject *result = call_base(self, "cancel", NULL);
         PyObject *notified = result == NULL ? NULL : call_base(self, "set_running_or_notify_cancel", NULL);
+        (void)stoa__shield(before);
         Py_XDECREF(watcher);
         Py_XDECREF(result);
         Py_XDECREF(notified);
@@ -332,6 +339,21 @@ future_cancel(PyObject *self, PyObject *unused)
         Py_RETURN_TRUE;
     }
     Py_RETURN_FALSE;
+}
+
+/* What the base class calls when the future has its outcome: the user's code, to which an interrupt may come again. */
+static PyObject *
+future_invoke_callbacks(PyObject *self, PyObject *unused)
+{
+    (void)unused;
+    PyObject *callbacks = future_of(self)->callbacks;
+    if (callbacks == NULL || (PyList_CheckExact(callbacks) && PyList_GET_SIZE(callbacks) == 0)) {
+        Py_RETURN_NONE;
+    }
+    bool before = stoa__shield(false);
+    PyObject *result = call_base(self, "_invoke_callbacks", NULL);
+    (void)stoa__shield(before);
+    return result;
 }
 
 /* ---- the base class's fields ------------------------------------------------------------------------------------- */
@@ -434,6 +456,7 @@ static PyMethodDef methods[] = {
     {"cancelled", future_cancelled, METH_NOARGS, cancelled_doc},
     {"running", future_running, METH_NOARGS, running_doc},
     {"cancel", future_cancel, METH_NOARGS, cancel_doc},
+    {"_invoke_callbacks", future_invoke_callbacks, METH_NOARGS, NULL},
     {NULL, NULL, 0, NULL},
 };
 

@@ -93,12 +93,13 @@ is_in_reach(const stoa_waiter *waiter, const stoa_interrupt *interrupt)
            (interrupt->kept != NULL && interrupt->kept->depth > interrupt->kept->shadow);
 }
 
-/* Lock held. What is to be set next: a stop before others. */
+/* Lock held, GIL of where the thread is. What is to be set next: a stop before others. */
 static stoa_interrupt *
 choose(const stoa_waiter *waiter)
 {
     stoa_interrupt *chosen = NULL;
-    for (stoa_interrupt *i = first(waiter); i != NULL; i = i->next) {
+    bool shielded = atomic_load(&waiter->shielded); /* it looks itself, as soon as it is not */
+    for (stoa_interrupt *i = shielded ? NULL : first(waiter); i != NULL; i = i->next) {
         if (!i->raised && is_in_reach(waiter, i) && (chosen == NULL || i->work != NULL)) {
             chosen = i;
         }

@@ -14,7 +14,8 @@
  *
  *   listed  ->  sent  ->  raised: an interrupt is off the list; a stop stays
  *                     ->  listed again: the thread crossed
- * Work of others that the thread does in the midst (it waits, and serves them) is in the way, and gets none of it.
+ * Work of others that the thread does in the midst (it waits, and serves them) is in the way, and gets none of it; nor does
+ * what it does behind a shield (shield.h).
  *
  * Why nothing is lost: the thread changes `innermost` under the GIL of where it was (or, in C code that has given it up, with a
  * fence between that and the glance at `to_raise`), and exceptions are set under the GIL of `innermost`. So who finds the thread

@@ -123,12 +123,13 @@ typedef struct target {
     const stoa_kept *kept;
 } target;
 
-/* Is there something in it to be interrupted? On an errand that is Python code of finalizers only. GIL. */
+/* Is there something in it to be interrupted? On an errand that is Python code of finalizers and callbacks only. GIL. */
 static bool
 is_at_work(stoa_kept *kept)
 {
     return kept->depth > 0 && kept->state != NULL && !stoa__thread_uses(kept->state) &&
-           (atomic_load(&kept->waiter->errand) != kept->record || stoa__runs_python(kept->state));
+           (atomic_load(&kept->waiter->errand) != kept->record ||
+            (!atomic_load(&kept->waiter->shielded) && stoa__runs_python(kept->state)));
 }
 
 /* The threads that are inside. *out: malloc'ed; as many as there was memory for. */

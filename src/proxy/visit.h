@@ -51,15 +51,6 @@ stoa__visit(stoa_interp_record *record, stoa_visit *visit)
     return err != STOA_OK ? err : stoa__visit_held(record, visit);
 }
 
-/* The same, and also while the interpreter is being closed, as long as somebody is inside: what he waits for must reach him, or
- * he never comes out. Refused without a message. */
-static inline stoa_err
-stoa__visit_to_tell(stoa_interp_record *record, stoa_visit *visit)
-{
-    stoa_err err = stoa__interp_enter_occupied(record);
-    return err != STOA_OK ? err : stoa__visit_held(record, visit);
-}
-
 static inline void
 stoa__visit_end(stoa_visit *visit)
 {
