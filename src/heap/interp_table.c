@@ -353,12 +353,12 @@ static bool
 seal(stoa_interp_record *record, uint32_t own, uint32_t *seen)
 {
     *seen = atomic_load(&record->inside);
-    bool decided = (*seen & (SEALED | ABANDONED)) == SEALED; /* or it is gone, with whoever is still inside */
-    while (!decided && (*seen & (NOT_LIVE | ABANDONED)) == NOT_LIVE && (*seen & ~STOA_INTERP_FLAGS) <= own) {
-        decided = atomic_compare_exchange_weak(&record->inside, seen, *seen | SEALED) ||
-                  (*seen & (SEALED | ABANDONED)) == SEALED;
+    while ((*seen & STOA_INTERP_FLAGS) == NOT_LIVE && (*seen & ~STOA_INTERP_FLAGS) <= own) {
+        if (atomic_compare_exchange_weak(&record->inside, seen, *seen | SEALED)) {
+            return true;
+        }
     }
-    return decided;
+    return (*seen & (SEALED | ABANDONED)) == SEALED; /* before, or it is gone, with whoever is still inside */
 }
 
 bool

@@ -525,8 +525,8 @@ stoa__waiters_fork_child(void)
     if (self != NULL) {
         self->next_living = self->prev_living = NULL;
         stoa__mailbox_fork_child(&self->home);
-        atomic_store(&self->loop_fd,
-                     -1); /* the parent's: not closed, a loop that was left behind knows its number */
+        /* the parent's: not closed, a loop that was left behind knows its number */
+        atomic_store(&self->loop_fd, -1);
         stoa__lock_reset(&self->raise_lock);
         self->raises = self->put_state = NULL; /* whoever wanted to raise them is not here */
         atomic_store(&self->to_raise, 0);

@@ -66,8 +66,8 @@ serve(void *unused)
             if (stoa__mailbox_count(&work) == 0) {
                 return NULL;
             }
-            atomic_fetch_add(
-                &idle, 1); /* posted while it was counted as idle, as the next may be: it ends another time */
+            /* posted while it was counted as idle, as the next may be: it ends another time */
+            atomic_fetch_add(&idle, 1);
         }
     }
 }
